@@ -1,0 +1,137 @@
+# `make help` lists the targets. A fresh machine needs git, make and Python 3.11 or newer, nothing else.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+# The first Python on the path that is new enough; `make PYTHON=/path/to/python …` chooses another.
+CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11 python
+PYTHON ?= $(shell for p in $(CANDIDATES); do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check --no-input
+
+DISTRIBUTIONS := host $(sort $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml)))
+MANIFESTS := $(addsuffix /pyproject.toml,$(DISTRIBUTIONS))
+OURS := tradeshell $(subst _,-,$(patsubst plugins/%,tradeshell-%,$(filter plugins/%,$(DISTRIBUTIONS))))
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# A PYTHONPATH from outside would put other code in front of what is installed here.
+unexport PYTHONPATH
+
+##@ Start
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} \
+		/^##@/ {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z][a-z-]*:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: setup
+setup: $(VENV)/workspace.stamp ## Create .venv with everything in it; does nothing when up to date
+
+# The locked third party: from scratch whenever the lock changes, so that nothing old stays behind.
+$(VENV)/third-party.stamp: constraints.txt
+	@test -n "$(PYTHON)" || { echo "tradeshell needs Python 3.11 or newer: none of '$(CANDIDATES)' is" >&2; exit 1; }
+	@echo "Creating $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(PIP) install --require-hashes --requirement constraints.txt
+	@touch $@
+
+# The host and the plugins, editable. What builds them is in the lock too, hence no isolation.
+$(VENV)/workspace.stamp: $(VENV)/third-party.stamp $(MANIFESTS)
+	@echo "Installing $(DISTRIBUTIONS)"
+	@$(PIP) install --no-deps --no-build-isolation $(addprefix --editable ,$(DISTRIBUTIONS))
+	@$(BIN)/python -m pip check >/dev/null || { $(BIN)/python -m pip check; exit 1; }
+	@touch $@
+
+.PHONY: demo
+demo: setup ## A one-minute story on a generated market (SEED=7 for another one)
+	@$(BIN)/tradeshell demo $(if $(SEED),--seed $(SEED))
+
+##@ Develop
+
+.PHONY: test
+test: setup ## Run the tests (ARGS='-k breakout' goes to pytest)
+	@$(BIN)/python -m pytest $(ARGS)
+
+CHECKS := check-format check-lint check-types check-layers
+
+.PHONY: check $(CHECKS)
+check: $(CHECKS) ## Format, lint, types and layers; changes nothing (`make -k check` goes on after a finding)
+
+check-format: setup
+	@$(BIN)/ruff format --check .
+
+check-lint: setup
+	@$(BIN)/ruff check .
+
+check-types: setup
+	@$(BIN)/mypy
+
+check-layers: setup
+	@$(BIN)/lint-imports --no-logo
+
+.PHONY: fix
+fix: setup ## Format, and repair what ruff can repair
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+.PHONY: coverage
+coverage: setup ## Run the tests and show the lines and branches that no test reached
+	@$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered $(ARGS)
+
+.PHONY: record
+record: setup ## Record a transcript (FILE=tests/transcripts/name.transcript)
+	@test -n "$(FILE)" || { echo "usage: make record FILE=tests/transcripts/name.transcript" >&2; exit 2; }
+	@$(BIN)/python -m tradeshell.testing.record $(FILE)
+
+##@ Measure
+
+.PHONY: bench
+bench: setup ## Measure latency and throughput
+	@$(BIN)/python tests/bench/run.py $(ARGS)
+
+.PHONY: bench-peers
+bench-peers: setup ## Measure comparable programs the same way
+	@$(BIN)/python tests/bench/peers.py $(ARGS)
+
+.PHONY: oracle
+oracle: setup ## Replay the recorded market and compare every outcome with the oracle
+	@$(BIN)/python tests/oracle/table.py $(ARGS)
+
+##@ Release
+
+# uv resolves, pip installs: only who changes a dependency needs uv, and it lives in a venv of its own.
+LOCK_VENV := .lock-venv
+UV_VERSION := 0.13.9
+
+$(LOCK_VENV)/uv-$(UV_VERSION).stamp:
+	@$(PYTHON) -m venv --clear $(LOCK_VENV)
+	@$(LOCK_VENV)/bin/python -m pip --quiet --quiet install uv==$(UV_VERSION)
+	@touch $@
+
+.PHONY: lock
+lock: $(LOCK_VENV)/uv-$(UV_VERSION).stamp ## Write constraints.txt anew (UPGRADE=1 takes the newest versions)
+	@if [ -f constraints.txt ]; then cp constraints.txt $(LOCK_VENV)/resolved.txt; fi
+	@$(LOCK_VENV)/bin/uv pip compile host/pyproject.toml --extra all --extra test --group pyproject.toml:dev \
+		--universal --python-version 3.11 --generate-hashes \
+		--no-header --no-annotate --no-emit-index-url --no-emit-find-links $(addprefix --no-emit-package ,$(OURS)) \
+		$(if $(UPGRADE),--upgrade) --quiet --output-file $(LOCK_VENV)/resolved.txt
+	@{ echo "# Every third-party package that runs, tests or builds tradeshell. Written by 'make lock'."; \
+		cat $(LOCK_VENV)/resolved.txt; } > $(LOCK_VENV)/constraints.txt
+	@cmp -s $(LOCK_VENV)/constraints.txt constraints.txt || cp $(LOCK_VENV)/constraints.txt constraints.txt
+
+.PHONY: wheels
+wheels: setup ## Build the wheels of the host and all plugins into dist/
+	@rm -rf dist
+	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist $(addprefix ./,$(DISTRIBUTIONS))
+	@ls dist
+
+.PHONY: clean
+clean: ## Remove everything that was made here: venvs, wheels, caches
+	@rm -rf .venv $(LOCK_VENV) dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache \
+		.import_linter_cache .hypothesis
+	@find . -path ./.git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,128 @@
+"""The desk: everything the core knows about one account. A value; ``step`` returns the next one.
+
+Laws: watchers only ask for entries; books own orders and are the only emitters of SELLs; a watcher fires at most once over all
+restarts (``fired`` is never taken back).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from msgspec import Struct, field
+
+from tradeshell.core.book import Book
+from tradeshell.core.inputs import WatchSpec
+from tradeshell.core.market import Shares
+from tradeshell.core.orders import Order, OrderState
+from tradeshell.core.strategy import BarNeed
+from tradeshell.core.trade import Trade, TradePhase, protection_state
+
+
+class WatchPhase(str, Enum):
+    """Where a watcher stands."""
+
+    ARMED = "armed"
+    FIRED = "fired"
+    DONE = "done"
+
+
+class Watcher(Struct, frozen=True, kw_only=True):
+    """One watcher. ``state`` belongs to its strategy; ``fired`` closes it for ever."""
+
+    spec: WatchSpec
+    phase: WatchPhase
+    started_at: datetime
+    need: BarNeed
+    state: Any = None
+    fired: bool = False
+    end_reason: str = ""
+
+
+class Link(Struct, frozen=True, kw_only=True):
+    """The connection. Entries may leave only while it is up *and* reconciled (decisions.md D6)."""
+
+    up: bool = False
+    reconciled: bool = False
+    epoch: int = 0
+    why: str = "not connected"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether entries may leave."""
+        return self.up and self.reconciled
+
+
+class Desk(Struct, frozen=True, kw_only=True):
+    """One account's desk. Dictionaries are replaced, never changed."""
+
+    account: str = ""
+    paper: bool = True
+    link: Link = Link()
+    next_order_id: int = 1
+    watchers: dict[str, Watcher] = field(default_factory=dict)
+    armed: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    books: dict[str, Book] = field(default_factory=dict)
+    refs: dict[str, str] = field(default_factory=dict)
+    feed_over: bool = False
+
+    def order(self, ref: str) -> Order | None:
+        """Return one of our orders by its ref."""
+        symbol = self.refs.get(ref)
+        return None if symbol is None else self.books[symbol].orders[ref]
+
+    def find_order(self, order_id: int) -> Order | None:
+        """Return one of our orders by the broker's number."""
+        return next((order for order in self.orders() if order.order_id == order_id), None)
+
+    def orders(self) -> tuple[Order, ...]:
+        """Return all our orders, by number."""
+        found = [order for book in self.books.values() for order in book.orders.values()]
+        return tuple(sorted(found, key=lambda order: order.order_id))
+
+    def trades(self) -> tuple[Trade, ...]:
+        """Return all trades, oldest first."""
+        found = [trade for book in self.books.values() for trade in book.trades.values()]
+        return tuple(sorted(found, key=lambda trade: trade.asked_at))
+
+    def trade(self, id_: str) -> Trade | None:
+        """Return one trade."""
+        return next((book.trades[id_] for book in self.books.values() if id_ in book.trades), None)
+
+    def chasing(self) -> frozenset[str]:
+        """Return the symbols whose elected stops follow the touch now."""
+        return frozenset(
+            symbol
+            for symbol, book in self.books.items()
+            for order in book.orders.values()
+            if order.elected_at is not None and order.state is OrderState.WORKING
+        )
+
+    def busy(self, symbols: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """Return the ids of watchers and trades that are not over, of ``symbols`` or of all.
+
+        After the end of a replay what is still open stays open: nothing can happen to it any more, so nothing is busy.
+        """
+        if self.feed_over:
+            return ()
+        ids = [
+            id_
+            for id_, watcher in self.watchers.items()
+            if watcher.phase is not WatchPhase.DONE and (not symbols or watcher.spec.plan.symbol in symbols)
+        ]
+        ids += [
+            trade.id
+            for trade in self.trades()
+            if trade.phase is not TradePhase.CLOSED and (not symbols or trade.plan.symbol in symbols)
+        ]
+        return tuple(dict.fromkeys(ids))
+
+    def protection(self, symbol: str) -> tuple[Shares, Shares]:
+        """Return the shares that trades hold in ``symbol`` and how many of them have a living stop."""
+        book = self.books.get(symbol)
+        held = covered = 0
+        for trade in () if book is None else book.trades.values():
+            _, trade_held, trade_covered = protection_state(trade, book.orders)  # type: ignore[union-attr]  # book is set here
+            held, covered = held + trade_held, covered + trade_covered
+        return held, covered

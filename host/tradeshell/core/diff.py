@@ -1,0 +1,73 @@
+"""Desired exits against the orders that live: what has to be sent so that they agree.
+
+Laws: *quiet* (nothing to do, nothing sent), *convergent* (after the changes took effect: quiet), *patient* (what is in flight
+counts as asked for), *modify rather than cancel and place*. An order in flight or being changed is left alone until the broker
+has spoken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from tradeshell.core.exits import DesiredExit
+from tradeshell.core.market import Price, Shares
+from tradeshell.core.orders import Order, OrderState, OrderType
+from tradeshell.core.trade import leg_of
+
+
+class PlaceExit(Struct, frozen=True):
+    """An exit is missing."""
+
+    exit: DesiredExit
+
+
+class ChangeExit(Struct, frozen=True):
+    """An exit works with other values than wanted. ``qty`` is the order's new total."""
+
+    order: Order
+    qty: Shares
+    limit: Price | None
+    stop: Price | None
+
+
+class DropExit(Struct, frozen=True):
+    """An exit works that is not wanted."""
+
+    order: Order
+
+
+Change = PlaceExit | ChangeExit | DropExit
+
+
+def compare(desired: Iterable[DesiredExit], living: Iterable[Order]) -> tuple[Change, ...]:
+    """Return the changes that turn ``living`` exits into the ``desired`` ones, reductions before additions."""
+    changes: list[Change] = []
+    additions: list[Change] = []
+    by_leg = {leg_of(order.spec.ref): order for order in living}
+    for wanted in desired:
+        order = by_leg.pop(wanted.leg, None)
+        if order is None:
+            additions.append(PlaceExit(wanted))
+        elif not _is_patient(order) and (change := _difference(order, wanted)) is not None:
+            changes.append(change)
+    changes += [DropExit(order) for order in by_leg.values() if not order.cancelling]
+    return (*changes, *additions)
+
+
+def _is_patient(order: Order) -> bool:
+    return order.changing or order.cancelling or order.state in (OrderState.SENT, OrderState.UNKNOWN)
+
+
+def _difference(order: Order, wanted: DesiredExit) -> ChangeExit | None:
+    total = order.filled + wanted.qty
+    stop, limit = wanted.stop, wanted.limit
+    if order.spec.type is OrderType.STOP_LIMIT and order.elected_at is not None:
+        # Once elected the limit follows the touch (exits.chased_limit); the plan no longer says where it stands.
+        stop, limit = order.spec.stop, order.spec.limit
+    # A broker that reduces OCA siblings by itself shows a smaller total: that is agreement, a larger total is not.
+    too_many = order.spec.qty > total
+    if not too_many and (order.spec.stop, order.spec.limit) == (stop, limit):
+        return None
+    return ChangeExit(order, min(order.spec.qty, total), limit, stop)

@@ -1,0 +1,165 @@
+"""From a trigger to an entry order, and the stops that are chased once elected.
+
+Laws: one entry per watcher for ever: ``fired`` is set in the step that asks for the touch, before anything else can happen. The
+touch that decides is part of the input. A refusal ends the attempt; nothing is retried.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from tradeshell.core.book import entry_specs, moved, stops_of
+from tradeshell.core.commands import AskQuote
+from tradeshell.core.desk import Watcher
+from tradeshell.core.events import RiskRejected
+from tradeshell.core.exits import chased_limit
+from tradeshell.core.guards import Refusal, check_entry, check_sell
+from tradeshell.core.inputs import QuoteAnswered, TradeRequested
+from tradeshell.core.market import Bar, Quote
+from tradeshell.core.orders import Order, OrderState, Side
+from tradeshell.core.strategy import Entered, Refused
+from tradeshell.core.trade import ENTRY, Trade, TradePhase, leg_of
+from tradeshell.core.turn import Evidence, Turn
+from tradeshell.core.watch import Watchers
+
+CHASE_EVERY = 1.0  # seconds between looks at an elected stop
+CHASE_AGE = 1.0  # seconds: oldest touch that may move an elected stop
+
+
+def ask_entry(turn: Turn, watcher: Watcher, bar: Bar) -> None:
+    """Close the watcher for ever and ask for the touch that decides."""
+    spec = watcher.spec
+    open_trade(turn, Trade(
+        id=spec.id,
+        origin=spec.strategy,
+        plan=spec.plan,
+        instrument=spec.instrument,
+        phase=TradePhase.ASKING,
+        asked_at=turn.at,
+        bar=bar,
+        stop=spec.plan.sl,
+        tp=spec.plan.tps[0] if spec.plan.tps else None,
+    ))  # fmt: skip
+
+
+def request_trade(turn: Turn, request: TradeRequested) -> None:
+    """Start a trade that the operator typed."""
+    plan = request.plan
+    open_trade(turn, Trade(
+        id=request.id,
+        origin="manual",
+        plan=plan,
+        instrument=request.instrument,
+        phase=TradePhase.ASKING,
+        asked_at=turn.at,
+        stop=plan.sl,
+        tp=plan.tps[0] if plan.tps else None,
+    ))  # fmt: skip
+
+
+def open_trade(turn: Turn, trade: Trade) -> None:
+    """Put the attempt into its book and ask for the touch."""
+    turn.book(trade.plan.symbol, trade.instrument)
+    turn.put_trade(trade)
+    turn.commands.append(AskQuote(trade.id, trade.plan.symbol, trade.plan.quote_age))
+
+
+def answer_quote(turn: Turn, watchers: Watchers, answer: QuoteAnswered) -> None:
+    """Decide an entry, or move an elected stop, on the touch that arrived."""
+    if answer.key.startswith("chase:"):
+        order = turn.desk.order(answer.key.removeprefix("chase:"))
+        if order is not None:
+            _chase(turn, order, answer.quote)
+        return
+    trade = turn.desk.trade(answer.key)
+    if trade is None or trade.phase is not TradePhase.ASKING:
+        return
+    book = turn.book(trade.plan.symbol)
+    refusal = _gate(turn, trade)
+    if refusal is None and trade.plan.side is Side.SELL:
+        refusal = check_sell(trade.plan.symbol, trade.plan.qty, book.held(), book.committed())
+    if refusal is not None:
+        _refuse(turn, watchers, trade, refusal)
+        return
+    verdict = check_entry(
+        trade.plan,
+        answer.quote,
+        None if trade.bar is None else trade.bar.close,
+        answer.session,
+        trade.instrument.grid,
+        turn.at,
+    )
+    if isinstance(verdict, Refusal):
+        _refuse(turn, watchers, trade, verdict)
+        return
+    trade = replace(trade, phase=TradePhase.ENTERING)
+    # The watcher speaks first (`trigger …`), then the orders that follow from it.
+    touch = None if answer.quote is None else answer.quote.ask
+    age = None if answer.quote is None else answer.quote.age(turn.at)
+    specs = entry_specs(trade, verdict, turn.at)
+    watchers.news(turn, trade.id, Entered(specs[0].ref, touch, age, trade.bar))
+    trade = turn.place(trade, specs, Evidence(answer.quote, trade.bar))
+    if trade.plan.entry_timeout is not None:
+        turn.timer(f"entry:{trade.id}", trade.plan.entry_timeout)
+
+
+def _gate(turn: Turn, trade: Trade) -> Refusal | None:
+    link = turn.desk.link
+    if not link.up:
+        return Refusal("not_connected", f"the link to the broker is down ({link.why}); type: connect")
+    if not link.reconciled:
+        return Refusal("not_reconciled", "orders and positions of this connection are not known yet")
+    if trade.plan.account != turn.desk.account:
+        return Refusal("wrong_account", f"account={trade.plan.account} is not the connected {turn.desk.account}")
+    return None
+
+
+def _refuse(turn: Turn, watchers: Watchers, trade: Trade, refusal: Refusal) -> None:
+    turn.put_trade(replace(trade, phase=TradePhase.CLOSED, end_reason=refusal.reason))
+    watcher = turn.desk.watchers.get(trade.id)
+    if watcher is None or refusal.reason in ("price_collar", "would_short", "wrong_account"):
+        turn.say(RiskRejected(
+            symbol=trade.plan.symbol,
+            watch=trade.id,
+            leg=ENTRY,
+            reason=refusal.reason,
+            detail=refusal.detail,
+            side=trade.plan.side,
+            qty=trade.plan.qty,
+        ))  # fmt: skip
+    watchers.news(turn, trade.id, Refused(refusal.reason, refusal.detail))
+    watchers.end(turn, trade.id, "rejected")
+
+
+# --- elected stops ----------------------------------------------------------------------------------------------------
+
+
+def look_at_stop(turn: Turn, order: Order) -> None:
+    """Ask for the touch that an elected stop has to follow, and look again in a second."""
+    turn.commands.append(AskQuote(f"chase:{order.spec.ref}", order.spec.symbol, CHASE_AGE, patience=0.5))
+    turn.timer(f"chase:{order.spec.ref}", CHASE_EVERY)
+
+
+def see_quote(turn: Turn, quote: Quote) -> None:
+    """Move the elected stops of the quote's symbol."""
+    book = turn.desk.books.get(quote.symbol)
+    if book is None:
+        return
+    for trade in book.trades.values():
+        for order in stops_of(book, trade):
+            _chase(turn, order, quote)
+
+
+def _chase(turn: Turn, order: Order, quote: Quote | None) -> None:
+    if order.elected_at is None or order.state is not OrderState.WORKING or not turn.desk.link.up:
+        return
+    book = turn.book(order.spec.symbol)
+    trade = book.trade_of(order.spec.ref)
+    limit = chased_limit(order, quote, book.instrument.grid, turn.at)
+    if trade is None or limit is None:
+        return
+    changed = replace(
+        moved(order, qty=order.spec.qty, limit=limit, stop=order.spec.stop), repriced_at=turn.at
+    )
+    turn.modify(trade, changed, f"{leg_of(order.spec.ref)} is elected, the limit follows the bid")
+

@@ -1,0 +1,426 @@
+"""Announced events: what the log keeps, the screen tells and scripts read.
+
+Laws: names are past participles or nouns of something that happened; an event is announced by the same step that decided it;
+``story`` is the words of one line for the operator (``None``: the event is for the log only), ``label`` its second column.
+Event names, fields and the mission's spelling are documented in ``docs/events.md``, which a test compares with this file.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+from typing import ClassVar
+
+from msgspec import Struct
+
+from tradeshell.core.market import Price, Shares
+from tradeshell.core.orders import OrderType, Side, Tif
+
+
+class Weight(str, Enum):
+    """How loudly an event is told."""
+
+    NOTE = "note"
+    GOOD = "good"
+    BAD = "bad"
+    ALARM = "alarm"
+
+
+def money(value: Decimal) -> str:
+    """Return ``value`` with at least two decimals and no exponent: ``190.00``, ``0.4275``."""
+    text = format(value.normalize() if value else Decimal(0), "f")
+    whole, _, part = text.partition(".")
+    return f"{whole}.{part.ljust(2, '0')}"
+
+
+def signed(value: Decimal) -> str:
+    """Return ``value`` rounded to cents with its sign: ``+291.60``."""
+    return f"{value.quantize(Decimal('0.01')):+f}"
+
+
+class Event(Struct, frozen=True, kw_only=True, tag_field="event", tag=True):
+    """Base of everything announced. Plugins subclass it; the class name is the event's name in every record."""
+
+    weight: ClassVar[Weight] = Weight.NOTE
+
+    symbol: str | None = None
+    watch: str | None = None
+    leg: str | None = None
+
+    def label(self) -> str:
+        """Return the word for the line's second column; by default the leg."""
+        return self.leg or "note"
+
+    def story(self) -> str | None:
+        """Return the words for the operator, or ``None`` when the event is for the log only."""
+        return None
+
+    def how(self) -> Weight:
+        """Return how loudly this very event is told; by default the class's weight."""
+        return self.weight
+
+
+# --- host -------------------------------------------------------------------------------------------------------------
+
+
+class SessionStarted(Event, frozen=True, kw_only=True):
+    """The program started: first record of every session."""
+
+    version: str
+    broker: str
+
+
+class SessionEnded(Event, frozen=True, kw_only=True):
+    """The program ended in good order: last record of a session."""
+
+    reason: str
+
+
+class ConnectionChanged(Event, frozen=True, kw_only=True):
+    """The link to the broker went up, went down, or is suspect."""
+
+    link: str
+    why: str = ""
+
+    def label(self) -> str:
+        return "link"
+
+    def story(self) -> str | None:
+        return f"{self.link}{' · ' + self.why if self.why else ''}"
+
+
+class ReconciliationStarted(Event, frozen=True, kw_only=True):
+    """The broker was asked for orders, executions and positions."""
+
+    epoch: int
+
+
+class ReconciliationCompleted(Event, frozen=True, kw_only=True):
+    """Orders, executions and positions of this connection are known: entries may leave again."""
+
+    epoch: int
+    orders: int
+    executions: int
+    positions: int
+
+
+class SinkMuted(Event, frozen=True, kw_only=True):
+    """An event sink failed and gets no more events."""
+
+    weight: ClassVar[Weight] = Weight.ALARM
+    sink: str
+    reason: str
+
+    def label(self) -> str:
+        return "audit"
+
+    def story(self) -> str | None:
+        return f"sink {self.sink} failed and is muted: {self.reason}"
+
+
+class EngineFault(Event, frozen=True, kw_only=True):
+    """A defect of ours: the input that caused it was dropped, everything else goes on."""
+
+    weight: ClassVar[Weight] = Weight.ALARM
+    where: str
+    reason: str
+
+    def label(self) -> str:
+        return "fault"
+
+    def story(self) -> str | None:
+        return f"internal error in {self.where}: {self.reason} · check orders with `orders`, then please report it"
+
+
+class ReplayEnded(Event, frozen=True, kw_only=True):
+    """The recorded data is used up; positions stay open, marked at the last regular close."""
+
+    def label(self) -> str:
+        return "replay"
+
+    def story(self) -> str | None:
+        return "the recorded data ends here"
+
+
+class DataRejected(Event, frozen=True, kw_only=True):
+    """A bar or quote that cannot be true was dropped before anything looked at it."""
+
+    weight: ClassVar[Weight] = Weight.BAD
+    reason: str
+
+    def label(self) -> str:
+        return "data"
+
+    def story(self) -> str | None:
+        return f"dropped: {self.reason}"
+
+
+# --- orders -----------------------------------------------------------------------------------------------------------
+
+
+class OrderIntent(Event, frozen=True, kw_only=True):
+    """What is about to be sent, on record before its bytes leave. ``action`` is ``place``, ``replace`` or ``cancel``.
+
+    An entry's intent carries what it was decided on: bid, ask, the quote's age in seconds, the bar's start and close.
+    """
+
+    order_ref: str
+    action: str
+    side: Side
+    qty: Shares
+    type: OrderType
+    limit: Price | None = None
+    stop: Price | None = None
+    tif: Tif
+    outside_rth: bool
+    account: str
+    con_id: int
+    oca_group: str | None = None
+    parent_ref: str | None = None
+    good_till: datetime | None = None
+    reason: str = ""
+    bid: Price | None = None
+    ask: Price | None = None
+    quote_age: float | None = None
+    bar_start: datetime | None = None
+    bar_close: Price | None = None
+
+    def story(self) -> str | None:
+        if self.action == "cancel":
+            return f"cancel asked{' · ' + self.reason if self.reason else ''}"
+        price = order_words(self.type, self.limit, self.stop)
+        if self.action == "replace":
+            return f"{self.side.value} {self.qty} → {price}{' · ' + self.reason if self.reason else ''}"
+        return f"{self.side.value} {self.qty} @ {price}"
+
+
+def order_words(type_: OrderType, limit: Price | None, stop: Price | None) -> str:
+    """Return an order's price in a trader's words: ``190.15 limit``, ``stop 187.00 limit 187.00``, ``market``."""
+    if type_ is OrderType.MARKET:
+        return "market"
+    if type_ is OrderType.LIMIT and limit is not None:
+        return f"{money(limit)} limit"
+    if type_ is OrderType.STOP and stop is not None:
+        return f"stop {money(stop)}"
+    return f"stop {'–' if stop is None else money(stop)} limit {'–' if limit is None else money(limit)}"
+
+
+class OrderIdAssigned(Event, frozen=True, kw_only=True):
+    """The number under which the broker knows the order."""
+
+    order_ref: str
+    order_id: int
+
+
+class OrderSent(Event, frozen=True, kw_only=True):
+    """The bytes left (or were handed to the client library)."""
+
+    order_ref: str
+    order_id: int
+    action: str
+
+
+class OrderSendFailed(Event, frozen=True, kw_only=True):
+    """The order could not be handed over; ``certain`` says that nothing left."""
+
+    weight: ClassVar[Weight] = Weight.ALARM
+    order_ref: str
+    reason: str
+    certain: bool
+
+    def story(self) -> str | None:
+        return f"not sent: {self.reason}" if self.certain else f"sending failed, outcome unknown: {self.reason}"
+
+
+class OrderStatusChanged(Event, frozen=True, kw_only=True):
+    """The broker's view of an order changed."""
+
+    order_ref: str
+    order_id: int
+    status: str
+    filled: Shares
+    remaining: Shares
+    limit: Price | None = None
+    stop: Price | None = None
+    reason: str = ""
+
+    def story(self) -> str | None:
+        if self.status == "cancelled":
+            return f"cancelled{' · ' + self.reason if self.reason else ''}"
+        return None
+
+
+class BracketChildOrderStatusChanged(OrderStatusChanged, frozen=True, kw_only=True):
+    """The broker's view of a take profit or stop changed."""
+
+    def story(self) -> str | None:
+        if self.status == "elected":
+            return f"stop elected · {self.remaining} left at limit {'–' if self.limit is None else money(self.limit)}"
+        return OrderStatusChanged.story(self)
+
+
+class OrderRefused(Event, frozen=True, kw_only=True):
+    """The broker refused an order, a change or a cancel, in its own words."""
+
+    weight: ClassVar[Weight] = Weight.BAD
+    order_ref: str
+    what: str
+    code: int
+    text: str
+
+    def story(self) -> str | None:
+        return f"{self.what} refused by the broker ({self.code}): {self.text}"
+
+
+class OrderOutcomeUnknown(Event, frozen=True, kw_only=True):
+    """Nothing was heard of an order in time; it counts as working until the broker shows the truth."""
+
+    weight: ClassVar[Weight] = Weight.ALARM
+    order_ref: str
+
+    def story(self) -> str | None:
+        return "no answer from the broker yet · it counts as working until the broker shows otherwise"
+
+
+class OrderFilled(Event, frozen=True, kw_only=True):
+    """One execution of one of our orders. ``price`` USD; ``cumulative`` shares of the order so far."""
+
+    weight: ClassVar[Weight] = Weight.GOOD
+    order_ref: str
+    order_id: int
+    exec_id: str
+    side: Side
+    qty: Shares
+    price: Price
+    cumulative: Shares
+    order_qty: Shares
+    at: datetime
+    pnl: Decimal | None = None
+
+    def story(self) -> str | None:
+        share = "" if self.cumulative == self.order_qty else f" ({self.cumulative} of {self.order_qty})"
+        gain = "" if self.pnl is None else f" · {signed(self.pnl)}"
+        return f"filled {self.qty} @ {money(self.price)}{share}{gain}"
+
+    def how(self) -> Weight:
+        return Weight.BAD if self.pnl is not None and self.pnl < 0 else Weight.GOOD
+
+
+class BracketChildOrderFilled(OrderFilled, frozen=True, kw_only=True):
+    """One execution of a take profit or a stop; ``pnl`` is realised USD before fees."""
+
+
+class CommissionCharged(Event, frozen=True, kw_only=True):
+    """The broker's fee for one execution, USD."""
+
+    order_ref: str
+    exec_id: str
+    amount: Decimal
+
+
+class LadderStopLossReplaced(Event, frozen=True, kw_only=True):
+    """The broker shows a stop at its new price. ``reason`` says which rule moved it."""
+
+    order_ref: str
+    stop: Price
+    limit: Price | None = None
+    reason: str = ""
+
+    def story(self) -> str | None:
+        limit = "" if self.limit is None or self.limit == self.stop else f" limit {money(self.limit)}"
+        return f"stands at {money(self.stop)}{limit}{' · ' + self.reason if self.reason else ''}"
+
+
+class LadderStopLossReplaceFailed(Event, frozen=True, kw_only=True):
+    """A change of a stop was refused; the old stop still works."""
+
+    weight: ClassVar[Weight] = Weight.ALARM
+    order_ref: str
+    reason: str
+
+    def story(self) -> str | None:
+        return f"change refused, the old stop still works: {self.reason}"
+
+
+class LadderProtectionStateChanged(Event, frozen=True, kw_only=True):
+    """How much of a position has a living stop. States: ARMING, PROTECTED, PARTIAL, EMERGENCY, UNPROTECTED, FLAT."""
+
+    state: str
+    held: Shares
+    protected: Shares
+
+    def label(self) -> str:
+        return "exits"
+
+    def story(self) -> str | None:
+        if self.state == "PROTECTED":
+            return f"protected 100 % · {self.protected} of {self.held} shares have a stop"
+        if self.state in ("UNPROTECTED", "PARTIAL", "EMERGENCY"):
+            short = self.held - self.protected
+            return (
+                f"{self.state} · {short} of {self.held} shares have no working stop · "
+                f"`sell {self.symbol} {short} entry=market` closes them"
+            )
+        return None
+
+    def how(self) -> Weight:
+        return Weight.ALARM if self.state in ("UNPROTECTED", "PARTIAL", "EMERGENCY") else Weight.NOTE
+
+
+class InventoryConfirmed(Event, frozen=True, kw_only=True):
+    """Executions, statuses and (where known) the position agree on what the entry bought."""
+
+    qty: Shares
+
+
+class RiskRejected(Event, frozen=True, kw_only=True):
+    """A pre-trade check refused an order; ``detail`` names the numbers."""
+
+    weight: ClassVar[Weight] = Weight.BAD
+    reason: str
+    detail: str
+    side: Side
+    qty: Shares
+
+    def label(self) -> str:
+        return self.leg or "risk"
+
+    def story(self) -> str | None:
+        return f"{self.side.value} {self.qty} refused ({self.reason}): {self.detail}"
+
+
+class TradeClosed(Event, frozen=True, kw_only=True):
+    """Entry and exits of a trade are over and no share is left. ``pnl`` and ``fees`` USD, ``r`` in multiples of the risk."""
+
+    qty: Shares
+    entry: Price
+    exit: Price
+    pnl: Decimal
+    fees: Decimal
+    r: Decimal | None = None
+
+    def label(self) -> str:
+        return "closed"
+
+    def story(self) -> str | None:
+        r = "" if self.r is None else f" · {self.r:+.2f} R"
+        return f"{self.qty} shares · {money(self.entry)} → {money(self.exit.quantize(Decimal('0.0001')))} · {signed(self.pnl)}{r}"
+
+    def how(self) -> Weight:
+        return Weight.BAD if self.pnl < 0 else Weight.GOOD
+
+
+class BrokerMessageUnclassified(Event, frozen=True, kw_only=True):
+    """Something the broker said that fits no row of our tables; nothing was decided on it."""
+
+    weight: ClassVar[Weight] = Weight.ALARM
+    code: int
+    text: str
+    order_ref: str | None = None
+
+    def label(self) -> str:
+        return "broker"
+
+    def story(self) -> str | None:
+        return f"unexpected message {self.code}: {self.text}"

@@ -1,0 +1,102 @@
+"""Pre-trade checks: may this entry leave, and at what price?
+
+Laws: a check answers with a reason word and the numbers behind it, never with a changed order. Exits never come here.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from msgspec import Struct
+
+from tradeshell.core.events import money
+from tradeshell.core.market import DataKind, Price, PriceGrid, Quote, Session, Shares
+from tradeshell.core.orders import OrderType, Side
+from tradeshell.core.plan import EntryKind, TradePlan
+
+COLLAR = Decimal("0.03")  # faults.md E03: a touch further than this from the trigger's close (or the level) is not believed
+
+
+class Refusal(Struct, frozen=True):
+    """Why an entry may not leave: a reason word for tools, the numbers for people."""
+
+    reason: str
+    detail: str
+
+
+class Approved(Struct, frozen=True):
+    """An entry that passed: its type and limit (USD, on the grid)."""
+
+    type: OrderType
+    limit: Price | None
+
+
+def check_entry(
+    plan: TradePlan,
+    quote: Quote | None,
+    reference: Price | None,
+    session: Session | None,
+    grid: PriceGrid,
+    now: datetime,
+) -> Approved | Refusal:
+    """Return the priced entry or the refusal. ``reference`` (USD) is the trigger bar's close; ages are seconds."""
+    if session is None or not (session.is_extended(now) if plan.outside_rth else session.is_regular(now)):
+        return Refusal("session_closed", "the market is closed for this order; outside_rth=true trades extended hours")
+    if plan.entry is EntryKind.PRICED:
+        return Approved(OrderType.LIMIT, plan.limit)
+    touch_side = "ask" if plan.side is Side.BUY else "bid"
+    if (refusal := _check_quote(plan, quote, touch_side, now)) is not None:
+        if plan.entry is EntryKind.MARKET and refusal.reason in ("no_quote", "no_ask", "no_bid", "stale_quote"):
+            return Approved(OrderType.MARKET, None)  # a market entry was asked for knowingly; it needs no touch
+        return refusal
+    assert quote is not None
+    touch = quote.ask if plan.side is Side.BUY else quote.bid
+    assert touch is not None
+    if (refusal := _check_price(plan, touch, touch_side, reference)) is not None:
+        return refusal
+    if plan.entry is EntryKind.MARKET:
+        return Approved(OrderType.MARKET, None)
+    return Approved(OrderType.LIMIT, grid.up(touch) if plan.side is Side.BUY else grid.down(touch))
+
+
+def _check_quote(plan: TradePlan, quote: Quote | None, side: str, now: datetime) -> Refusal | None:
+    if quote is None:
+        return Refusal("no_quote", f"no quote for {plan.symbol} arrived in time")
+    if quote.kind is DataKind.HALTED:
+        return Refusal("halted", f"{plan.symbol} is halted")
+    if quote.kind is not DataKind.LIVE:
+        return Refusal("delayed_data", f"the quotes of {plan.symbol} are {quote.kind.value}, not live")
+    price = quote.ask if side == "ask" else quote.bid
+    if price is None or price <= 0:
+        return Refusal(f"no_{side}", f"{plan.symbol} has no {side}")
+    age = quote.age(now)
+    if age > plan.quote_age:
+        return Refusal("stale_quote", f"the {side} {money(price)} is {age:.1f} s old, quote_age={plan.quote_age:g}")
+    if quote.bid is not None and quote.ask is not None and quote.bid > quote.ask:
+        return Refusal("crossed_quote", f"bid {money(quote.bid)} above ask {money(quote.ask)}")
+    return None
+
+
+def _check_price(plan: TradePlan, touch: Price, side: str, reference: Price | None) -> Refusal | None:
+    base = reference if reference is not None else plan.level
+    if base is not None and abs(touch - base) > base * COLLAR:
+        return Refusal("price_collar", f"{side} {money(touch)} is more than 3 % away from {money(base)}")
+    if plan.side is Side.SELL:
+        return None
+    if plan.chase_limit is not None and touch >= plan.chase_limit:
+        return Refusal("chase", f"ask {money(touch)} reached {money(plan.chase_limit)} (max_chase)")
+    if plan.tps and touch >= plan.tps[0]:
+        return Refusal("chase", f"ask {money(touch)} is not below the first target {money(plan.tps[0])}")
+    if plan.sl is not None and touch <= plan.sl:
+        return Refusal("below_stop", f"ask {money(touch)} is not above the stop {money(plan.sl)}")
+    return None
+
+
+def check_sell(symbol: str, qty: Shares, held: Shares, committed: Shares) -> Refusal | None:
+    """Return a refusal when selling ``qty`` could make the account short, counting exits that already work."""
+    free = held - committed
+    if qty <= free:
+        return None
+    why = f"{held} held, {committed} of them in working sells" if committed else f"{held} held"
+    return Refusal("would_short", f"{max(free, 0)} of {symbol} are free to sell ({why})")

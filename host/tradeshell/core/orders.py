@@ -1,0 +1,246 @@
+"""Orders: what is asked for, and the life-cycle of an order as a table.
+
+Laws:
+
+1. An order's identity is its ``ref`` (account + watcher + leg + generation); the broker's number only addresses it.
+2. In flight is a state: what was sent counts as asked for until the broker speaks. A timeout is not a refusal.
+3. A fill is booked in whatever state the order is believed to be; the table has rows for it (real feeds do this).
+4. ``advance`` raises ``IllegalTransition`` for a cell that is not in the table and changes nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import Enum
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from tradeshell.core.market import Price, Shares
+
+
+class Side(str, Enum):
+    """Which way shares move."""
+
+    BUY = "BUY"
+    SELL = "SELL"
+
+    @property
+    def sign(self) -> int:
+        """+1 for BUY, -1 for SELL."""
+        return 1 if self is Side.BUY else -1
+
+
+class OrderType(str, Enum):
+    """Order types as IBKR abbreviates them."""
+
+    MARKET = "MKT"
+    LIMIT = "LMT"
+    STOP = "STP"
+    STOP_LIMIT = "STP LMT"
+
+    @property
+    def is_stop(self) -> bool:
+        """Whether the order waits for its stop price."""
+        return self in (OrderType.STOP, OrderType.STOP_LIMIT)
+
+
+class Tif(str, Enum):
+    """Time in force. ``GTD`` needs ``good_till``."""
+
+    DAY = "DAY"
+    GTC = "GTC"
+    IOC = "IOC"
+    FOK = "FOK"
+    GTD = "GTD"
+
+
+class OcaType(int, Enum):
+    """One-cancels-all kinds (IBKR order reference): 1 and 2 route one order at a time, 3 does not."""
+
+    CANCEL = 1
+    REDUCE = 2
+    REDUCE_UNBLOCKED = 3
+
+
+class OrderSpec(Struct, frozen=True, kw_only=True):
+    """Everything the broker is told about one order. Prices USD on the grid, ``qty`` shares."""
+
+    ref: str
+    symbol: str
+    con_id: int
+    account: str
+    side: Side
+    qty: Shares
+    type: OrderType
+    limit: Price | None = None
+    stop: Price | None = None
+    tif: Tif = Tif.DAY
+    good_till: datetime | None = None
+    outside_rth: bool = False
+    parent_ref: str | None = None
+    oca_group: str | None = None
+    oca_type: OcaType | None = None
+    transmit: bool = True
+    client_tag: str | None = None
+
+
+class OrderState(str, Enum):
+    """Where an order stands, as far as the broker has said."""
+
+    SENT = "sent"  # in flight: recorded and sent, nothing heard
+    HELD = "held"  # accepted but waiting: a stop not elected, a child of a working parent, out of hours
+    WORKING = "working"  # at the exchange; for a stop this means elected
+    UNKNOWN = "unknown"  # nothing heard in time, or the link dropped while it was in flight
+    FILLED = "filled"
+    CANCELLED = "cancelled"
+    REFUSED = "refused"
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the order may still fill."""
+        return self in _LIVE
+
+
+_LIVE = frozenset({OrderState.SENT, OrderState.HELD, OrderState.WORKING, OrderState.UNKNOWN})
+
+
+class Signal(str, Enum):
+    """What can happen to an order."""
+
+    HELD = "held"
+    WORKING = "working"
+    PART_FILL = "part fill"
+    FULL_FILL = "full fill"
+    CANCELLED = "cancelled"
+    REFUSED = "refused"
+    LOST_SIGHT = "lost sight"
+
+
+class IllegalTransition(Exception):
+    """The broker said something that the table does not allow; the state is unchanged."""
+
+
+_S, _G = OrderState, Signal
+
+# (state, signal) -> state. A missing cell is illegal. The reasons stand where a row looks impossible.
+TRANSITIONS: dict[tuple[OrderState, Signal], OrderState] = {
+    (_S.SENT, _G.HELD): _S.HELD,
+    (_S.SENT, _G.WORKING): _S.WORKING,
+    (_S.SENT, _G.PART_FILL): _S.WORKING,  # statuses may be missing: an execution can be the first word
+    (_S.SENT, _G.FULL_FILL): _S.FILLED,
+    (_S.SENT, _G.CANCELLED): _S.CANCELLED,
+    (_S.SENT, _G.REFUSED): _S.REFUSED,
+    (_S.SENT, _G.LOST_SIGHT): _S.UNKNOWN,
+    (_S.HELD, _G.HELD): _S.HELD,
+    (_S.HELD, _G.WORKING): _S.WORKING,
+    (_S.HELD, _G.PART_FILL): _S.WORKING,
+    (_S.HELD, _G.FULL_FILL): _S.FILLED,
+    (_S.HELD, _G.CANCELLED): _S.CANCELLED,
+    (_S.HELD, _G.REFUSED): _S.REFUSED,  # IBKR's Inactive after acceptance
+    (_S.HELD, _G.LOST_SIGHT): _S.HELD,  # accepted orders live at the broker whatever the link does
+    (_S.WORKING, _G.HELD): _S.HELD,  # a working order goes back to held outside its hours
+    (_S.WORKING, _G.WORKING): _S.WORKING,
+    (_S.WORKING, _G.PART_FILL): _S.WORKING,
+    (_S.WORKING, _G.FULL_FILL): _S.FILLED,
+    (_S.WORKING, _G.CANCELLED): _S.CANCELLED,
+    (_S.WORKING, _G.REFUSED): _S.REFUSED,
+    (_S.WORKING, _G.LOST_SIGHT): _S.WORKING,
+    (_S.UNKNOWN, _G.HELD): _S.HELD,
+    (_S.UNKNOWN, _G.WORKING): _S.WORKING,
+    (_S.UNKNOWN, _G.PART_FILL): _S.WORKING,
+    (_S.UNKNOWN, _G.FULL_FILL): _S.FILLED,
+    (_S.UNKNOWN, _G.CANCELLED): _S.CANCELLED,
+    (_S.UNKNOWN, _G.REFUSED): _S.REFUSED,
+    (_S.UNKNOWN, _G.LOST_SIGHT): _S.UNKNOWN,
+    # Terminal states repeat themselves, and late news does not wake a finished order ...
+    (_S.FILLED, _G.HELD): _S.FILLED,
+    (_S.FILLED, _G.WORKING): _S.FILLED,
+    (_S.FILLED, _G.PART_FILL): _S.FILLED,
+    (_S.FILLED, _G.FULL_FILL): _S.FILLED,
+    (_S.FILLED, _G.CANCELLED): _S.FILLED,  # "10148 cannot be cancelled, state: Filled"
+    (_S.FILLED, _G.REFUSED): _S.FILLED,  # "104 cannot modify a filled order"
+    (_S.FILLED, _G.LOST_SIGHT): _S.FILLED,
+    (_S.CANCELLED, _G.HELD): _S.CANCELLED,  # statuses overtake one another
+    (_S.CANCELLED, _G.WORKING): _S.CANCELLED,
+    (_S.CANCELLED, _G.PART_FILL): _S.CANCELLED,  # ... but a fill after a confirmed cancel is real
+    (_S.CANCELLED, _G.FULL_FILL): _S.FILLED,
+    (_S.CANCELLED, _G.CANCELLED): _S.CANCELLED,
+    (_S.CANCELLED, _G.REFUSED): _S.CANCELLED,
+    (_S.CANCELLED, _G.LOST_SIGHT): _S.CANCELLED,
+    (_S.REFUSED, _G.HELD): _S.HELD,  # Inactive is not final in general: it may work again
+    (_S.REFUSED, _G.WORKING): _S.WORKING,
+    (_S.REFUSED, _G.PART_FILL): _S.WORKING,
+    (_S.REFUSED, _G.FULL_FILL): _S.FILLED,
+    (_S.REFUSED, _G.CANCELLED): _S.REFUSED,
+    (_S.REFUSED, _G.REFUSED): _S.REFUSED,
+    (_S.REFUSED, _G.LOST_SIGHT): _S.REFUSED,
+}
+
+
+class Order(Struct, frozen=True, kw_only=True):
+    """One of our orders: what was asked last, and what the broker has shown of it.
+
+    ``shown`` is the last price pair and quantity the broker itself reported; until it equals ``spec`` a change is in flight.
+    ``filled`` and ``notional`` come from executions only, never from statuses.
+    """
+
+    spec: OrderSpec
+    state: OrderState = OrderState.SENT
+    order_id: int = 0
+    filled: Shares = 0
+    notional: Price = Price(0)
+    shown_stop: Price | None = None
+    shown_limit: Price | None = None
+    shown_qty: Shares | None = None
+    told_filled: Shares = 0  # what statuses claim; ahead of ``filled`` while executions are still on their way
+    changing: bool = False  # a modify has left and is not acknowledged
+    cancelling: bool = False  # a cancel has left and is not answered
+    cancel_reason: str = ""
+    elected_at: datetime | None = None
+    repriced_at: datetime | None = None
+    sent_at: datetime | None = None
+    why: str = ""  # the broker's own words when it refused or cancelled
+
+    @property
+    def remaining(self) -> Shares:
+        """Shares that may still fill."""
+        return max(0, self.spec.qty - self.filled) if self.state.is_live else 0
+
+    @property
+    def average(self) -> Price | None:
+        """Average fill price in USD, or ``None`` before the first execution."""
+        return None if self.filled == 0 else self.notional / self.filled
+
+
+def advance(order: Order, signal: Signal) -> Order:
+    """Return ``order`` after ``signal``, the same object when nothing changes.
+
+    Raises ``IllegalTransition`` when the table has no such cell.
+    """
+    try:
+        state = TRANSITIONS[order.state, signal]
+    except KeyError:
+        raise IllegalTransition(f"{order.spec.ref}: {order.state.value} -> {signal.value}") from None
+    return order if state is order.state else replace(order, state=state)
+
+
+def order_ref(watch: str, leg: str, generation: int) -> str:
+    """Return the orderRef, a pure function of (watcher, leg, generation), so that a restart knows its own orders."""
+    return f"ts:{watch}:{leg}:{generation}"
+
+
+class RefParts(Struct, frozen=True):
+    """An orderRef of ours, taken apart."""
+
+    watch: str
+    leg: str
+    generation: int
+
+
+def parse_ref(ref: str) -> RefParts | None:
+    """Return the parts of one of our orderRefs, or ``None`` for anybody else's text."""
+    parts = ref.split(":")
+    if len(parts) != 4 or parts[0] != "ts" or not parts[3].isascii() or not parts[3].isdigit():
+        return None
+    return RefParts(parts[1], parts[2], int(parts[3]))

@@ -1,0 +1,182 @@
+"""``step(desk, input) -> (desk, commands)``: the only way in which anything about money changes.
+
+The way of a bar: ``BarClosed`` -> ``watch.see_bar`` -> the strategy asks to enter -> ``entry.ask_entry`` (the watcher is closed
+for ever, the touch is asked for) -> ``QuoteAnswered`` -> ``guards.check_entry`` -> ``book.entry_specs`` -> ``PlaceOrder``. What the
+broker answers comes back through ``reports`` and ends in ``settle``, which compares desired and actual exits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from msgspec.structs import replace
+
+from tradeshell.core import entry, reports
+from tradeshell.core import inputs as i
+from tradeshell.core.book import adopt_prices, moved, new_stop_limit
+from tradeshell.core.commands import AskSnapshot, Command
+from tradeshell.core.desk import Desk, Link, WatchPhase
+from tradeshell.core.events import (
+    ConnectionChanged,
+    ReconciliationCompleted,
+    ReconciliationStarted,
+    ReplayEnded,
+)
+from tradeshell.core.orders import OrderState, Signal, advance
+from tradeshell.core.strategy import Strategy
+from tradeshell.core.trade import ENTRY, TradePhase, entry_of, leg_of
+from tradeshell.core.turn import Turn
+from tradeshell.core.watch import Watchers
+
+NOTHING: tuple[Command, ...] = ()
+
+
+class Core:
+    """The core with its strategies: a function of (desk, input) and nothing else."""
+
+    def __init__(self, strategies: Mapping[str, Strategy]) -> None:
+        self.watchers = Watchers(strategies, entry.ask_entry)
+        self._handlers: dict[type[i.Input], Callable[[Turn, Any], None]] = {
+            i.BarClosed: self._bar,
+            i.QuoteSeen: lambda turn, event: entry.see_quote(turn, event.quote),
+            i.QuoteAnswered: lambda turn, event: entry.answer_quote(turn, self.watchers, event),
+            i.FeedEnded: self._feed_ended,
+            i.WatchRequested: lambda turn, event: self.watchers.start(turn, event.watch),
+            i.WatchCancelRequested: self._cancel_watch,
+            i.TradeRequested: entry.request_trade,
+            i.CancelRequested: self._cancel_order,
+            i.ReplaceRequested: self._replace_order,
+            i.OrderReported: lambda turn, event: reports.order_reported(turn, self.watchers, event.report),
+            i.ExecutionReported: lambda turn, event: reports.execution_reported(turn, self.watchers, event.execution),
+            i.CommissionReported: reports.commission_reported,
+            i.PositionReported: lambda turn, event: reports.position_reported(turn, event.position),
+            i.OrderRefusedByBroker: lambda turn, event: reports.refused(turn, self.watchers, event),
+            i.SendFailed: lambda turn, event: reports.send_failed(turn, self.watchers, event),
+            i.LinkChanged: self._link,
+            i.SnapshotAnswered: self._snapshot,
+            i.TimerFired: self._timer,
+        }
+
+    def step(self, desk: Desk, event: i.Input) -> tuple[Desk, tuple[Command, ...]]:
+        """Return the next desk and what to do. The same desk and no command: the input did not matter."""
+        if type(event) is i.BarClosed and event.bar.symbol not in desk.armed:
+            return desk, NOTHING
+        turn = Turn(desk, event.at)
+        self._handlers[type(event)](turn, event)
+        return turn.desk, tuple(turn.commands)
+
+    # --- market and time ----------------------------------------------------------------------------------------------
+
+    def _bar(self, turn: Turn, event: i.BarClosed) -> None:
+        self.watchers.see_bar(turn, event)
+
+    def _feed_ended(self, turn: Turn, event: i.FeedEnded) -> None:
+        del event
+        turn.say(ReplayEnded())
+        for id_, watcher in turn.desk.watchers.items():
+            if watcher.phase is not WatchPhase.DONE:
+                self.watchers.end(turn, id_, "replay_end")
+        turn.desk = replace(turn.desk, feed_over=True)
+
+    def _timer(self, turn: Turn, event: i.TimerFired) -> None:
+        kind, _, rest = event.key.partition(":")
+        if kind == "ack":
+            reports.ack_overdue(turn, rest)
+        elif kind == "entry":
+            self._end_entry(turn, rest, "entry_timeout")
+        elif kind == "close":
+            watcher = turn.desk.watchers.get(rest)
+            if watcher is not None and watcher.phase is WatchPhase.ARMED:
+                self.watchers.end(turn, rest, "session_end")
+        elif kind == "drop":
+            reports.after(turn, self.watchers, turn.desk.trade(rest))
+        elif kind == "chase":
+            order = turn.desk.order(rest)
+            if order is not None and order.state is OrderState.WORKING and turn.desk.link.up:
+                entry.look_at_stop(turn, order)
+
+    # --- operator -----------------------------------------------------------------------------------------------------
+
+    def _cancel_watch(self, turn: Turn, event: i.WatchCancelRequested) -> None:
+        watcher = turn.desk.watchers.get(event.watch)
+        if watcher is None or watcher.phase is WatchPhase.DONE:
+            return
+        trade = turn.desk.trade(event.watch)
+        if trade is None:
+            self.watchers.end(turn, event.watch, "cancelled")
+        elif trade.phase is TradePhase.ASKING:
+            turn.put_trade(replace(trade, phase=TradePhase.CLOSED, end_reason="cancelled"))
+            self.watchers.end(turn, event.watch, "cancelled")
+        else:
+            self._end_entry(turn, event.watch, "cancelled")
+
+    def _end_entry(self, turn: Turn, id_: str, reason: str) -> None:
+        trade = turn.desk.trade(id_)
+        order = None if trade is None else entry_of(trade, turn.book(trade.plan.symbol).orders)
+        if trade is not None and order is not None and order.state.is_live and not order.cancelling:
+            turn.cancel(trade, order, reason)
+
+    def _cancel_order(self, turn: Turn, event: i.CancelRequested) -> None:
+        order = turn.desk.order(event.ref)
+        trade = None if order is None else turn.book(order.spec.symbol).trade_of(event.ref)
+        if order is not None and trade is not None and order.state.is_live and not order.cancelling:
+            turn.cancel(trade, order, "cancelled by the operator")
+
+    def _replace_order(self, turn: Turn, event: i.ReplaceRequested) -> None:
+        order = turn.desk.order(event.ref)
+        trade = None if order is None else turn.book(order.spec.symbol).trade_of(event.ref)
+        if order is None or trade is None or not order.state.is_live or order.changing or order.cancelling:
+            return
+        stop = order.spec.stop if event.stop is None else event.stop
+        limit = order.spec.limit if event.limit is None else event.limit
+        if event.stop is not None and event.limit is None and order.spec.limit is not None:
+            limit = new_stop_limit(trade, event.stop)
+        qty = order.spec.qty if event.qty is None else event.qty
+        changed = moved(order, qty=qty, limit=limit, stop=stop)
+        if leg_of(event.ref) != ENTRY:
+            trade = adopt_prices(trade, changed)
+            turn.put_trade(trade)
+        turn.modify(trade, changed, "changed by the operator")
+
+    # --- link ---------------------------------------------------------------------------------------------------------
+
+    def _link(self, turn: Turn, event: i.LinkChanged) -> None:
+        desk = turn.desk
+        if event.up:
+            epoch = desk.link.epoch + 1
+            turn.desk = replace(
+                desk,
+                account=event.account,
+                paper=event.paper,
+                link=Link(up=True, epoch=epoch, why=event.why),
+                next_order_id=max(desk.next_order_id, event.first_order_id),
+            )
+            turn.say(ConnectionChanged(link="up", why=event.why))
+            turn.say(ReconciliationStarted(epoch=epoch))
+            turn.commands.append(AskSnapshot(epoch))
+        elif desk.link.up:
+            turn.desk = replace(desk, link=Link(epoch=desk.link.epoch, why=event.why))
+            for order in desk.orders():
+                if (lost := advance(order, Signal.LOST_SIGHT)) is not order:
+                    turn.put_order(lost)
+            turn.say(ConnectionChanged(link="lost", why=event.why))
+
+    def _snapshot(self, turn: Turn, event: i.SnapshotAnswered) -> None:
+        if event.epoch != turn.desk.link.epoch or not turn.desk.link.up:
+            return
+        for execution in event.executions:
+            reports.execution_reported(turn, self.watchers, execution)
+        for report in event.orders:
+            reports.order_reported(turn, self.watchers, report)
+        for position in event.positions:
+            reports.position_reported(turn, position)
+        turn.desk = replace(turn.desk, link=replace(turn.desk.link, reconciled=True))
+        turn.say(
+            ReconciliationCompleted(
+                epoch=event.epoch,
+                orders=len(event.orders),
+                executions=len(event.executions),
+                positions=len(event.positions),
+            )
+        )

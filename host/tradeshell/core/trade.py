@@ -1,0 +1,151 @@
+"""One trade attempt: its plan, its orders, and what should be working for it right now.
+
+Laws: a trade never sends; it says which exits are desired. Its inventory is what its own entry executed, less what its exits
+executed, less what was taken from it by other sells. Executions alone move it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+
+from msgspec import Struct
+
+from tradeshell.core.market import Bar, Instrument, Price, Shares
+from tradeshell.core.orders import Order, OrderState, Side, order_ref, parse_ref
+from tradeshell.core.plan import TradePlan
+
+ENTRY = "entry"
+
+
+class TradePhase(str, Enum):
+    """Where a trade stands."""
+
+    ASKING = "asking"  # triggered; waiting for the touch that decides the entry
+    ENTERING = "entering"  # the entry is in flight or working
+    OPEN = "open"  # the entry is over and shares are held
+    CLOSED = "closed"
+
+
+class Trade(Struct, frozen=True, kw_only=True):
+    """One attempt. ``refs`` are all orders ever sent for it, entry first; ``stop`` is where its stop is wanted now (USD)."""
+
+    id: str
+    origin: str
+    plan: TradePlan
+    instrument: Instrument
+    phase: TradePhase
+    asked_at: datetime
+    bar: Bar | None = None
+    refs: tuple[str, ...] = ()
+    stop: Price | None = None
+    tp: Price | None = None
+    taken: Shares = 0
+    protection: str = "FLAT"
+    fees: Decimal = Decimal(0)
+    confirmed: Shares = 0
+    drop_at: datetime | None = None  # when exits that nothing needs are cancelled by us
+    end_reason: str = ""
+
+
+class Fills(Struct, frozen=True):
+    """What a trade's orders have executed: shares and USD notional in and out."""
+
+    bought: Shares
+    paid: Decimal
+    sold: Shares
+    received: Decimal
+
+
+def leg_of(ref: str) -> str:
+    """Return the leg's name (``entry``, ``tp1``, ``sl1``) in one of our orderRefs."""
+    parts = parse_ref(ref)
+    return "" if parts is None else parts.leg
+
+
+def orders_of(trade: Trade, orders: Mapping[str, Order]) -> tuple[Order, ...]:
+    """Return the trade's orders, entry first."""
+    return tuple(orders[ref] for ref in trade.refs)
+
+
+def entry_of(trade: Trade, orders: Mapping[str, Order]) -> Order | None:
+    """Return the trade's entry order, ``None`` before it was sent."""
+    return orders[trade.refs[0]] if trade.refs else None
+
+
+def exits_of(trade: Trade, orders: Mapping[str, Order]) -> tuple[Order, ...]:
+    """Return every exit ever sent for the trade."""
+    return tuple(orders[ref] for ref in trade.refs[1:])
+
+
+def fills_of(trade: Trade, orders: Mapping[str, Order]) -> Fills:
+    """Return the sums over the trade's executions."""
+    entry = entry_of(trade, orders)
+    exits = exits_of(trade, orders)
+    return Fills(
+        bought=0 if entry is None else entry.filled,
+        paid=Decimal(0) if entry is None else entry.notional,
+        sold=sum(order.filled for order in exits),
+        received=sum((order.notional for order in exits), Decimal(0)),
+    )
+
+
+def inventory(trade: Trade, orders: Mapping[str, Order]) -> Shares:
+    """Return the shares the trade owns by its executions; 0 for a trade that only sells."""
+    if trade.plan.side is Side.SELL:
+        return 0
+    fills = fills_of(trade, orders)
+    return fills.bought - fills.sold - trade.taken
+
+
+def awaited(order: Order) -> Shares:
+    """Return the shares that statuses claim to be filled and whose executions have not arrived."""
+    return max(0, order.told_filled - order.filled)
+
+
+def is_over(order: Order | None) -> bool:
+    """Return whether an order is final *and* every execution it was told about has arrived."""
+    return order is not None and not order.state.is_live and awaited(order) == 0
+
+
+def generation(trade: Trade, leg: str) -> int:
+    """Return the next generation number of ``leg``."""
+    return 1 + sum(1 for ref in trade.refs if leg_of(ref) == leg)
+
+
+def new_ref(trade: Trade, leg: str) -> str:
+    """Return the orderRef of the next order of ``leg``."""
+    return order_ref(trade.id, leg, generation(trade, leg))
+
+
+def protected(trade: Trade, orders: Mapping[str, Order]) -> Shares:
+    """Return the shares for which a stop lives at the broker; a stop still in flight does not count yet."""
+    return sum(
+        order.remaining
+        for order in exits_of(trade, orders)
+        if order.spec.type.is_stop and order.state in (OrderState.HELD, OrderState.WORKING)
+    )
+
+
+def protection_state(trade: Trade, orders: Mapping[str, Order]) -> tuple[str, Shares, Shares]:
+    """Return the protection state and the shares held and protected. ``NONE``: no stop was asked for."""
+    held = inventory(trade, orders)
+    if held <= 0:
+        return "FLAT", 0, 0
+    if trade.plan.sl is None:
+        return "NONE", held, 0
+    covered = min(held, protected(trade, orders))
+    entry = entry_of(trade, orders)
+    flying = any(o.spec.type.is_stop and o.state is OrderState.SENT for o in exits_of(trade, orders))
+    if covered >= held:
+        return "PROTECTED", held, covered
+    if flying or not is_over(entry):
+        return "ARMING", held, covered
+    return ("PARTIAL" if covered else "UNPROTECTED"), held, covered
+
+
+def live(orders: Iterable[Order]) -> tuple[Order, ...]:
+    """Return the orders that may still fill."""
+    return tuple(order for order in orders if order.state.is_live)

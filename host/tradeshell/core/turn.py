@@ -1,0 +1,135 @@
+"""One turn of ``step``: the desk being replaced and the commands being collected.
+
+The turn is the only mutable thing in the core; it lives for one call of ``step`` and never leaves it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from tradeshell.core.book import Book, with_order, with_trade
+from tradeshell.core.commands import Announce, CancelOrder, Command, ModifyOrder, PlaceOrder, SetTimer
+from tradeshell.core.desk import Desk
+from tradeshell.core.events import Event, OrderIdAssigned, OrderIntent
+from tradeshell.core.market import Bar, Instrument, Price, Quote, Shares
+from tradeshell.core.orders import Order, OrderSpec
+from tradeshell.core.trade import Trade, leg_of
+
+ACK_TIMEOUT = timedelta(seconds=3)  # faults.md §0 T_ack: after this an unanswered order is UNKNOWN
+
+
+class Evidence(NamedTuple):
+    """What an entry was decided on, for its intent's record."""
+
+    quote: Quote | None = None
+    bar: Bar | None = None
+
+
+class Turn:
+    """Collects one step's effects."""
+
+    __slots__ = ("at", "commands", "desk")
+
+    def __init__(self, desk: Desk, at: datetime) -> None:
+        self.desk = desk
+        self.at = at
+        self.commands: list[Command] = []
+
+    def say(self, event: Event) -> None:
+        """Announce ``event``."""
+        self.commands.append(Announce(event))
+
+    def timer(self, key: str, after: float) -> None:
+        """Ask for a timer ``after`` seconds from now."""
+        self.commands.append(SetTimer(key, self.at + timedelta(seconds=after)))
+
+    def book(self, symbol: str, instrument: Instrument | None = None) -> Book:
+        """Return the book of ``symbol``, opening it for ``instrument`` when there is none."""
+        book = self.desk.books.get(symbol)
+        if book is None:
+            assert instrument is not None, f"no book for {symbol}"
+            book = Book(instrument=instrument)
+            self.put_book(symbol, book)
+        return book
+
+    def put_book(self, symbol: str, book: Book) -> None:
+        """Replace the book of ``symbol``."""
+        self.desk = replace(self.desk, books={**self.desk.books, symbol: book})
+
+    def put_trade(self, trade: Trade) -> None:
+        """Replace a trade."""
+        symbol = trade.plan.symbol
+        self.put_book(symbol, with_trade(self.book(symbol), trade))
+
+    def put_order(self, order: Order) -> None:
+        """Replace an order."""
+        symbol = order.spec.symbol
+        self.put_book(symbol, with_order(self.book(symbol), order))
+
+    # --- order commands: in-flight state first, then the intent on record, then the command --------------------------
+
+    def place(self, trade: Trade, specs: tuple[OrderSpec, ...], evidence: Evidence | None = None) -> Trade:
+        """Send new orders for ``trade``; returns the trade that knows them."""
+        trade = replace(trade, refs=trade.refs + tuple(spec.ref for spec in specs))
+        self.put_trade(trade)
+        refs = {**self.desk.refs, **{spec.ref: spec.symbol for spec in specs}}
+        first = self.desk.next_order_id
+        self.desk = replace(self.desk, refs=refs, next_order_id=first + len(specs))
+        for number, spec in enumerate(specs, first):
+            self.put_order(Order(spec=spec, order_id=number, sent_at=self.at))
+            self.say(_intent(spec, "place", trade, "", evidence))
+            self.say(OrderIdAssigned(**_who(spec, trade), order_ref=spec.ref, order_id=number))
+        for number, spec in enumerate(specs, first):
+            self.commands.append(PlaceOrder(spec, number))
+            self.commands.append(SetTimer(f"ack:{spec.ref}", self.at + ACK_TIMEOUT))
+        return trade
+
+    def modify(self, trade: Trade, order: Order, reason: str) -> None:
+        """Send ``order`` again as it now is."""
+        self.put_order(order)
+        self.say(_intent(order.spec, "replace", trade, reason, None))
+        self.commands.append(ModifyOrder(order.spec, order.order_id))
+
+    def cancel(self, trade: Trade, order: Order, reason: str) -> None:
+        """Ask to cancel ``order``."""
+        self.put_order(replace(order, cancelling=True, cancel_reason=reason))
+        self.say(_intent(order.spec, "cancel", trade, reason, None))
+        self.commands.append(CancelOrder(order.spec.ref, order.order_id))
+
+
+def _who(spec: OrderSpec, trade: Trade) -> dict[str, str]:
+    return {"symbol": spec.symbol, "watch": trade.id, "leg": leg_of(spec.ref)}
+
+
+def _intent(spec: OrderSpec, action: str, trade: Trade, reason: str, evidence: Evidence | None) -> OrderIntent:
+    quote, bar = evidence if evidence is not None and spec.ref == trade.refs[0] else Evidence()
+    bid: Price | None = None if quote is None else quote.bid
+    qty: Shares = spec.qty
+    return OrderIntent(
+        symbol=spec.symbol,
+        watch=trade.id,
+        leg=leg_of(spec.ref),
+        order_ref=spec.ref,
+        action=action,
+        side=spec.side,
+        qty=qty,
+        type=spec.type,
+        limit=spec.limit,
+        stop=spec.stop,
+        tif=spec.tif,
+        outside_rth=spec.outside_rth,
+        account=spec.account,
+        con_id=spec.con_id,
+        oca_group=spec.oca_group,
+        parent_ref=spec.parent_ref,
+        good_till=spec.good_till,
+        reason=reason,
+        bid=bid,
+        ask=None if quote is None else quote.ask,
+        quote_age=None if quote is None else (trade.asked_at - quote.at).total_seconds(),
+        bar_start=None if bar is None else bar.start,
+        bar_close=None if bar is None else bar.close,
+    )

@@ -1,0 +1,145 @@
+"""Watchers: strategies at work inside the desk.
+
+Laws: a strategy that raises ends its own watcher and nothing else. A bar counts when it closed after the watcher started and is
+not older than its length plus a grace; bars that did not matter change nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+from msgspec.structs import replace
+
+from tradeshell.core.commands import UnwatchBars, WatchBars
+from tradeshell.core.desk import Watcher, WatchPhase
+from tradeshell.core.events import BrokerMessageUnclassified
+from tradeshell.core.inputs import BarClosed, WatchSpec
+from tradeshell.core.market import Bar
+from tradeshell.core.strategy import Enter, Finish, News, Over, Strategy, Tell, Wish
+from tradeshell.core.turn import Turn
+
+BAR_GRACE = timedelta(seconds=5)  # a closed bar may reach us this late and still count
+CLOSE_GRACE = 1.0  # seconds after the close at which a watcher ends, so that the last bar is still looked at
+
+AskEntry = Callable[[Turn, Watcher, Bar], None]
+
+
+class Watchers:
+    """Runs strategies by name. Holds no state; ``strategies`` is what plugins offered."""
+
+    def __init__(self, strategies: Mapping[str, Strategy], ask_entry: AskEntry) -> None:
+        self._strategies = strategies
+        self._ask_entry = ask_entry
+
+    def start(self, turn: Turn, spec: WatchSpec) -> None:
+        """Arm a watcher; raises ``OperatorError`` from the strategy when its words make no sense."""
+        strategy = self._strategies[spec.strategy]
+        state, wishes = strategy.start(spec, turn.at)
+        watcher = Watcher(spec=spec, phase=WatchPhase.ARMED, started_at=turn.at, need=strategy.needs(spec), state=state)
+        self._put(turn, watcher)
+        symbol = spec.plan.symbol
+        armed = turn.desk.armed
+        turn.desk = replace(turn.desk, armed={**armed, symbol: (*armed.get(symbol, ()), spec.id)})
+        need = watcher.need
+        self._heed(turn, watcher, wishes)
+        turn.commands.append(WatchBars(spec.id, symbol, need.seconds, need.rth))
+        if spec.session is not None:
+            end = spec.session.extended_close if spec.plan.outside_rth else spec.session.close
+            turn.timer(f"close:{spec.id}", (end - turn.at).total_seconds() + CLOSE_GRACE)
+
+    def see_bar(self, turn: Turn, closed: BarClosed) -> None:
+        """Show a closed bar to the armed watchers of its symbol."""
+        bar = closed.bar
+        late = closed.at - bar.end > BAR_GRACE
+        for id_ in turn.desk.armed[bar.symbol]:
+            watcher = turn.desk.watchers[id_]
+            need = watcher.need
+            if late or need.seconds != bar.seconds or need.rth is not closed.rth or bar.end <= watcher.started_at:
+                continue
+            self._let_decide(turn, watcher, bar)
+
+    def _let_decide(self, turn: Turn, watcher: Watcher, bar: Bar) -> None:
+        strategy = self._strategies[watcher.spec.strategy]
+        try:
+            state, wishes = strategy.on_bar(watcher.spec, watcher.state, bar, turn.at)
+        except Exception as error:  # a plugin may raise anything; it costs only its own watcher
+            self._quarantine(turn, watcher, error)
+            return
+        if state is watcher.state and not wishes:
+            return
+        watcher = replace(watcher, state=state)
+        self._put(turn, watcher)
+        self._heed(turn, watcher, wishes)
+
+    def news(self, turn: Turn, id_: str, news: News) -> None:
+        """Tell a watcher's strategy about its own trade."""
+        watcher = turn.desk.watchers.get(id_)
+        if watcher is None:
+            return
+        strategy = self._strategies[watcher.spec.strategy]
+        try:
+            state, wishes = strategy.on_news(watcher.spec, watcher.state, news, turn.at)
+        except Exception as error:  # as above
+            self._quarantine(turn, watcher, error)
+            return
+        if state is not watcher.state:
+            self._put(turn, replace(watcher, state=state))
+        for wish in wishes:
+            if isinstance(wish, Tell):
+                turn.say(wish.event)
+
+    def end(self, turn: Turn, id_: str, reason: str) -> None:
+        """End a watcher, once."""
+        watcher = turn.desk.watchers.get(id_)
+        if watcher is None or watcher.phase is WatchPhase.DONE:
+            return
+        self.disarm(turn, watcher)
+        self._put(turn, replace(turn.desk.watchers[id_], phase=WatchPhase.DONE, end_reason=reason))
+        self.news(turn, id_, Over(reason))
+
+    def disarm(self, turn: Turn, watcher: Watcher) -> None:
+        """Take a watcher off its bars."""
+        if watcher.phase is not WatchPhase.ARMED:
+            return
+        symbol = watcher.spec.plan.symbol
+        left = tuple(i for i in turn.desk.armed.get(symbol, ()) if i != watcher.spec.id)
+        armed = {k: v for k, v in turn.desk.armed.items() if k != symbol}
+        turn.desk = replace(turn.desk, armed={**armed, symbol: left} if left else armed)
+        turn.commands.append(UnwatchBars(watcher.spec.id))
+
+    def _heed(self, turn: Turn, watcher: Watcher, wishes: tuple[Wish, ...]) -> None:
+        for wish in wishes:
+            if isinstance(wish, Tell):
+                turn.say(wish.event)
+            elif isinstance(wish, Finish):
+                self.end(turn, watcher.spec.id, wish.reason)
+            elif isinstance(wish, Enter):
+                self._fire(turn, watcher, wish)
+
+    def _fire(self, turn: Turn, watcher: Watcher, wish: Enter) -> None:
+        now = turn.desk.watchers[watcher.spec.id]
+        if now.fired or now.phase is not WatchPhase.ARMED:
+            return
+        self.disarm(turn, now)
+        self._put(turn, replace(turn.desk.watchers[now.spec.id], fired=True, phase=WatchPhase.FIRED))
+        self._ask_entry(turn, now, wish.bar)
+
+    def _quarantine(self, turn: Turn, watcher: Watcher, error: Exception) -> None:
+        turn.say(
+            BrokerMessageUnclassified(
+                symbol=watcher.spec.plan.symbol,
+                watch=watcher.spec.id,
+                code=0,
+                text=f"strategy {watcher.spec.strategy} raised {type(error).__name__}: {error}; its watcher is stopped",
+            )
+        )
+        self.disarm(turn, watcher)
+        self._put(
+            turn,
+            replace(turn.desk.watchers[watcher.spec.id], phase=WatchPhase.DONE, end_reason="strategy failed"),
+        )
+
+    def _put(self, turn: Turn, watcher: Watcher) -> None:
+        turn.desk = replace(turn.desk, watchers={**turn.desk.watchers, watcher.spec.id: watcher})
+

@@ -1,0 +1,45 @@
+"""The audit: every announced event becomes one record and goes to every sink, in order, before the next command runs.
+
+Laws: a sink never stops trading; one that fails is muted once and for all, and that is itself an event.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+from tradeshell.core.events import Event, SinkMuted
+from tradeshell.ports import Record, Sink
+
+RECORD_VERSION = 1
+
+
+class Audit:
+    """Numbers events and hands them out."""
+
+    def __init__(self, session: str, now: Callable[[], datetime]) -> None:
+        self._session = session
+        self._now = now
+        self._seq = 0
+        self._sinks: tuple[tuple[str, Sink], ...] = ()
+
+    def add(self, name: str, sink: Sink) -> None:
+        """Add a sink; it gets every record from now on."""
+        self._sinks = (*self._sinks, (name, sink))
+
+    def tell(self, event: Event) -> None:
+        """Hand ``event`` to every sink."""
+        self._seq += 1
+        record = Record(
+            v=RECORD_VERSION, seq=self._seq, ts=self._now(), mono=time.monotonic(), session=self._session, event=event
+        )
+        failed: list[tuple[str, str]] = []
+        for name, sink in self._sinks:
+            try:
+                sink(record)
+            except Exception as error:  # a sink may raise anything; trading goes on without it
+                failed.append((name, f"{type(error).__name__}: {error}"))
+        for name, reason in failed:
+            self._sinks = tuple((n, s) for n, s in self._sinks if n != name)
+            self.tell(SinkMuted(sink=name, reason=reason))

@@ -1,0 +1,320 @@
+"""``Trading`` for commands: bounded questions to the engine, asked from the main thread.
+
+Laws: a refusal is an ``OperatorError`` with one line; nothing is half started; after a command has returned, what it caused at
+once has been announced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+from tradeshell.core import inputs as i
+from tradeshell.core.desk import WatchPhase
+from tradeshell.core.guards import check_sell
+from tradeshell.core.market import Bar, DataKind, Instrument, Price, Quote, Session, Shares
+from tradeshell.core.orders import Order, OrderState, Side
+from tradeshell.core.plan import TradePlan, check_plan, put_on_grid
+from tradeshell.core.trade import Trade, TradePhase, entry_of
+from tradeshell.engine.runtime import Engine
+from tradeshell.errors import BrokerError, OperatorError
+from tradeshell.ports import Defaults, PluginReport, View
+
+DUPLICATE_WINDOW = timedelta(seconds=5)
+ANSWER_TIMEOUT = 4.0  # real seconds a command gives the broker to answer an order
+
+
+class EngineTrading:
+    """Implements ``ports.Trading`` over an ``Engine``."""
+
+    def __init__(
+        self, engine: Engine, defaults: Defaults, reports: Callable[[], tuple[PluginReport, ...]]
+    ) -> None:
+        self.defaults = defaults
+        self._engine = engine
+        self._reports = reports
+        self._counter = 0
+        self._symbols: dict[str, None] = {}
+        self._recent: list[tuple[datetime, TradePlan]] = []
+        self._last_view: View | None = None
+
+    # --- looking ------------------------------------------------------------------------------------------------------
+
+    def view(self) -> View:
+        """Return the present picture."""
+        self._last_view = self._engine.call(self._look(), what="the engine")
+        return self._last_view
+
+    def glance(self) -> View | None:
+        """Return the last picture without waiting, and have a new one made for the next glance."""
+
+        def renew() -> None:
+            self._last_view = self._picture()
+
+        self._engine.loop.call_soon_threadsafe(renew)
+        return self._last_view
+
+    async def _look(self) -> View:
+        return self._picture()
+
+    def _picture(self) -> View:
+        session, broker = self._engine.session, self._engine.broker
+        known = dict.fromkeys((*session.desk.books, *session.desk.armed, *self._symbols))
+        quotes = {symbol: quote for symbol in known if (quote := broker.latest(symbol)) is not None}
+        return View(
+            now=session.clock.now(),
+            desk=session.desk,
+            broker=broker.info(),
+            quotes=quotes,
+            symbols=tuple(known),
+            replaying=bool(self._engine.plan.options.replay),
+        )
+
+    def instrument(self, symbol: str) -> Instrument:
+        """Return the qualified contract."""
+        return self._engine.call(self._qualify(symbol), what="the contract lookup")
+
+    async def _qualify(self, symbol: str) -> Instrument:
+        instrument = await self._engine.broker.qualify(symbol)
+        self._symbols[symbol] = None
+        return instrument
+
+    def quote(self, symbol: str) -> Quote | None:
+        """Return a fresh touch."""
+
+        async def ask() -> Quote | None:
+            await self._qualify(symbol)
+            return await self._engine.broker.snapshot(symbol, 1.0) or self._engine.broker.latest(symbol)
+
+        return self._engine.call(ask(), what="the quote")
+
+    def history(self, symbol: str, seconds: int, count: int, rth: bool) -> tuple[Bar, ...]:
+        """Return past bars."""
+
+        async def ask() -> tuple[Bar, ...]:
+            await self._qualify(symbol)
+            return await self._engine.broker.history(symbol, seconds, count, rth)
+
+        return self._engine.call(ask(), what="the history")
+
+    def session(self, symbol: str) -> Session | None:
+        """Return today's trading hours."""
+
+        async def ask() -> Session | None:
+            return self._engine.broker.session(symbol, self._engine.session.clock.now())
+
+        return self._engine.call(ask(), what="the trading hours")
+
+    def plugins(self) -> tuple[PluginReport, ...]:
+        """Return what is loaded and what was refused."""
+        return self._reports()
+
+    # --- watchers -----------------------------------------------------------------------------------------------------
+
+    def start_watch(self, strategy: str, plan: TradePlan, params: Mapping[str, str], another: bool = False) -> str:
+        """Start a watcher."""
+        return self._engine.call(self._start_watch(strategy, plan, dict(params), another))
+
+    async def _start_watch(self, strategy: str, plan: TradePlan, params: dict[str, str], another: bool) -> str:
+        session, broker = self._engine.session, self._engine.broker
+        self._must_be_connected()
+        instrument = await self._qualify(plan.symbol)
+        plan = put_on_grid(plan, instrument.grid)
+        check_plan(plan)
+        self._must_be_own_account(plan)
+        now = session.clock.now()
+        hours = broker.session(plan.symbol, now)
+        end = None if hours is None else (hours.extended_close if plan.outside_rth else hours.close)
+        if hours is None or end is None or now >= end:
+            raise OperatorError(f"{plan.symbol}: the session of {now:%Y-%m-%d} is over; watchers end at its close")
+        quote = broker.latest(plan.symbol)
+        if quote is not None and quote.kind is DataKind.DELAYED:
+            raise OperatorError(f"{plan.symbol}: market data is delayed; a watcher needs live data")
+        running = [
+            w.spec.id
+            for w in session.desk.watchers.values()
+            if w.spec.plan.symbol == plan.symbol and w.phase is not WatchPhase.DONE
+        ]
+        if running and not another:
+            raise OperatorError(
+                f"{plan.symbol} is watched already by {running[0]}: another=true starts a second one, "
+                f"`breakout cancel {plan.symbol}` ends the first"
+            )
+        id_ = self._new_id(strategy[:2])
+        watch = i.WatchSpec(
+            id=id_, strategy=strategy, plan=plan, params=params, instrument=instrument, session=hours
+        )
+        session.submit(i.WatchRequested(at=now, watch=watch))
+        return id_
+
+    def cancel_watch(self, watch: str) -> None:
+        """Cancel a watcher."""
+
+        async def cancel() -> None:
+            session = self._engine.session
+            session.submit(i.WatchCancelRequested(at=session.clock.now(), watch=watch))
+            await self._breathe()
+
+        self._engine.call(cancel())
+
+    # --- orders -------------------------------------------------------------------------------------------------------
+
+    def trade(self, plan: TradePlan, again: bool = False) -> str:
+        """Send an order now."""
+        return self._engine.call(self._trade(plan, again), ANSWER_TIMEOUT * 2, "the broker")
+
+    async def _trade(self, plan: TradePlan, again: bool) -> str:
+        session = self._engine.session
+        self._must_be_connected()
+        instrument = await self._qualify(plan.symbol)
+        plan = put_on_grid(plan, instrument.grid)
+        check_plan(plan)
+        self._must_be_own_account(plan)
+        now = session.clock.now()
+        self._recent = [(at, old) for at, old in self._recent if now - at < DUPLICATE_WINDOW]
+        if not again and any(old == plan for _, old in self._recent):
+            raise OperatorError(
+                f"{plan.side.value.lower()} {plan.symbol} {plan.qty}: the same order was sent less than 5 s ago; "
+                "again=true sends it once more"
+            )
+        if plan.side is Side.SELL:
+            book = session.desk.books.get(plan.symbol)
+            refusal = check_sell(
+                plan.symbol, plan.qty, 0 if book is None else book.held(), 0 if book is None else book.committed()
+            )
+            if refusal is not None:
+                raise OperatorError(f"{refusal.reason}: {refusal.detail}")
+        id_ = self._new_id("m")
+        session.submit(i.TradeRequested(at=now, id=id_, plan=plan, instrument=instrument))
+        await self._until(lambda: self._has_answer(id_))
+        trade = session.desk.trade(id_)
+        assert trade is not None
+        entry = self._entry(trade)
+        if entry is None:
+            raise OperatorError(f"{plan.symbol}: the order was refused before it left ({trade.end_reason})")
+        if entry.state is OrderState.REFUSED:
+            raise BrokerError(f"{plan.symbol}: the broker refused the order: {entry.why}")
+        self._recent.append((now, plan))
+        await self._breathe()
+        return id_
+
+    def _has_answer(self, id_: str) -> bool:
+        trade = self._engine.session.desk.trade(id_)
+        if trade is None or trade.phase is TradePhase.ASKING:
+            return False
+        entry = self._entry(trade)
+        return entry is None or entry.state is not OrderState.SENT
+
+    def _entry(self, trade: Trade) -> Order | None:
+        return entry_of(trade, self._engine.session.desk.books[trade.plan.symbol].orders)
+
+    def cancel_order(self, ref: str) -> None:
+        """Ask to cancel an order."""
+        self._engine.call(self._ask_about(ref, lambda at: i.CancelRequested(at=at, ref=ref)))
+
+    def replace_order(self, ref: str, limit: Price | None, stop: Price | None, qty: Shares | None) -> None:
+        """Ask to change an order."""
+
+        def request(at: datetime) -> i.Input:
+            return i.ReplaceRequested(at=at, ref=ref, limit=limit, stop=stop, qty=qty)
+
+        self._engine.call(self._ask_about(ref, request))
+
+    async def _ask_about(self, ref: str, make: Callable[[datetime], i.Input]) -> None:
+        session = self._engine.session
+        self._must_be_connected()
+        order = session.desk.order(ref)
+        if order is None or not order.state.is_live:
+            state = "unknown" if order is None else order.state.value
+            raise OperatorError(f"{ref}: this order is {state}; `orders` lists those that work")
+        if order.changing or order.cancelling:
+            raise OperatorError(f"{ref}: a change or a cancel is on its way; try again when it is answered")
+        session.submit(make(session.clock.now()))
+        await self._breathe()
+        after = session.desk.order(ref)
+        if after is not None and after.why and after.why != order.why and after.state.is_live:
+            raise BrokerError(f"{ref}: {after.why}")
+
+    # --- time and link ------------------------------------------------------------------------------------------------
+
+    def wait(self, symbols: tuple[str, ...], timeout: float | None) -> bool:
+        """Block until watchers and trades are over."""
+        return self._engine.call(self._wait(symbols, timeout), None)
+
+    async def _wait(self, symbols: tuple[str, ...], timeout: float | None) -> bool:
+        loop, held = self._engine.venue_loop, False
+        if loop is not None and loop.is_held:
+            loop.release()
+            held = True
+        try:
+            async with asyncio.timeout(timeout):
+                await self._until(lambda: not self._engine.session.desk.busy(symbols))
+        except TimeoutError:
+            return False
+        finally:
+            if held and loop is not None:
+                loop.hold()
+        return True
+
+    def connect(self) -> None:
+        """Connect and reconcile."""
+
+        async def connect() -> None:
+            if self._engine.session.desk.link.is_open:
+                raise OperatorError("already connected; `status` shows to whom")
+            if not self._engine.session.desk.link.up:
+                await self._engine.broker.connect()
+            await self._until(lambda: self._engine.session.desk.link.is_open)
+
+        self._engine.call(connect(), 30.0, "the broker")
+
+    def disconnect(self) -> None:
+        """Disconnect."""
+
+        async def disconnect() -> None:
+            if not self._engine.session.desk.link.up:
+                raise OperatorError("not connected; `connect` connects")
+            await self._engine.broker.disconnect()
+
+        self._engine.call(disconnect(), 10.0, "the broker")
+
+    def _must_be_connected(self) -> None:
+        link = self._engine.session.desk.link
+        if not link.is_open:
+            raise OperatorError(f"not connected to the broker ({link.why}); type: connect")
+
+    def _must_be_own_account(self, plan: TradePlan) -> None:
+        account = self._engine.session.desk.account
+        if plan.account != account:
+            raise OperatorError(f"account={plan.account} is not the connected account; leave account= away")
+
+    async def _until(self, is_true: Callable[[], bool]) -> None:
+        """Wait until ``is_true``; looked at after every change of the desk."""
+        if is_true():
+            return
+        done = asyncio.get_running_loop().create_future()
+
+        def look() -> None:
+            if not done.done() and is_true():
+                done.set_result(None)
+
+        changed = self._engine.session.changed
+        changed.append(look)
+        try:
+            await done
+        finally:
+            changed.remove(look)
+
+    async def _breathe(self) -> None:
+        """Let what is ready happen, without any time passing: an in-process venue answers in the same instant."""
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    def _new_id(self, prefix: str) -> str:
+        self._counter += 1
+        seed = f"{self._engine.plan.session}:{self._counter}".encode()
+        nonce = base64.b32encode(hashlib.blake2s(seed, digest_size=5).digest()).decode().lower()[:5]
+        return f"{prefix}-{nonce}"

@@ -1,0 +1,179 @@
+"""The engine's thread: one loop, one broker, one session; and how the main thread talks to it.
+
+Laws: everything about trading runs on the loop; the main thread asks with a bound and reads immutable pictures; the engine never
+prints and never waits for the shell. What was opened is closed, in reverse, whatever happens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import gc
+import threading
+from collections.abc import Callable, Coroutine
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, TypeVar
+
+from msgspec import Struct
+
+from tradeshell.core.events import SessionEnded, SessionStarted
+from tradeshell.core.step import Core
+from tradeshell.core.strategy import Strategy
+from tradeshell.engine.audit import Audit
+from tradeshell.engine.clock import LoopClock, VenueLoop, WallClock
+from tradeshell.engine.journal import Journal
+from tradeshell.engine.session import CrashFile, Session
+from tradeshell.errors import BrokerError, TradeshellError
+from tradeshell.ports import Broker, BrokerContext, BrokerOffer, Sink, SinkContext, SinkOpener, VenueOptions
+
+T = TypeVar("T")
+START_TIMEOUT = 120.0  # seconds of real time: a large replay is read and checked before the clock starts
+CALL_TIMEOUT = 10.0
+POLL = 0.05
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What the engine runs."""
+
+    session: str
+    version: str
+    broker_name: str
+    broker: BrokerOffer
+    broker_settings: dict[str, Any]
+    options: VenueOptions
+    strategies: dict[str, Strategy]
+    sinks: dict[str, tuple[SinkOpener, SinkContext]]
+    state_dir: Path
+    audit_fsync: bool = False
+    hold_between_commands: bool = False
+
+
+class Engine:
+    """Owns the thread. ``start`` and ``stop`` are called once each, from the main thread."""
+
+    def __init__(self, plan: Plan, screen: Sink | None = None) -> None:
+        self._plan = plan
+        self._screen = screen
+        self._stop = asyncio.Event()
+        self._started: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self.idle: Callable[[], None] = lambda: None
+        self.loop: asyncio.AbstractEventLoop
+        self.session: Session
+        self.broker: Broker
+
+    @property
+    def plan(self) -> Plan:
+        """What this engine was built from."""
+        return self._plan
+
+    @property
+    def venue_loop(self) -> VenueLoop | None:
+        """The venue's loop, or ``None`` on the wall clock."""
+        return self.loop if isinstance(self.loop, VenueLoop) else None
+
+    def start(self) -> None:
+        """Start the thread, open the broker and the sinks; raises ``TradeshellError`` with one line when that fails."""
+        self._thread.start()
+        self._await(self._started, START_TIMEOUT, "the engine did not start")
+
+    def stop(self) -> None:
+        """Close everything that was opened; safe to call twice."""
+        if self._thread.is_alive():
+            self.loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join(10)
+
+    def call(self, work: Coroutine[Any, Any, T], timeout: float | None = CALL_TIMEOUT, what: str = "the engine") -> T:
+        """Run ``work`` on the loop and return its result; ``timeout`` in real seconds, ``None`` waits for ever.
+
+        Ctrl-C leaves the call, never the engine.
+        """
+        if not self._thread.is_alive():
+            work.close()
+            raise TradeshellError("the engine is not running any more; leave with `quit` and start again")
+        return self._await(asyncio.run_coroutine_threadsafe(work, self.loop), timeout, f"{what} did not answer")
+
+    def _await(self, future: concurrent.futures.Future[T], timeout: float | None, words: str) -> T:
+        waited = 0.0
+        try:
+            while True:
+                try:
+                    return future.result(POLL)
+                except concurrent.futures.TimeoutError:
+                    if future.done():
+                        raise
+                    self.idle()
+                    waited += POLL
+                    if timeout is not None and waited >= timeout:
+                        future.cancel()
+                        raise TradeshellError(f"{words} within {timeout:g} s") from None
+        except KeyboardInterrupt:
+            future.cancel()
+            raise
+
+    def _run(self) -> None:
+        own_clock = self._plan.broker.own_clock
+        self.loop = VenueLoop(self._plan.options.speed) if own_clock else asyncio.new_event_loop()
+        asyncio.set_event_loop(self.loop)
+        try:
+            self.loop.run_until_complete(self._main())
+        finally:
+            self.loop.close()
+
+    async def _main(self) -> None:
+        with ExitStack() as opened:
+            try:
+                self._open(opened)
+                await self._connect()
+            except TradeshellError as error:
+                self._started.set_exception(error)
+                return
+            except Exception as error:  # a broker plugin may raise anything while it opens
+                self._started.set_exception(
+                    BrokerError(f"broker {self._plan.broker_name} cannot be opened: {type(error).__name__}: {error}")
+                )
+                return
+            gc.freeze()  # what start-up made stays; collections while trading are then short
+            self._started.set_result(None)
+            await self._stop.wait()
+            self.session.tell(SessionEnded(reason="quit"))
+            await self.session.close()
+
+    def _open(self, opened: ExitStack) -> None:
+        plan, loop = self._plan, self.loop
+        venue = LoopClock(loop) if isinstance(loop, VenueLoop) else None
+        clock = venue if venue is not None else WallClock(loop)
+        audit = Audit(plan.session, clock.now)
+        for name, (opener, settings) in plan.sinks.items():
+            audit.add(name, opened.enter_context(opener(settings)))
+        if self._screen is not None:
+            audit.add("screen", self._screen)
+        journal = Journal(plan.state_dir / "journal", plan.session, plan.broker_name, fsync=plan.audit_fsync)
+        opened.callback(journal.close)
+        self.session = Session(Core(plan.strategies), clock, journal, audit, CrashFile(plan.state_dir / "crash.log"))
+        loop.set_exception_handler(self._loop_fault)
+        context = BrokerContext(
+            emit=self.session.submit,
+            clock=clock,
+            venue_clock=venue,
+            options=plan.options,
+            settings=plan.broker_settings,
+            state_dir=plan.state_dir,
+        )
+        self.broker = opened.enter_context(plan.broker.open(context))
+        self.session.attach(self.broker)
+        self.session.tell(SessionStarted(version=plan.version, broker=plan.broker_name))
+
+    def _loop_fault(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        del loop
+        error = context.get("exception")
+        fault = error if isinstance(error, BaseException) else RuntimeError(str(context.get("message")))
+        self.session.report_fault(fault, "a callback of the engine")
+
+    async def _connect(self) -> None:
+        if isinstance(self.loop, VenueLoop) and self._plan.hold_between_commands:
+            self.loop.hold()
+        await self.broker.connect()
+        for _ in range(20):  # the first snapshot of an in-process venue needs turns of the loop, not time
+            await asyncio.sleep(0)

@@ -1,0 +1,53 @@
+"""The hooks, nothing else. Each is called once at start-up with ``register(name, thing)``; pluggy is never on a hot path."""
+
+from __future__ import annotations
+
+import pluggy
+
+from tradeshell.core.strategy import Strategy
+from tradeshell.grammar import Command
+from tradeshell.ports import BrokerOffer, Register, SinkOpener
+
+PROJECT = "tradeshell"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def register_commands(register: Register[Command]) -> None:
+    """Offer commands of the shell, with completion and help.
+
+    Called: once, at start-up, before the first prompt.
+    Calls back: ``Command.run`` on the main thread for each line typed; completion sources on a completion thread.
+    On error: the plugin is refused whole and ``plugins`` says why; an error of ``run`` fails that line only.
+    """
+
+
+@hookspec
+def register_brokers(register: Register[BrokerOffer]) -> None:
+    """Offer brokers and venues, chosen by name with ``--broker`` or in the config.
+
+    Called: once, at start-up, before the first prompt.
+    Calls back: ``BrokerOffer.open`` on the engine's loop when that broker was chosen; closed when the program ends.
+    On error: the plugin is refused whole; a broker that cannot be opened is one line and a non-zero exit code.
+    """
+
+
+@hookspec
+def register_strategies(register: Register[Strategy]) -> None:
+    """Offer strategies that commands can start watchers of.
+
+    Called: once, at start-up, before the first prompt.
+    Calls back: the pure methods of ``Strategy`` inside ``step``, on the engine's loop, in the order of arrival.
+    On error: a strategy that raises ends its watcher with ``BreakoutStopped`` or its own last word; trades are unaffected.
+    """
+
+
+@hookspec
+def register_event_sinks(register: Register[SinkOpener]) -> None:
+    """Offer receivers of every event, such as the audit log.
+
+    Called: once, at start-up, before the first prompt.
+    Calls back: the sink on the engine's loop for every record, in order; it must not wait.
+    On error: the sink is muted after its first failure and the shell says so; trading goes on.
+    """

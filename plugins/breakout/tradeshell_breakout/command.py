@@ -1,0 +1,248 @@
+"""The commands ``breakout``, ``breakouts`` and ``plan``."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from tradeshell import (
+    Answer,
+    Column,
+    Command,
+    EntryKind,
+    Grammar,
+    OperatorError,
+    OrderType,
+    Table,
+    TradePlan,
+    Trading,
+    Watcher,
+    WatchPhase,
+    Words,
+    check_plan,
+    money,
+    put_on_grid,
+)
+from tradeshell_breakout.events import bar_words
+from tradeshell_breakout.grammar import BREAKOUT_GRAMMAR, PLAN_GRAMMAR
+from tradeshell_breakout.policy import trade_plan, watch_params
+
+
+def _defaults(trading: Trading) -> dict[str, Any]:
+    """Return the configured defaults as parsed values; the config has checked the names."""
+    found = {}
+    for name, text in trading.defaults.values.items():
+        key = BREAKOUT_GRAMMAR.key(name)
+        if key is not None:
+            try:
+                found[name] = key.parse(text)
+            except ValueError as error:
+                raise OperatorError(f"config default {name}={text}: {error}; change it in the config file") from None
+    return found
+
+
+def _plan(trading: Trading, words: Words) -> tuple[TradePlan, dict[str, str]]:
+    defaults = _defaults(trading)
+    plan = trade_plan(words, defaults, trading.view().desk.account)
+    check_plan(plan)
+    return plan, watch_params(words, defaults)
+
+
+def run_breakout(trading: Trading, words: Words) -> Answer:
+    """Start a watcher, or cancel some."""
+    if words.verb == "cancel":
+        return _cancel(trading, words)
+    plan, params = _plan(trading, words)
+    id_ = trading.start_watch("breakout", plan, params, words.get("another", False))
+    return Answer(data={"watch": id_, "symbol": plan.symbol, "level": plan.level, "qty": plan.qty})
+
+
+def _cancel(trading: Trading, words: Words) -> Answer:
+    live = [w for w in trading.view().desk.watchers.values() if w.phase is not WatchPhase.DONE]
+    wanted = set(words.rest)
+    chosen = [w for w in live if "ALL" in wanted or w.spec.plan.symbol in wanted]
+    unknown = wanted - {"ALL"} - {w.spec.plan.symbol for w in live}
+    if unknown:
+        raise OperatorError(f"breakout cancel: no watcher on {' '.join(sorted(unknown))}; `breakouts` lists them")
+    lines = []
+    for watcher in chosen:
+        trading.cancel_watch(watcher.spec.id)
+        if watcher.phase is WatchPhase.FIRED:
+            lines.append(
+                f"{watcher.spec.plan.symbol} {watcher.spec.id}: already triggered; an unfilled entry is cancelled, "
+                "exits of filled shares are kept"
+            )
+    if not chosen:
+        lines.append("no watcher is running")
+    return Answer(lines=tuple(lines), data={"cancelled": [w.spec.id for w in chosen]})
+
+
+def run_breakouts(trading: Trading, words: Words) -> Answer:
+    """List watchers."""
+    del words
+    watchers = tuple(trading.view().desk.watchers.values())
+    if not watchers:
+        return Answer(lines=("no watchers; try: breakout AAPL level=190 qty=100 tp=195 sl=187",), data=[])
+    columns = (
+        Column("watch"),
+        Column("symbol"),
+        Column("state"),
+        Column("level", True),
+        Column("qty", True),
+        Column("tp", True),
+        Column("sl", True),
+        Column("bar"),
+        Column("since"),
+    )
+    return Answer(
+        lines=(Table(columns=columns, rows=tuple(_row(w) for w in watchers)),), data=[_data(w) for w in watchers]
+    )
+
+
+def _state(watcher: Watcher) -> str:
+    return watcher.phase.value + (f" ({watcher.end_reason})" if watcher.end_reason else "")
+
+
+def _row(watcher: Watcher) -> tuple[str, ...]:
+    from zoneinfo import ZoneInfo
+
+    plan = watcher.spec.plan
+    return (
+        watcher.spec.id,
+        plan.symbol,
+        _state(watcher),
+        "–" if plan.level is None else money(plan.level),
+        str(plan.qty),
+        " ".join(money(tp) for tp in plan.tps) or "–",
+        "–" if plan.sl is None else money(plan.sl),
+        bar_words(watcher.need.seconds),
+        f"{watcher.started_at.astimezone(ZoneInfo('America/New_York')):%H:%M:%S}",
+    )
+
+
+def _data(watcher: Watcher) -> dict[str, Any]:
+    plan = watcher.spec.plan
+    return {
+        "watch": watcher.spec.id,
+        "symbol": plan.symbol,
+        "state": watcher.phase.value,
+        "reason": watcher.end_reason,
+        "level": plan.level,
+        "qty": plan.qty,
+        "tp": plan.tps,
+        "sl": plan.sl,
+        "bar": watcher.need.seconds,
+        "since": watcher.started_at,
+    }
+
+
+def run_plan(trading: Trading, words: Words) -> Answer:
+    """Say what a breakout would do, without doing it."""
+    plan, params = _plan(trading, words)
+    instrument = trading.instrument(plan.symbol)
+    plan = put_on_grid(plan, instrument.grid)
+    check_plan(plan)
+    assert plan.level is not None
+    bar = bar_words(int(params["bar"]))
+    price = "limit at the ask" if plan.entry is EntryKind.TOUCH else "at the market"
+    chase = "" if plan.chase_limit is None else f", below {money(plan.chase_limit)}"
+    head = (
+        f"breakout {plan.symbol} · enter when a {bar} bar closes at or above {money(plan.level)} · {price}{chase} · "
+        f"quote ≤ {plan.quote_age:g} s old"
+    )
+    lines: list[str | Table] = [head]
+    if plan.tps or plan.sl is not None:
+        lines.append(_legs(plan))
+    lines.append(_tail(plan))
+    return Answer(lines=tuple(lines), data=_plan_data(plan, params))
+
+
+def _legs(plan: TradePlan) -> Table:
+    level = plan.level
+    assert level is not None
+    tp = plan.tps[0] if plan.tps else None
+    gain = None if tp is None else (tp - level) * plan.qty
+    risk = plan.risk
+    r = "–" if gain is None or not risk else f"{(gain / plan.qty) / risk:.2f}"
+    stop = "–"
+    if plan.sl is not None:
+        kind = "stop" if plan.sl_type is OrderType.STOP else "stop-limit"
+        stop = f"{money(plan.sl)} {kind}"
+    row = (
+        "1",
+        str(plan.qty),
+        "–" if tp is None else money(tp),
+        stop,
+        r,
+        "–" if gain is None else f"{gain.quantize(Decimal('0.01')):+f}",
+    )
+    columns = (
+        Column("leg", True),
+        Column("qty", True),
+        Column("take profit", True),
+        Column("stop", True),
+        Column("R", True),
+        Column("$", True),
+    )
+    return Table(columns=columns, rows=(row,))
+
+
+def _tail(plan: TradePlan) -> str:
+    risk = plan.risk
+    parts = []
+    if risk is None:
+        parts.append("no stop: the whole position is at risk")
+    else:
+        total = (risk * plan.qty).quantize(Decimal("0.01"))
+        parts.append(f"risk {total} (1 R = {money(risk)} a share)")
+    if plan.tps or plan.sl is not None:
+        parts.append(f"exits {plan.exit_tif.value}")
+    parts.append("nothing was sent")
+    return " · ".join(parts)
+
+
+def _plan_data(plan: TradePlan, params: dict[str, str]) -> dict[str, Any]:
+    risk = plan.risk
+    return {
+        "plan": plan,
+        "bar": int(params["bar"]),
+        "risk_usd": None if risk is None else risk * plan.qty,
+        "r_usd": risk,
+    }
+
+
+def commands() -> tuple[Command, ...]:
+    """Return the plugin's commands."""
+    return (
+        Command(
+            name="breakout",
+            help="watch a level and trade its breakout, once",
+            grammar=BREAKOUT_GRAMMAR,
+            run=run_breakout,
+            group="Breakouts",
+            examples=(
+                "breakout AAPL level=190 qty=1",
+                "breakout AAPL level=190 qty=100 tp=195 sl=187",
+                "breakout AAPL 190 100 sl=187 bar=5m",
+                "breakout cancel AAPL",
+                "breakout cancel ALL",
+            ),
+            notes="Enters at the ask when a closed bar closes at or above the level; one entry, for ever.",
+        ),
+        Command(
+            name="breakouts",
+            help="list watchers",
+            grammar=Grammar(),
+            run=run_breakouts,
+            group="Breakouts",
+            examples=("breakouts",),
+        ),
+        Command(
+            name="plan",
+            help="say what a breakout would send, without sending",
+            grammar=PLAN_GRAMMAR,
+            run=run_plan,
+            group="Breakouts",
+            examples=("plan AAPL 190 100 tp=195 sl=187",),
+        ),
+    )

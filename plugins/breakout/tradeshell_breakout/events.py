@@ -1,0 +1,102 @@
+"""What a breakout watcher announces. Names as in the design document of the system that traders know."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+
+from tradeshell import Event, Price, Shares, Weight, money
+
+
+def bar_words(seconds: int) -> str:
+    """Return a bar length in a trader's words: ``1m``, ``1h``."""
+    return f"{seconds // 3600}h" if seconds % 3600 == 0 else f"{seconds // 60}m" if seconds % 60 == 0 else f"{seconds}s"
+
+
+class BreakoutStarted(Event, frozen=True, kw_only=True):
+    """A watcher was armed. Prices USD, ``qty`` shares, ``bar`` seconds."""
+
+    level: Price
+    qty: Shares
+    tp: tuple[Price, ...]
+    sl: Price | None
+    mode: str
+    bar: int
+
+    def label(self) -> str:
+        return "armed"
+
+    def story(self) -> str | None:
+        exits = [f"tp {money(tp)}" for tp in self.tp] + ([] if self.sl is None else [f"sl {money(self.sl)}"])
+        held = f"{'bracket' if len(exits) > 1 else 'exit'} {' '.join(exits)}" if exits else "no exits"
+        return f"{self.watch} · {held} · watching {bar_words(self.bar)} closes ≥ {money(self.level)}"
+
+
+class BreakoutBreakDetected(Event, frozen=True, kw_only=True):
+    """The level was touched inside a closed bar for the first time."""
+
+    level: Price
+    high: Price
+    close: Price
+    bar_start: datetime
+
+    def label(self) -> str:
+        return "break"
+
+    def story(self) -> str | None:
+        return f"high {money(self.high)} touched the level {money(self.level)}, close {money(self.close)}"
+
+
+class BreakoutConfirmed(Event, frozen=True, kw_only=True):
+    """The entry goes out: the bar closed at or above the level and every check passed. ``quote_age`` seconds."""
+
+    level: Price
+    close: Price
+    bar_start: datetime
+    ask: Price | None
+    quote_age: float | None
+    order_ref: str
+
+    def label(self) -> str:
+        return "trigger"
+
+    def story(self) -> str | None:
+        age = "" if self.quote_age is None else f" ({self.quote_age:.1f} s old)"
+        ask = "" if self.ask is None else f" · ask {money(self.ask)}{age}"
+        return f"close {money(self.close)} ≥ {money(self.level)}{ask}"
+
+
+class BreakoutRejected(Event, frozen=True, kw_only=True):
+    """The bar triggered but the entry may not go out; the watcher is used up. ``reason`` is one word."""
+
+    weight: ClassVar[Weight] = Weight.BAD
+    reason: str
+    detail: str
+
+    def label(self) -> str:
+        return "rejected"
+
+    def story(self) -> str | None:
+        return f"{self.reason}: {self.detail} · nothing was sent, this watcher is used up"
+
+
+class BreakoutStopped(Event, frozen=True, kw_only=True):
+    """The watcher and its trade are over."""
+
+    reason: str
+
+    def label(self) -> str:
+        return "stopped"
+
+    def story(self) -> str | None:
+        words = {
+            "trade_closed": "the trade is closed",
+            "rejected": "the entry was refused",
+            "cancelled": "cancelled",
+            "entry_timeout": "the entry was not filled in time",
+            "unfilled": "the entry was not filled",
+            "session_end": "the session is over, the level was not broken",
+            "max_bars": "max_bars reached, the level was not broken",
+            "replay_end": "the recorded data is used up",
+        }
+        return f"{self.watch} · {words.get(self.reason, self.reason)}"

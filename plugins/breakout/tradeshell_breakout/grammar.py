@@ -1,0 +1,223 @@
+"""The words of ``breakout`` and ``plan`` as one table: parsing, completion, help and refusals come from it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from tradeshell import (
+    Flag,
+    Grammar,
+    Key,
+    Verb,
+    View,
+    WatchPhase,
+    one_of,
+    parse_account,
+    parse_boolean,
+    parse_count,
+    parse_decimal,
+    parse_price,
+    parse_quantity,
+    parse_seconds,
+    parse_symbol,
+    parse_tag,
+    parse_tif,
+)
+
+BARS = {"1m": 60, "2m": 120, "3m": 180, "5m": 300, "15m": 900, "30m": 1800, "1h": 3600}
+LATER = "not available with this broker/plugin yet"
+BOOLEANS = (("true", "yes"), ("false", "no"))
+EXAMPLE = "breakout AAPL level=190 qty=100 tp=195 sl=187"
+
+
+def parse_targets(text: str) -> tuple[Decimal, ...]:
+    """Return the take-profit prices of ``195``; ladders and ``auto`` are known words that come later."""
+    if text.lower() == "auto":
+        raise ValueError(f"computed targets are {LATER}; name a price")
+    prices = tuple(parse_price(part) for part in text.split("-"))
+    if len(prices) > 1:
+        raise ValueError(f"ladders of several targets are {LATER}; name one price")
+    return prices
+
+
+def parse_bar(text: str) -> int:
+    """Return the bar length in seconds of ``1m`` … ``1h``."""
+    if text.lower() not in BARS:
+        raise ValueError(f"is one of {' '.join(BARS)}")
+    return BARS[text.lower()]
+
+
+def parse_off_or_seconds(text: str) -> float | None:
+    """Return seconds, or ``None`` for ``off``."""
+    return None if text.lower() == "off" else parse_seconds(text)
+
+
+def parse_off_or_price(text: str) -> Decimal | None:
+    """Return a distance in USD (0 allowed), or ``None`` for ``off``."""
+    return None if text.lower() == "off" else parse_decimal(text)
+
+
+def parse_exec(text: str) -> str:
+    """Return ``attached``; the detached modes are known words that come later."""
+    word = one_of("attached", "detached70", "detached")(text)
+    if word != "attached":
+        raise ValueError(f"detached ladders are {LATER}; leave tp_exec away or use attached")
+    return word
+
+
+def known_symbols(view: View, before: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Return symbols that were seen, are held or are watched."""
+    del before
+    found = []
+    for symbol in view.symbols:
+        quote = view.quotes.get(symbol)
+        last = "" if quote is None or quote.ask is None else f"ask {quote.ask}"
+        found.append((symbol, last))
+    return found
+
+
+def watched_symbols(view: View, before: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Return the symbols of watchers that are not over, and ALL."""
+    del before
+    live = [w for w in view.desk.watchers.values() if w.phase is not WatchPhase.DONE]
+    found = dict.fromkeys(w.spec.plan.symbol for w in live)
+    return [*((symbol, "watched") for symbol in found), *([("ALL", "every watcher")] if live else [])]
+
+
+def _level_near_ask(view: View, before: tuple[str, ...]) -> list[tuple[str, str]]:
+    quote = view.quotes.get(before[0].upper()) if before else None
+    return [] if quote is None or quote.ask is None else [(str(quote.ask), "the ask now")]
+
+
+def _key(name: str, help_: str, parse: Any = str, **more: Any) -> Key:
+    return Key(name=name, help=help_, parse=parse, **more)
+
+
+KEYS = (
+    _key("symbol", "the stock", parse_symbol, values=known_symbols, metavar="SYMBOL", example="AAPL"),
+    _key("level", "enter when a bar closes at or above it, USD", parse_price, metavar="PRICE", example="190"),
+    _key("qty", "whole shares", parse_quantity, metavar="SHARES", example="100"),
+    _key("tp", "take profit, USD", parse_targets, metavar="PRICE", example="195", default="none"),
+    _key("sl", "stop loss, USD", parse_price, metavar="PRICE", example="187", default="none"),
+    _key(
+        "tp_exec",
+        "how the exits are held",
+        parse_exec,
+        values=(("attached", "bracket: one target, one stop"),),
+        default="attached",
+    ),
+    _key(
+        "entry",
+        "how the entry is priced",
+        one_of("limit", "market"),
+        values=(("limit", "at the ask"), ("market", "at any price")),
+        default="limit",
+    ),
+    _key("quote_age", "oldest acceptable quote, seconds", parse_seconds, metavar="SECONDS", example="2", default="2"),
+    _key(
+        "max_chase",
+        "refuse the entry when the ask is this far above the level, USD",
+        parse_off_or_price,
+        values=(("off", "no limit"),),
+        metavar="USD",
+        example="1.50",
+        default="half of level - sl, else 1 %",
+    ),
+    _key("rth", "only regular-hours bars", parse_boolean, values=BOOLEANS, example="false", default="true"),
+    _key(
+        "outside_rth",
+        "orders may work outside regular hours",
+        parse_boolean,
+        values=BOOLEANS,
+        example="true",
+        default="the opposite of rth",
+    ),
+    _key(
+        "bar", "bar length", parse_bar, values=tuple((b, "") for b in BARS), metavar="BAR", example="5m", default="1m"
+    ),
+    _key("max_bars", "give up after so many bars", parse_count, metavar="COUNT", example="30", default="none"),
+    _key(
+        "tif",
+        "time in force of the orders",
+        parse_tif,
+        values=(("DAY", "until the close"), ("GTC", "until cancelled"), ("IOC", ""), ("FOK", "")),
+        metavar="TIF",
+        example="DAY",
+        default="DAY",
+    ),
+    _key(
+        "exit_tif",
+        "time in force of the exits",
+        parse_tif,
+        values=(("GTC", "until cancelled"), ("DAY", "until the close")),
+        metavar="TIF",
+        example="GTC",
+        default="GTC, or tif if given",
+    ),
+    _key("account", "must be the connected account", parse_account, metavar="ACCOUNT", default="the session's"),
+    _key("client_tag", "a label of your own on every order", parse_tag, metavar="TEXT", example="morning"),
+    _key(
+        "entry_timeout",
+        "cancel what is unfilled of the entry, seconds",
+        parse_off_or_seconds,
+        values=(("off", "leave it working"),),
+        metavar="SECONDS",
+        example="20",
+        default="20",
+    ),
+    _key(
+        "sl_type",
+        "kind of stop",
+        one_of("stop_limit", "stop"),
+        values=(("stop_limit", "limit follows the bid once elected"), ("stop", "market once elected")),
+        default="stop_limit",
+    ),
+    _key(
+        "sl_offset", "stop-limit: limit = sl - offset, USD", parse_decimal, metavar="USD", example="0.05", default="0"
+    ),
+    _key("another", "allow a second watcher on the symbol", parse_boolean, values=BOOLEANS, default="false"),
+    *(
+        Key(name=name, help=help_, later=LATER)
+        for name, help_ in (
+            ("tp_count", "number of computed targets"),
+            ("tp_alloc", "split of the quantity over a ladder"),
+            ("stop_updates", "stops after TP1 and TP2"),
+            ("risk", "quantity from the risk in USD or %"),
+            ("fast", "enter on fast bars"),
+            ("fast_bar", "length of the fast bars"),
+            ("fast_buffer", "distance above the level for the fast path"),
+            ("cover", "stop until the legs are armed"),
+            ("flat_by", "close the position by this time"),
+            ("after", "start watching at this time"),
+            ("until", "stop watching at this time"),
+            ("days", "watch for so many days"),
+        )
+    ),
+)
+
+PLAN_GRAMMAR = Grammar(
+    keys=KEYS,
+    positionals=("symbol", "level", "qty"),
+    required=("symbol", "level", "qty"),
+    flags=tuple(
+        Flag(word=f"tp-{n}", key="tp_count", value=str(n), help=f"{n} computed target{'s' * (n > 1)}") for n in (1, 2, 3)
+    ),
+    example=EXAMPLE,
+)
+
+CANCEL_GRAMMAR = Grammar(
+    keys=(Key(name="which", help="symbols, or ALL", parse=parse_symbol, values=watched_symbols, metavar="SYMBOL"),),
+    rest="which",
+    required=("which",),
+    example="breakout cancel AAPL",
+)
+
+BREAKOUT_GRAMMAR = Grammar(
+    keys=PLAN_GRAMMAR.keys,
+    positionals=PLAN_GRAMMAR.positionals,
+    required=PLAN_GRAMMAR.required,
+    flags=PLAN_GRAMMAR.flags,
+    verbs=(Verb(word="cancel", help="end watchers; exits of open trades are kept", grammar=CANCEL_GRAMMAR),),
+    example=EXAMPLE,
+)

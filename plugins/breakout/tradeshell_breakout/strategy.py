@@ -1,0 +1,99 @@
+"""The breakout strategy: a pure machine over closed bars that asks for one entry."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from tradeshell import Bar, BarNeed, Enter, Entered, Finish, News, Over, Refused, Tell, WatchSpec, Wish
+from tradeshell_breakout.events import (
+    BreakoutBreakDetected,
+    BreakoutConfirmed,
+    BreakoutRejected,
+    BreakoutStarted,
+    BreakoutStopped,
+)
+from tradeshell_breakout.logic import QUIET_STATE, BreakoutState, read_bar
+
+NOTHING: tuple[Wish, ...] = ()
+
+
+class Breakout:
+    """Enter when a closed bar's close is at or above ``plan.level``; single-fire is the host's promise.
+
+    ``params``: ``bar`` (seconds), ``rth`` (``true``/``false``), ``max_bars`` (a count, or empty).
+    """
+
+    def needs(self, watch: WatchSpec) -> BarNeed:
+        """Return the bars this watcher looks at."""
+        return BarNeed(int(watch.params["bar"]), watch.params["rth"] == "true")
+
+    def start(self, watch: WatchSpec, at: datetime) -> tuple[BreakoutState, tuple[Wish, ...]]:
+        """Return an untouched state and the start's announcement."""
+        del at
+        plan = watch.plan
+        assert plan.level is not None, "the command always gives a level"
+        started = BreakoutStarted(
+            symbol=plan.symbol,
+            watch=watch.id,
+            level=plan.level,
+            qty=plan.qty,
+            tp=plan.tps,
+            sl=plan.sl,
+            mode=plan.mode.value,
+            bar=int(watch.params["bar"]),
+        )
+        return QUIET_STATE, (Tell(started),)
+
+    def on_bar(
+        self, watch: WatchSpec, state: BreakoutState, bar: Bar, at: datetime
+    ) -> tuple[BreakoutState, tuple[Wish, ...]]:
+        """Return what a closed bar means; most mean nothing."""
+        del at
+        level = watch.plan.level
+        assert level is not None, "the command always gives a level"
+        max_bars = watch.params["max_bars"]
+        reading = read_bar(state, bar, level, int(max_bars) if max_bars else None)
+        if reading is None:
+            return state, NOTHING
+        wishes: list[Wish] = []
+        if reading.first_touch:
+            wishes.append(
+                Tell(
+                    BreakoutBreakDetected(
+                        symbol=bar.symbol,
+                        watch=watch.id,
+                        level=level,
+                        high=bar.high,
+                        close=bar.close,
+                        bar_start=bar.start,
+                    )
+                )
+            )
+        if reading.broke_out:
+            wishes.append(Enter(bar))
+        elif reading.gave_up:
+            wishes.append(Finish("max_bars"))
+        return reading.state, tuple(wishes)
+
+    def on_news(
+        self, watch: WatchSpec, state: BreakoutState, news: News, at: datetime
+    ) -> tuple[BreakoutState, tuple[Wish, ...]]:
+        """Tell what became of the entry."""
+        del at
+        who = {"symbol": watch.plan.symbol, "watch": watch.id}
+        if isinstance(news, Entered):
+            assert news.bar is not None and watch.plan.level is not None
+            confirmed = BreakoutConfirmed(
+                **who,
+                level=watch.plan.level,
+                close=news.bar.close,
+                bar_start=news.bar.start,
+                ask=news.ask,
+                quote_age=news.quote_age,
+                order_ref=news.order_ref,
+            )
+            return state, (Tell(confirmed),)
+        if isinstance(news, Refused):
+            return state, (Tell(BreakoutRejected(**who, reason=news.reason, detail=news.detail)),)
+        assert isinstance(news, Over)
+        return state, (Tell(BreakoutStopped(**who, reason=news.reason)),)
