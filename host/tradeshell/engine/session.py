@@ -100,12 +100,13 @@ class Session:
         if desk is self.desk and not commands:
             return
         self.desk = desk
-        withheld = self._record(event, commands)
+        no_journal = self._record(event, commands)
+        unsent: set[str] = set()
         for command in commands:
             if isinstance(command, c.Announce):
                 self.audit.tell(command.event)
-            elif isinstance(command, c.PlaceOrder) and withheld and command.order.side is Side.BUY:
-                self._fail(command.order.ref, "place", f"the journal cannot be written ({withheld})", certain=True)
+            elif isinstance(command, c.PlaceOrder):
+                self._place(command, no_journal, unsent)
             else:
                 self._execute(command)
         self.feeds.chase(desk.chasing())
@@ -124,10 +125,23 @@ class Session:
             return reason
         return ""
 
+    def _place(self, command: c.PlaceOrder, no_journal: str, unsent: set[str]) -> None:
+        """Send a new order, unless it would be an unrecorded entry or the child of an entry that did not leave."""
+        order, order_id = command.order, command.order_id
+        if no_journal and order.side is Side.BUY:
+            reason = f"the journal cannot be written ({no_journal})"
+        elif order.parent_ref in unsent:
+            reason = "its entry was not sent"
+        elif self._send(order.ref, order_id, "place", lambda: self.broker.place(order, order_id)):
+            return
+        else:
+            reason = ""  # the failure was told where it happened
+        unsent.add(order.ref)
+        if reason:
+            self._fail(order.ref, "place", reason, certain=True)
+
     def _execute(self, command: c.Command) -> None:
         match command:
-            case c.PlaceOrder(order, order_id):
-                self._send(order.ref, order_id, "place", lambda: self.broker.place(order, order_id))
             case c.ModifyOrder(order, order_id):
                 self._send(order.ref, order_id, "replace", lambda: self.broker.modify(order, order_id))
             case c.CancelOrder(ref, order_id):
@@ -143,19 +157,20 @@ class Session:
             case c.AskSnapshot(epoch):
                 self._start(self._snapshot(epoch))
 
-    def _send(self, ref: str, order_id: int, action: str, send: Callable[[], None]) -> None:
+    def _send(self, ref: str, order_id: int, action: str, send: Callable[[], None]) -> bool:
+        """Hand one command over; say whether it may have left."""
         try:
             send()
         except BrokerError as error:
             self._fail(ref, action, str(error), certain=True)
+            return False
         except Exception as error:  # whatever a client library raises after bytes may have left: outcome unknown
             self._fail(ref, action, f"{type(error).__name__}: {error}", certain=False)
-        else:
-            order = self.desk.order(ref)
-            symbol = None if order is None else order.spec.symbol
-            self.audit.tell(
-                OrderSent(symbol=symbol, leg=leg_of(ref), order_ref=ref, order_id=order_id, action=action)
-            )
+            return True
+        order = self.desk.order(ref)
+        symbol = None if order is None else order.spec.symbol
+        self.audit.tell(OrderSent(symbol=symbol, leg=leg_of(ref), order_ref=ref, order_id=order_id, action=action))
+        return True
 
     def _fail(self, ref: str, action: str, reason: str, *, certain: bool) -> None:
         self._inbox.append(SendFailed(at=self.clock.now(), ref=ref, action=action, reason=reason, certain=certain))
