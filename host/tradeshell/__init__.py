@@ -96,6 +96,7 @@ from tradeshell.ports import (
     VenueOptions,
     View,
 )
+from tradeshell.version import VERSION as __version__
 from tradeshell.words import account as parse_account
 from tradeshell.words import boolean as parse_boolean
 from tradeshell.words import count as parse_count
@@ -223,5 +224,3 @@ __all__ = [
     "put_on_grid",
     "signed",
 ]
-
-__version__ = "0.1.0"

@@ -13,7 +13,7 @@ import functools
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 APP = "tradeshell"
 FILE_NAME = "config.toml"
 MAX_INT = 2**31 - 1  # what the TWS protocol can carry
+BARS = ("1m", "2m", "3m", "5m", "15m", "30m", "1h")
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -135,7 +136,7 @@ def _speed(value: object) -> float:
 
 
 def _start(value: object) -> str:
-    if isinstance(value, datetime):
+    if isinstance(value, date):  # TOML has dates and times of its own
         return value.isoformat()
     if isinstance(value, str):
         if re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", value, re.ASCII):
@@ -164,12 +165,17 @@ def _text_of(parse: Callable[[str], object]) -> Callable[[object], str]:
     """Return a parser of a command's word: what ``parse`` accepts is kept as text, as if it had been typed."""
 
     def check(value: object) -> str:
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
+        if not isinstance(value, str | int | float):
             raise ValueError("is a number or a text")  # noqa: TRY004  # pydantic and the callers expect ValueError
-        parse(str(value))
-        return str(value)
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        parse(text)
+        return text
 
     return check
+
+
+def _or_off(parse: Callable[[str], object]) -> Callable[[str], object]:
+    return lambda text: None if text == "off" else parse(text)
 
 
 # --- the settings -----------------------------------------------------------------------------------------------------
@@ -242,7 +248,7 @@ _SETTINGS: tuple[_Setting, ...] = (
 FLAGS = frozenset(setting.flag for setting in _SETTINGS if setting.flag is not None) | {"config"}
 CONFIG_ENV = "TRADESHELL_CONFIG"
 
-# Examples for what the file has beyond the table above: ``[defaults]`` and switches of sinks.
+# Examples for what the file has beyond the table above.
 _FILE_EXAMPLES: Mapping[str, str] = MappingProxyType(
     {
         "defaults.quote_age": "quote_age = 2",
@@ -251,10 +257,12 @@ _FILE_EXAMPLES: Mapping[str, str] = MappingProxyType(
         "defaults.entry": 'entry = "limit"',
         "defaults.tif": 'tif = "DAY"',
         "defaults.exit_tif": 'exit_tif = "GTC"',
-        "sinks": "[sinks.jsonl]",
-        "brokers": "[brokers.paper]",
-        "venue": "[venue]",
-        "defaults": "[defaults]",
+        "defaults.sl_type": 'sl_type = "stop_limit"',
+        "defaults.sl_offset": "sl_offset = 0.05",
+        "defaults.rth": "rth = true",
+        "defaults.outside_rth": "outside_rth = false",
+        "defaults.bar": 'bar = "1m"',
+        "defaults.max_bars": "max_bars = 60",
     }
 )
 
@@ -335,7 +343,9 @@ def open_state_dir(settings: Settings, which: str) -> Path:
         if not folder.is_dir():
             raise NotADirectoryError(20, "it is no folder")
     except OSError as error:
-        raise StateError(f"state directory {folder}: {error.strerror} · choose another with --state-dir") from None
+        raise StateError(
+            f"state directory {folder}: {error.strerror} · choose another with --state-dir"
+        ) from None
     return folder
 
 
@@ -372,7 +382,7 @@ def _existing(setting: _Setting, value: Any, place: str) -> Any:
     if setting.parse is not _files:
         return value
     for path in value:
-        if not path.exists():
+        if not _is_there(path, place):
             raise ConfigError(f"{place}: there is no file {shown(str(path), 200)}")
     return tuple(path.absolute() for path in value)
 
@@ -396,13 +406,17 @@ def _brokers(file: _File, values: Mapping[str, Any]) -> Mapping[str, Mapping[str
     ibkr = tables.setdefault("ibkr", {})
     for key in ("host", "port", "client_id"):
         ibkr[key] = values[f"brokers.ibkr.{key}"]
-    return _frozen(tables)
+    frozen: Mapping[str, Mapping[str, Any]] = _frozen(tables)
+    return frozen
 
 
 def _sinks(file: _File) -> Mapping[str, Mapping[str, Any]]:
     tables: dict[str, dict[str, Any]] = {"jsonl": {}}
     tables |= {name: dict(table) for name, table in (file.get("sinks") or {}).items()}
-    return _frozen({name: table for name, table in tables.items() if table.pop("enabled", True)})
+    frozen: Mapping[str, Mapping[str, Any]] = _frozen(
+        {name: table for name, table in tables.items() if table.pop("enabled", True)}
+    )
+    return frozen
 
 
 def _frozen(value: Any) -> Any:
@@ -449,11 +463,24 @@ def _config_path(flags: Mapping[str, object], environ: Mapping[str, str]) -> Pat
             path = _path(value).absolute()
         except ValueError as error:
             raise ConfigError(f"{place}: {error} · example: {place} ~/{FILE_NAME}") from None
-        if not path.exists():
-            raise ConfigError(f"{place}: there is no file {shown(str(path), 200)} · leave it out to start with defaults")
+        if not _is_there(path, place):
+            raise ConfigError(
+                f"{place}: there is no file {shown(str(path), 200)} · leave it out to start with defaults"
+            )
         return path
     path = default_config_path()
-    return path if path.exists() else None
+    return path if _is_there(path, "config file") else None
+
+
+def _is_there(path: Path, place: str) -> bool:
+    # Path.exists hides some errors and raises others; a config that cannot be looked at is not "no config".
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise ConfigError(f"{place}: {shown(str(path), 200)}: {error.strerror}") from None
+    return True
 
 
 def _read(path: Path) -> _File:
@@ -469,7 +496,11 @@ def _read(path: Path) -> _File:
     try:
         raw = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        said = "it is nested too deeply" if isinstance(error, RecursionError) else _lower_first(str(error))
+        said = (
+            "it is nested too deeply" if isinstance(error, RecursionError) else "a number in it is too long"
+        )
+        if isinstance(error, tomllib.TOMLDecodeError):
+            said = _lower_first(str(error))
         raise ConfigError(f"{name}: is no TOML: {shown(said, 120)} · it was left as it is") from None
     return _File(_validated(raw, text, name, path.parent), path)
 
@@ -480,7 +511,7 @@ def _validated(raw: Mapping[str, Any], text: str, name: str, folder: Path) -> di
     try:
         model = _model().model_validate(raw)
     except ValidationError as error:
-        problems = sorted(_problems(error.errors(include_url=False), raw, text), key=lambda problem: problem[0])
+        problems = sorted(_problems(error.errors(include_url=False), text), key=lambda problem: problem[0])
         line, said = problems[0]
         more = f" · and {len(problems) - 1} more" if len(problems) > 1 else ""
         where = f" line {line}" if line else ""
@@ -494,13 +525,81 @@ def _validated(raw: Mapping[str, Any], text: str, name: str, folder: Path) -> di
     return values
 
 
+def _problems(errors: Sequence[Any], text: str) -> Iterator[tuple[int, str]]:
+    """Yield what is wrong with the file: the line (0: not found) and the words."""
+    for error in errors:
+        path = tuple(str(part) for part in error["loc"] if part != "[key]")
+        key, last = ".".join(path), path[-1]
+        line = _line_of(path, text)
+        if error["type"] == "extra_forbidden":
+            table = f"[{'.'.join(path[:-1])}] has" if path[:-1] else "there is"
+            yield line, f"{table} no setting {shown(last)}{_near(last, _known_below(path[:-1]))}"
+        elif error["type"] == "value_error":
+            example = _FILE_EXAMPLES.get(key) or next((_toml_line(s) for s in _SETTINGS if s.key == key), "")
+            rule = f"{shown(last)} = {_toml_value(error['input'])}: {error['ctx']['error']}"
+            yield line, f"{rule} · example: {example}" if example else rule
+        else:
+            yield (
+                line,
+                f"{shown(key)} = {_toml_value(error['input'])}: is a table · write [{shown(key)}] on a line of its own",
+            )
+
+
+def _known_below(path: tuple[str, ...]) -> list[str]:
+    prefix = ".".join((*path, "")) if path else ""
+    known = [*(setting.key for setting in _SETTINGS), *_FILE_EXAMPLES, "sinks."]
+    return sorted({key[len(prefix) :].partition(".")[0] for key in known if key.startswith(prefix)})
+
+
+def _line_of(path: tuple[str, ...], text: str) -> int:
+    """Return the line on which ``path`` is set, or its table begins; 0 when it is written in a way not looked for."""
+    table: tuple[str, ...] = ()
+    nearest = 0
+    for number, line in enumerate(text.splitlines(), 1):
+        if (header := re.match(r"\s*\[\s*([^\[\]]+?)\s*\]", line)) is not None:
+            table = _key_parts(header[1])
+            if table == path[: len(table)]:
+                nearest = number
+        elif (key := re.match(r"\s*([^=#\s][^=#]*?)\s*=", line)) is not None:
+            found = (*table, *_key_parts(key[1]))
+            if found == path[: len(found)]:
+                return number
+    return nearest
+
+
+def _key_parts(key: str) -> tuple[str, ...]:
+    return tuple(part.strip().strip("\"'") for part in key.split("."))
+
+
+def _toml_line(setting: _Setting) -> str:
+    """Return the setting's example as a line of the file."""
+    if setting.parse in (_plugins, _files, _market):
+        return f"{setting.toml} = [{', '.join(_toml_value(item) for item in setting.example.split(','))}]"
+    bare = re.fullmatch(r"true|false|[0-9.]+", setting.example) is not None and setting.example.count(".") < 2
+    return f"{setting.toml} = {setting.example if bare else _toml_value(setting.example)}"
+
+
+def _toml_value(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{shown(value)}"' if isinstance(value, str) else shown(str(value))
+
+
+def _near(word: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word[:40], list(known), 1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
 @functools.cache
 def _model() -> type[BaseModel]:
     """Return the shape of the file. Values are read by the parsers above; pydantic finds unknown keys and wrong tables."""
     from pydantic import BaseModel, BeforeValidator, ConfigDict, Field  # noqa: PLC0415  # see _validated
 
     Name: TypeAlias = Annotated[str, BeforeValidator(_name)]
-    Seconds: TypeAlias = Annotated[str | None, BeforeValidator(_text_of(words.seconds))]
 
     class Table(BaseModel):
         model_config = ConfigDict(extra="forbid", frozen=True)
@@ -513,16 +612,35 @@ def _model() -> type[BaseModel]:
         seed: Annotated[int | None, BeforeValidator(_whole(0, MAX_INT))] = None
 
     class TradeDefaults(Table):
-        quote_age: Seconds = None
-        entry_timeout: Seconds = None
-        max_chase: Annotated[str | None, BeforeValidator(_text_of(words.price))] = None
+        quote_age: Annotated[str | None, BeforeValidator(_text_of(words.seconds))] = None
+        entry_timeout: Annotated[str | None, BeforeValidator(_text_of(_or_off(words.seconds)))] = None
+        max_chase: Annotated[str | None, BeforeValidator(_text_of(_or_off(words.decimal)))] = None
         entry: Annotated[str | None, BeforeValidator(_text_of(words.one_of("limit", "market")))] = None
         tif: Annotated[str | None, BeforeValidator(_text_of(words.tif))] = None
-        exit_tif: Annotated[str | None, BeforeValidator(_text_of(words.tif))] = None
+        exit_tif: Annotated[str | None, BeforeValidator(_text_of(words.one_of("gtc", "day")))] = None
+        sl_type: Annotated[str | None, BeforeValidator(_text_of(words.one_of("stop_limit", "stop")))] = None
+        sl_offset: Annotated[str | None, BeforeValidator(_text_of(words.decimal))] = None
+        rth: Annotated[str | None, BeforeValidator(_text_of(words.boolean))] = None
+        outside_rth: Annotated[str | None, BeforeValidator(_text_of(words.boolean))] = None
+        bar: Annotated[str | None, BeforeValidator(_text_of(words.one_of(*BARS)))] = None
+        max_bars: Annotated[str | None, BeforeValidator(_text_of(words.count))] = None
 
     class Sink(BaseModel):
         model_config = ConfigDict(extra="allow", frozen=True)
         enabled: Annotated[bool, BeforeValidator(_boolean)] = True
+
+    class Ibkr(BaseModel):
+        model_config = ConfigDict(extra="allow", frozen=True)
+        host: Annotated[str | None, BeforeValidator(_host)] = None
+        port: Annotated[int | None, BeforeValidator(_whole(1, 65535))] = None
+        client_id: Annotated[int | None, BeforeValidator(_whole(0, MAX_INT))] = None
+
+    class Brokers(BaseModel):
+        model_config = ConfigDict(extra="allow", frozen=True)
+        __pydantic_extra__: dict[str, dict[str, Any]] = Field(
+            init=False
+        )  # what a plugin's table holds is its affair
+        ibkr: Ibkr | None = None
 
     class File(Table):
         broker: Name | None = None
@@ -536,7 +654,75 @@ def _model() -> type[BaseModel]:
         paper_only: Annotated[bool | None, BeforeValidator(_boolean)] = None
         venue: Venue | None = None
         defaults: TradeDefaults | None = None
-        brokers: dict[Name, dict[str, Any]] | None = None
+        brokers: Brokers | None = None
         sinks: dict[Name, Sink] | None = None
 
     return File
+
+
+def default_config_text() -> str:
+    """Return a config file in which every setting stands at its default, commented out, with what it means."""
+    return _DEFAULT_TEXT
+
+
+_DEFAULT_TEXT = """\
+# Settings of tradeshell. A flag wins over an environment variable, that over this file, that over the default.
+# Every line that starts with # and a name shows a default: take the # away to change it.
+
+# The broker or venue: one that a plugin offers (`plugins` lists them). --broker, TRADESHELL_BROKER
+#broker = "paper"
+
+# Where journals and logs live. Without this: the state directory of your system. --state-dir, TRADESHELL_STATE_DIR
+# example: state_dir = "~/trading"
+
+# The plugins to load; without this all that are installed. TRADESHELL_LOAD_PLUGINS=breakout,paper (empty: none)
+# example: load_plugins = ["breakout", "jsonl_log", "paper"]
+
+# Load the bundled plugins only. --safe-mode, TRADESHELL_SAFE_MODE
+#safe_mode = false
+
+# Refuse every account that is not a paper account. PAPER_ONLY
+#paper_only = true
+
+# Wait until an order's intent has reached the disk before the order leaves; costs milliseconds. TRADESHELL_AUDIT_FSYNC
+#audit_fsync = false
+
+# For scripts: one JSON object per line on stdout; go on after a failing command. --json, --keep-going
+#json = false
+#keep_going = false
+
+# What a command falls back to when its word is not given; the keys are those of `breakout`.
+#[defaults]
+# example: quote_age = 2          # seconds: an older quote decides nothing
+# example: entry_timeout = 20     # seconds, or "off": then the unfilled rest of an entry is cancelled
+# example: max_chase = 1.50       # USD above the level, or "off": beyond it the entry is rejected
+# example: entry = "limit"        # limit (at the ask) or market
+# example: tif = "DAY"            # of entries: DAY GTC IOC FOK
+# example: exit_tif = "GTC"       # of targets and stops: GTC DAY
+# example: sl_type = "stop_limit" # or stop
+# example: sl_offset = 0.05       # USD: limit of a stop-limit = sl - offset
+# example: rth = true             # bars of regular hours only
+# example: outside_rth = false    # orders may work outside regular hours
+# example: bar = "1m"             # 1m 2m 3m 5m 15m 30m 1h
+# example: max_bars = 60          # give up after so many bars
+
+# How a simulated venue is fed. --replay FILE…, --speed, --from, --market, --seed; paths are relative to this file.
+#[venue]
+#replay = []                      # recorded bars and quotes; empty: a generated market
+#speed = 1                        # a factor, or "max"
+#market = []                      # prices of the generated market
+#seed = 1
+# example: from = "10:30"         # New York, or ISO; earlier bars are history
+# example: market = ["DEMO=100"]
+
+# Interactive Brokers. IB_HOST, IB_PORT, IB_CLIENT_ID. Other brokers have tables of their own: [brokers.NAME]
+#[brokers.ibkr]
+#host = "127.0.0.1"
+#port = 7497
+#client_id = 7
+
+# Who gets every event. A table switches a sink on, `enabled = false` off; the rest of a table belongs to its plugin.
+#[sinks.jsonl]
+#enabled = true
+# example: path = "~/trading/events.jsonl"    # APPS_EVENT_LOG_PATH wins
+"""

@@ -498,6 +498,10 @@ def _near(name: str, known: Iterable[str]) -> str:
 
 def _what(error: BaseException) -> str:
     """Say in one line what was raised and where, for the author of the plugin."""
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith("<frozen ") and "importlib" not in Path(frame.filename).parts
+    ]
     place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     return shown(" ".join(f"{type(error).__name__}: {error}".split()), 160) + place

@@ -59,6 +59,7 @@ class Engine:
         self._started: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self.idle: Callable[[], None] = lambda: None
+        self.notes: tuple[str, ...] = ()
         self.loop: asyncio.AbstractEventLoop
         self.session: Session
         self.broker: Broker
@@ -172,8 +173,12 @@ class Engine:
         self.session.report_fault(fault, "a callback of the engine")
 
     async def _connect(self) -> None:
+        """Connect; a broker out of reach is a note, not the end: the shell starts and `connect` tries again."""
         if isinstance(self.loop, VenueLoop) and self._plan.hold_between_commands:
             self.loop.hold()
-        await self.broker.connect()
+        try:
+            await self.broker.connect()
+        except BrokerError as error:
+            self.notes = (str(error),)
         for _ in range(20):  # the first snapshot of an in-process venue needs turns of the loop, not time
             await asyncio.sleep(0)

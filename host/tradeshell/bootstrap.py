@@ -1,0 +1,137 @@
+"""Composition root: settings, plugins, engine and shell put together. The only place that knows all parts.
+
+Laws: what is opened here is closed here, in reverse, whatever happens; a program can be built many times in one process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from msgspec import Struct
+
+from tradeshell.config import Settings, open_state_dir
+from tradeshell.engine.facade import EngineTrading
+from tradeshell.engine.nobroker import MISSING, NO_BROKER
+from tradeshell.engine.runtime import Engine, Plan
+from tradeshell.errors import ConfigError
+from tradeshell.plugins import PluginHost
+from tradeshell.ports import BrokerOffer, SinkContext, SinkOpener
+from tradeshell.shell.app import TradeShell
+from tradeshell.shell.commands import BUILTIN_COMMANDS, RESERVED_WORDS
+from tradeshell.shell.pump import EventPump
+from tradeshell.version import VERSION
+
+
+class Run(Struct, frozen=True, kw_only=True):
+    """One run of the shell. ``commands`` ``None``: read lines from ``stdin`` (a terminal or a pipe); else run these and end."""
+
+    commands: tuple[str, ...] | None = None
+    batch: bool = False
+    stdin: TextIO | None = None
+    stdout: TextIO | None = None
+
+
+class Program(Struct, kw_only=True):
+    """A running program: its parts, for tests and for ``__main__``."""
+
+    settings: Settings
+    plugins: PluginHost
+    engine: Engine
+    trading: EngineTrading
+    shell: TradeShell
+    pump: EventPump
+
+
+@contextmanager
+def program(settings: Settings, run: Run, environ: Mapping[str, str]) -> Iterator[Program]:
+    """Open a whole program and close it again; raises ``TradeshellError`` with one line when a part cannot be opened."""
+    plugins = PluginHost(only=settings.load_plugins, safe_mode=settings.safe_mode)
+    plugins.add_builtin(BUILTIN_COMMANDS, RESERVED_WORDS)
+    plugins.load()
+    offer = _broker(settings, plugins)
+    is_replay = bool(settings.venue.replay)
+    state_dir = open_state_dir(settings, "replay" if is_replay else "paper" if offer.own_clock else "live")
+    pump = EventPump()
+    with ExitStack() as opened:
+        opened.callback(pump.close)
+        engine = Engine(
+            Plan(
+                session=_session_id(settings),
+                version=VERSION,
+                broker_name=settings.broker if offer is not NO_BROKER else "none",
+                broker=offer,
+                broker_settings=dict(settings.brokers.get(settings.broker, {})),
+                options=settings.venue,
+                strategies=dict(plugins.strategies),
+                sinks=_sinks(settings, plugins, state_dir, environ),
+                state_dir=state_dir,
+                audit_fsync=settings.audit_fsync,
+                hold_between_commands=offer.own_clock and (run.batch or settings.venue.speed == float("inf")),
+            ),
+            pump.post,
+        )
+        engine.start()
+        opened.callback(engine.stop)
+        trading = EngineTrading(engine, settings.defaults, lambda: plugins.reports)
+        notes = (*settings.notes, *plugins.problems, *_missing(offer, plugins), *engine.notes)
+        shell = TradeShell(
+            commands=plugins.commands,
+            owners={name: plugins.owner("command", name) or "tradeshell" for name in plugins.commands},
+            trading=trading,
+            pump=pump,
+            batch=run.batch,
+            as_json=settings.json,
+            keep_going=settings.keep_going,
+            commands_to_run=run.commands,
+            state_dir=state_dir,
+            notes=notes,
+            stdin=run.stdin,
+            stdout=run.stdout,
+        )
+        engine.idle = pump.drain
+        yield Program(
+            settings=settings, plugins=plugins, engine=engine, trading=trading, shell=shell, pump=pump
+        )
+
+
+def _broker(settings: Settings, plugins: PluginHost) -> BrokerOffer:
+    offer = plugins.brokers.get(settings.broker)
+    if offer is not None:
+        return offer
+    if not plugins.brokers and settings.sources.get("broker", "default") == "default":
+        return NO_BROKER
+    known = ", ".join(plugins.brokers) or "none"
+    why = next((r.refused for r in plugins.reports if r.name == settings.broker and r.refused), "")
+    raise ConfigError(f"broker {settings.broker}: no such broker{f' ({why})' if why else ''}; there are: {known}")
+
+
+def _missing(offer: BrokerOffer, plugins: PluginHost) -> tuple[str, ...]:
+    """Return a line when the program runs without a broker (``engine.notes`` says the rest)."""
+    if offer is not NO_BROKER:
+        return ()
+    missing = [report.name for report in plugins.reports if report.refused]
+    return (f"{MISSING}" if not missing else f"not installed: {', '.join(missing)}",)
+
+
+def _sinks(
+    settings: Settings, plugins: PluginHost, state_dir: Path, environ: Mapping[str, str]
+) -> dict[str, tuple[SinkOpener, SinkContext]]:
+    chosen: dict[str, tuple[SinkOpener, SinkContext]] = {}
+    for name, table in settings.sinks.items():
+        opener = plugins.sinks.get(name)
+        if opener is not None:
+            chosen[name] = (opener, SinkContext(state_dir=state_dir, settings=table, environ=environ))
+    return chosen
+
+
+def _session_id(settings: Settings) -> str:
+    """Return this session's id: random, but for a replay a function of what is replayed, so that it can be repeated exactly."""
+    if settings.venue.replay:
+        told = f"{[path.name for path in settings.venue.replay]} {settings.venue.start} {settings.venue.seed}"
+        return hashlib.blake2s(told.encode(), digest_size=5).hexdigest()
+    return secrets.token_hex(5)
