@@ -15,9 +15,11 @@ from typing import TextIO
 from msgspec import Struct
 
 from tradeshell.config import Settings, open_state_dir
+from tradeshell.core.desk import WatchPhase
 from tradeshell.engine.facade import EngineTrading
 from tradeshell.engine.nobroker import MISSING, NO_BROKER
 from tradeshell.engine.runtime import Engine, Plan
+from tradeshell.engine.store import Saved, SavedWatcher, StateFolder, load
 from tradeshell.errors import ConfigError
 from tradeshell.plugins import PluginHost
 from tradeshell.ports import BrokerOffer, SinkContext, SinkOpener
@@ -55,9 +57,14 @@ def program(settings: Settings, run: Run, environ: Mapping[str, str]) -> Iterato
     plugins.load()
     offer = _broker(settings, plugins)
     is_replay = bool(settings.venue.replay)
-    state_dir = open_state_dir(settings, "replay" if is_replay else "paper" if offer.own_clock else "live")
+    base = open_state_dir(settings, "replay" if is_replay else "paper" if offer.own_clock else "live")
     pump = EventPump()
     with ExitStack() as opened:
+        # A simulated venue lives and dies with the program, so a second program may have a folder of its own.
+        folder = StateFolder(base, may_move=offer.own_clock)
+        opened.callback(folder.close)
+        state_dir = folder.path
+        saved, state_notes = load(state_dir / "state.toml")
         opened.callback(pump.close)
         engine = Engine(
             Plan(
@@ -78,7 +85,14 @@ def program(settings: Settings, run: Run, environ: Mapping[str, str]) -> Iterato
         engine.start()
         opened.callback(engine.stop)
         trading = EngineTrading(engine, settings.defaults, lambda: plugins.reports)
-        notes = (*settings.notes, *plugins.problems, *_missing(offer, plugins), *engine.notes)
+        notes = (
+            *settings.notes,
+            *plugins.problems,
+            *_missing(offer, plugins),
+            *state_notes,
+            *(() if is_replay else _left_over(saved)),
+            *engine.notes,
+        )
         shell = TradeShell(
             commands=plugins.commands,
             owners={name: plugins.owner("command", name) or "tradeshell" for name in plugins.commands},
@@ -116,6 +130,26 @@ def _missing(offer: BrokerOffer, plugins: PluginHost) -> tuple[str, ...]:
         return ()
     missing = [report.name for report in plugins.reports if report.refused]
     return (f"{MISSING}" if not missing else f"not installed: {', '.join(missing)}",)
+
+
+def _left_over(saved: Saved | None) -> tuple[str, ...]:
+    """Return what the session before left running on a venue that ended with it."""
+    if saved is None:
+        return ()
+    lines = [
+        f"{w.symbol} {w.id} was {w.phase.value} when the last session ended and is not resumed; "
+        f"type it again: {_typed(w)}"
+        for w in saved.watchers
+        if w.phase is not WatchPhase.DONE
+    ]
+    return tuple(lines)
+
+
+def _typed(watcher: SavedWatcher) -> str:
+    words = [watcher.strategy, watcher.symbol, watcher.level, str(watcher.qty)]
+    words += [f"tp={'-'.join(watcher.tp)}"] if watcher.tp else []
+    words += [f"sl={watcher.sl}"] if watcher.sl else []
+    return " ".join(word for word in words if word)
 
 
 def _sinks(

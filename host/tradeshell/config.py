@@ -359,7 +359,7 @@ def _choose(
     if given is not None and given is not False and given not in ((), []):
         example = f"{setting.option} {setting.example}"
         place = setting.option if setting.parse is _boolean else f"{setting.option} {_told(given)}"
-        return _existing(setting, _parsed(setting, given, place, example), place), setting.option
+        return _existing(setting, _parsed(setting, given, place, example), setting.option), setting.option
     if setting.env is not None and setting.env in environ:
         text = environ[setting.env]
         if text or setting.parse is _plugins:

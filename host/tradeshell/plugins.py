@@ -502,6 +502,7 @@ def _what(error: BaseException) -> str:
         frame
         for frame in traceback.extract_tb(error.__traceback__)
         if not frame.filename.startswith("<frozen ") and "importlib" not in Path(frame.filename).parts
+        if frame.filename != __file__
     ]
     place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     return shown(" ".join(f"{type(error).__name__}: {error}".split()), 160) + place

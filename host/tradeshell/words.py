@@ -1,8 +1,8 @@
 """Words into values: what an operator may write for a symbol, a price, a quantity.
 
 Laws: strict, because a misread number is money. Only ASCII, one notation, nothing guessed: ``190,5``, ``1e9``, ``0x10`` and
-digits of other scripts are refused. Every parser returns the value or raises ``ValueError`` with the rule in words that fit behind
-``qty=1e9: …``; the grammar adds the word, the command and the example.
+digits of other scripts are refused. Every parser returns the value or raises ``ValueError`` with the rule in words that fit
+behind ``qty=1e9: …``; the grammar adds the word, the command and the example.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import gc
 import threading
 from collections.abc import Callable, Coroutine
@@ -17,13 +18,14 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from tradeshell.core.events import SessionEnded, SessionStarted
+from tradeshell.core.events import SessionEnded, SessionStarted, SinkMuted
 from tradeshell.core.step import Core
 from tradeshell.core.strategy import Strategy
 from tradeshell.engine.audit import Audit
 from tradeshell.engine.clock import LoopClock, VenueLoop, WallClock
 from tradeshell.engine.journal import Journal
 from tradeshell.engine.session import CrashFile, Session
+from tradeshell.engine.store import Keeper, Saved, snapshot
 from tradeshell.errors import BrokerError, TradeshellError
 from tradeshell.ports import Broker, BrokerContext, BrokerOffer, Sink, SinkContext, SinkOpener, VenueOptions
 
@@ -154,6 +156,9 @@ class Engine:
         opened.callback(journal.close)
         self.session = Session(Core(plan.strategies), clock, journal, audit, CrashFile(plan.state_dir / "crash.log"))
         loop.set_exception_handler(self._loop_fault)
+        keeper = Keeper(plan.state_dir / "state.toml", self._picture, self._complain)
+        opened.callback(keeper.close)
+        self.session.changed.append(keeper.touch)
         context = BrokerContext(
             emit=self.session.submit,
             clock=clock,
@@ -165,6 +170,18 @@ class Engine:
         self.broker = opened.enter_context(plan.broker.open(context))
         self.session.attach(self.broker)
         self.session.tell(SessionStarted(version=plan.version, broker=plan.broker_name))
+
+    def _picture(self) -> Saved:
+        return snapshot(
+            self.session.desk,
+            session=self._plan.session,
+            broker=self._plan.broker_name,
+            journal_seq=self.session.journal_seq,
+        )
+
+    def _complain(self, words: str) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop may have ended just now
+            self.loop.call_soon_threadsafe(self.session.tell, SinkMuted(sink="state", reason=words))
 
     def _loop_fault(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         del loop

@@ -61,6 +61,11 @@ class Session:
         self.broker: Broker
         self.feeds: Feeds
 
+    @property
+    def journal_seq(self) -> int:
+        """The number of the last decision on disk."""
+        return 0 if self._journal is None else self._journal.written
+
     def attach(self, broker: Broker) -> None:
         """Use ``broker`` from now on; once, before the first input."""
         self.broker = broker

@@ -1,0 +1,402 @@
+"""The shell: commands from grammars, events from the pump, one line for everything that goes wrong.
+
+Laws: the main thread types and waits, the engine never waits for it; completion reads published pictures only. A command's
+events stand before its answer. What a plugin's command raises costs that line; its traceback goes to a file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import io
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol, TextIO
+
+import cmd2
+from cmd2 import CompletionItem, Completions
+from cmd2.exceptions import CompletionError
+from prompt_toolkit.application import get_app
+
+from tradeshell.errors import OperatorError, TradeshellError
+from tradeshell.grammar import Answer, Command, complete, parse
+from tradeshell.ports import Record, Trading, View
+from tradeshell.shell import (
+    commands_shell,
+    crash,
+    helptext,
+    lines,
+    picture,
+    render,
+)
+from tradeshell.shell.base import SUSPEND_REFUSED, is_usage_error
+from tradeshell.shell.batch import INTERRUPTED, BatchShell
+from tradeshell.shell.commands import ALIASES, KEPT
+from tradeshell.shell.pump import EventPump
+from tradeshell.version import VERSION
+
+HOST = "tradeshell"
+_TOOLBAR_STYLES = {"": "", "live": "fg:ansired bold", "alarm": "fg:ansired"}
+
+
+class ScreenTrading(Trading, Protocol):
+    """What the shell itself needs besides: a look that never waits, for the toolbar and completion."""
+
+    def glance(self) -> View | None:
+        """Return the last picture without waiting, ``None`` before there is one."""
+        ...
+
+
+class TradeShell(BatchShell):
+    """The cmd2 application.
+
+    ``commands`` are those of the host and of all plugins by name, ``owners`` who brought each. ``commands_to_run`` are run
+    instead of reading lines. ``batch``: the first failing line ends the run. ``live``: events are printed while commands run;
+    without it only around them, which makes a transcript repeatable. ``notes`` are lines for the operator, shown first.
+    """
+
+    def __init__(
+        self,
+        *,
+        commands: Mapping[str, Command],
+        owners: Mapping[str, str],
+        trading: ScreenTrading,
+        pump: EventPump,
+        state_dir: Path,
+        batch: bool = False,
+        as_json: bool = False,
+        keep_going: bool = False,
+        commands_to_run: tuple[str, ...] | None = None,
+        notes: Iterable[str] = (),
+        live: bool = True,
+        stdin: TextIO | None = None,
+        stdout: TextIO | None = None,
+    ) -> None:
+        self.trading = trading
+        self.pump = pump
+        self.commands: dict[str, Command] = {}
+        self.owners = {HOST: HOST, **owners}
+        self._state_dir = state_dir
+        self._notes = tuple(notes)
+        self._ended_by: int | None = None
+        self._eofs = 0
+        if commands_to_run is not None:
+            stdin = io.StringIO("\n".join((*commands_to_run, "")))
+        typed = not batch and (sys.stdin if stdin is None else stdin).isatty()
+        super().__init__(
+            batch=batch,
+            keep_going=keep_going,
+            as_json=as_json,
+            stdin=stdin,
+            stdout=stdout,
+            history_file=state_dir / "history" if typed else None,
+            aliases=dict(ALIASES),
+        )
+        for command in (*commands_shell.commands(self), *commands.values()):
+            self._install(command)
+        pump.attach(self._tell, self._write, live=live)
+
+    # --- commands -----------------------------------------------------------------------------------------------------
+
+    def _install(self, command: Command) -> None:
+        name = command.name
+        self.commands[name] = command
+
+        def do(statement: cmd2.Statement) -> bool:
+            return self._execute(command, lines.words(statement.args))
+
+        def complete_(text: str, line: str, begidx: int, endidx: int) -> Completions:
+            return self._complete(command, text, line, begidx, endidx)
+
+        do.__doc__ = command.help
+        setattr(self, f"do_{name}", do)
+        setattr(self, f"complete_{name}", complete_)
+        setattr(self, f"help_{name}", lambda: self.show_help(name))
+
+    def _execute(self, command: Command, words: list[str]) -> bool:
+        """Run one command; returns whether the shell should stop."""
+        if words in (["?"], ["-h"], ["--help"]):
+            self.show_help(command.name)
+            return False
+        try:
+            answer = command.run(self.trading, parse(command.name, command.grammar, words))
+            if not isinstance(answer, Answer):
+                raise TypeError(f"{command.name} answered with {type(answer).__name__}")
+        except TradeshellError as error:
+            self._fail_after_events(str(error))
+            return False
+        except KeyboardInterrupt:
+            self._fail_after_events(f"{command.name}: interrupted; the engine goes on with what is under way")
+            raise
+        except commands_shell.Leave:
+            return True
+        except (Exception, SystemExit, asyncio.CancelledError) as error:
+            if self._ended_by is not None:
+                raise  # a signal of ours, not the command's own idea
+            self._crash(error, command.name)
+            return False
+        self._show(answer)
+        return False
+
+    def _show(self, answer: Answer) -> None:
+        self.last_result = answer.ok
+        with self.sigint_protection, self.pump.screen:
+            self.pump.drain()
+            data = render.answer_data(answer) if self.as_json else None
+            if data is not None:
+                self._frames[-1].data = data
+            elif answer.lines and not self.as_json:
+                self._write(render.answer_text(answer.lines, self.screen()) + "\n")
+
+    def _fail_after_events(self, message: str) -> None:
+        with self.sigint_protection, self.pump.screen:
+            self.pump.drain()
+            self.fail(message)
+
+    def _crash(self, error: BaseException, what: str) -> None:
+        owner = self.owners.get(what, HOST)
+        name = what if owner == HOST else f"{what} (plugin {owner})"
+        line = self._frames[-1].line if self._frames else what
+        path = crash.report(error, line, VERSION, self._state_dir)
+        self._fail_after_events(crash.told(error, name, path))
+
+    # --- completion (on a completion thread) --------------------------------------------------------------------------
+
+    def _complete(self, command: Command, text: str, line: str, begidx: int, endidx: int) -> Completions:
+        before = self.words_before(line, begidx, endidx)
+        if command.name == "run_script" and not before:
+            return self.path_complete(text, line, begidx, endidx)
+        try:
+            found = complete(command.grammar, text, before, self._glance())
+        except Exception as error:  # noqa: BLE001  # a plugin's source may raise anything; Tab must not
+            why = render.clean(f"{type(error).__name__}: {error}")
+            raise CompletionError(f"{command.name}: no completion ({why})") from None
+        if isinstance(found, str):
+            raise CompletionError(render.clean(found), apply_style=False)
+        items = [
+            CompletionItem(o.text, display=o.display, display_meta=render.clean(o.meaning)) for o in found
+        ]
+        is_open = len(found) == 1 and found[0].open
+        return Completions(items, is_sorted=True, allow_finalization=not is_open)
+
+    # --- help, unknown commands, defects ------------------------------------------------------------------------------
+
+    def show_help(self, name: str | None) -> None:
+        """Show all commands, or one."""
+        if name is None:
+            listed = {n: (c.group, c.help) for n, c in self.commands.items()}
+            listed |= {
+                n: (helptext.SHELL_GROUP, str(getattr(self, f"do_{n}").__doc__).splitlines()[0].rstrip("."))
+                for n in KEPT
+            }
+            text = helptext.overview(listed, self.screen())
+        elif name in self.commands:
+            text = helptext.command_help(self.commands[name], self.owners.get(name, HOST), self.screen())
+        elif name in KEPT:
+            cmd2.Cmd.do_help(self, name)
+            return
+        else:
+            raise OperatorError(f"help: {name} is no command{self._near(name)}")
+        if self.as_json:
+            self._frames[-1].data = {"text": text.splitlines()}
+        else:
+            self._write(text + "\n")
+
+    def default(self, statement: cmd2.Statement) -> None:
+        """Refuse an unknown command in one line."""
+        word = render.clean(statement.command)[:40]
+        self._fail_after_events(f"{word}: unknown command{self._near(word)} · `help` lists all")
+
+    def _near(self, word: str) -> str:
+        known = [*self.commands, *KEPT, *self.aliases, *self.macros]
+        near = difflib.get_close_matches(word.lower(), known, 1)
+        return f" (did you mean {near[0]}?)" if near else ""
+
+    def perror(self, *objects: Any, **kwargs: Any) -> None:
+        """Show an error of cmd2's own; in JSON it belongs to the result."""
+        if self.as_json and self._frames:
+            self._frames[-1].errors.append(" ".join(str(o) for o in objects))
+        elif not self.as_json:
+            super().perror(*objects, **kwargs)
+
+    def pexcept(self, exception: BaseException, **kwargs: Any) -> None:
+        """Turn what a built-in command raised into one line: the operator's mistake, or ours with a report."""
+        del kwargs
+        name = self._frames[-1].line.split()[0] if self._frames else "shell"
+        if is_usage_error(exception) and name not in self.commands:
+            self._fail_after_events(f"{name}: {exception}")
+        else:
+            self._crash(exception, name)
+
+    # --- output -------------------------------------------------------------------------------------------------------
+
+    def screen(self) -> render.Screen:
+        """Return what text is made for now: the terminal's width, and whether colour is wanted."""
+        tty = self.out.isatty()
+        columns = shutil.get_terminal_size((100, 40)).columns
+        colour = self.wants_colour(tty)
+        return render.Screen(max(20, columns), tty or "COLUMNS" in os.environ, colour)
+
+    def _tell(self, record: Record) -> str | None:
+        try:
+            return render.event_json(record) if self.as_json else render.event_line(record, self.screen())
+        except Exception as error:  # noqa: BLE001  # a plugin's event may raise anything; the screen goes on
+            name, why = type(record.event).__name__, type(error).__name__
+            return f"{render.clock(record.ts)} an event of type {name} cannot be shown ({why})"
+
+    def _write(self, text: str) -> None:
+        """Write to the screen or into the file in its place; a screen that is gone ends nothing."""
+        stream = self.out if self.as_json else self.stdout
+        try:
+            stream.write(text)
+            stream.flush()
+        except UnicodeEncodeError:
+            encoding = stream.encoding or "ascii"
+            stream.write(text.encode(encoding, "replace").decode(encoding))
+            stream.flush()
+        except (
+            OSError,
+            ValueError,
+        ):  # a closed pipe, a terminal that hung up: the engine goes on, the log has it all
+            self.pump.mute()
+
+    def write_line(self, text: str) -> None:
+        """Write one line of JSON, after the events that came before it."""
+        with self.sigint_protection, self.pump.screen:
+            self.pump.drain()
+            self._write(text + "\n")
+
+    def say_error(self, message: str) -> None:
+        """Show one line in red on standard error."""
+        screen = self.screen()._replace(colour=self.screen().colour and sys.stderr.isatty())
+        self.stderr_line(render.error_line(message, screen))
+
+    # --- prompt -------------------------------------------------------------------------------------------------------
+
+    def pre_prompt(self) -> None:
+        """Set the prompt and let its loop print events (cmd2 calls this inside that loop)."""
+        self._set_prompt()
+        self.pump.enter_prompt()
+        get_app().create_background_task(self.pump.at_prompt())
+
+    def _set_prompt(self) -> None:
+        mode = picture.mode(self._glance())
+        style = render.ALARM if mode == "LIVE" else ""
+        self.prompt = f"{render.styled(mode, style, self.screen())}> "
+
+    def get_bottom_toolbar(self) -> Any:
+        """Return the toolbar: mode, link, account, watchers, risk, protection, stale data."""
+        columns = shutil.get_terminal_size((100, 40)).columns
+        found: list[tuple[str, str]] = []
+        try:
+            pieces = picture.toolbar(self._glance(), columns)
+        except Exception as error:  # noqa: BLE001  # asked for at every key: a defect must not take the prompt away
+            return [("", f"no picture of the desk ({type(error).__name__})")]
+        for piece in pieces:
+            found += [("", " · " if found else " "), (_TOOLBAR_STYLES[piece.style], render.clean(piece.text))]
+        return found
+
+    def before_line(self) -> None:
+        """Take printing back from the prompt and show what happened meanwhile."""
+        with self.sigint_protection:
+            self.pump.leave_prompt()
+            self.pump.drain()
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Run until the lines end, ``quit`` or a signal; returns the exit code. The caller stops the engine afterwards."""
+        suspend = getattr(signal, "SIGTSTP", None)  # not on every system
+        before = None if suspend is None else signal.signal(suspend, self._refuse_suspend)
+        try:
+            self._set_prompt()
+            return self.cmdloop(self._intro())
+        except SystemExit as end:  # a signal at the prompt: cmd2 lets it through
+            return end.code if isinstance(end.code, int) else 1
+        finally:
+            if self._ended_by is not None and self._ended_by == getattr(signal, "SIGHUP", None):
+                self._go_on_without_terminal()
+            self.pump.close()
+            if suspend is not None:
+                signal.signal(suspend, before)
+
+    def _glance(self) -> View:
+        """Return the last picture; only the very first one is waited for."""
+        view = self.trading.glance()
+        return self.trading.view() if view is None else view
+
+    def _intro(self) -> str:
+        for note in self._notes:
+            self.stderr_line(render.clean(note))
+        if self.batch or self.as_json:
+            return ""
+        loaded = sum(1 for report in self.trading.plugins() if not report.refused)
+        watch = self.commands.get("breakout")
+        example = "" if watch is None else next(iter(watch.examples), "")
+        return picture.intro(self.trading.view(), VERSION, loaded, example)
+
+    def termination_signal_handler(self, signum: int, _: FrameType | None) -> None:
+        """End in good order on SIGTERM and SIGHUP."""
+        self._ended_by = signum
+        raise SystemExit(128 + signum)
+
+    def sigint_handler(self, signum: int, frame: FrameType | None) -> None:
+        """Leave the command that runs; while a pipe is read, leave the program."""
+        if self.batch and self.current_command is None and not self.sigint_protection:
+            raise SystemExit(INTERRUPTED)
+        super().sigint_handler(signum, frame)
+
+    def _refuse_suspend(self, signum: int, frame: FrameType | None) -> None:
+        del signum, frame
+        self.stderr_line(SUSPEND_REFUSED)
+
+    def _go_on_without_terminal(self) -> None:
+        """Keep open trades company after the terminal was closed, until they are flat (their stops may need to be chased)."""
+        self.pump.mute()
+        symbols = tuple({trade.plan.symbol for trade in picture.open_trades(self.trading.view().desk)})
+        if symbols and not picture.is_embedded(self.trading.view()):
+            self.trading.wait(symbols, None)
+
+    def leave(self, *, at_end: bool) -> bool:
+        """Say what stays and what stops, ask at a terminal, and return whether to leave. ``at_end``: the lines are used up."""
+        view = self.trading.view()
+        told = picture.leaving(view)
+        if not told:
+            return True
+        if not self.has_terminal or self.as_json:
+            if not self.as_json and not picture.is_embedded(view):
+                for line in told:
+                    self.stderr_line(line)
+            return True
+        self._eofs = self._eofs + 1 if at_end else 0
+        if self._eofs >= 3:
+            return True  # a terminal that only says "end of file" is gone
+        self._write(render.answer_text(told, self.screen()) + "\n")
+        self.pump.enter_prompt()  # events wait while the question stands
+        try:
+            return self.read_input("Leave? [y/N] ").strip().lower() in ("y", "yes")
+        except (EOFError, KeyboardInterrupt):
+            return False
+        finally:
+            self.pump.leave_prompt()
+
+    def do__eof(self, _: Any) -> bool:
+        """Leave at the end of the lines (Ctrl-D); no blank line after piped input."""
+        if self.has_terminal:
+            self._write("\n")
+        return self.leave(at_end=True)
+
+    # --- lines of scripts ---------------------------------------------------------------------------------------------
+
+    def echo_line(self, line: str) -> None:
+        """Show a line that is about to run, as if it had been typed."""
+        self.poutput(f"{self.prompt}{line}")
+
+    def run_line(self, line: str, *, remember: bool) -> bool:
+        """Run one line of a script; returns whether running lines should stop."""
+        return self.onecmd_plus_hooks(line, add_to_history=remember, raise_keyboard_interrupt=True)

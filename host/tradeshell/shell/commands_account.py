@@ -1,0 +1,271 @@
+"""What is held, what was executed, and what it costs now.
+
+Law: figures come from one picture of the desk per command, so that a table agrees with itself.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from tradeshell import words as w
+from tradeshell.core.book import Book
+from tradeshell.core.events import money, signed
+from tradeshell.core.market import DataKind, Price, Quote, Shares
+from tradeshell.core.orders import parse_ref
+from tradeshell.core.trade import Trade, exits_of, inventory, live
+from tradeshell.grammar import Answer, Column, Command, Grammar, Key, Table, Words
+from tradeshell.ports import Trading, View
+from tradeshell.shell import choices
+from tradeshell.shell.render import clock
+
+GROUP = "Account"
+NOTHING = Grammar()
+
+_SYMBOLS = Key(
+    name="symbol",
+    help="only these symbols",
+    parse=w.symbol,
+    values=choices.symbols,
+    metavar="SYM",
+    example="AAPL",
+)
+FILTERED = Grammar(keys=(_SYMBOLS,), rest="symbol")
+
+
+# --- positions --------------------------------------------------------------------------------------------------------
+
+_POSITION_COLUMNS = (
+    Column("symbol"),
+    Column("qty", right=True),
+    Column("avg", right=True),
+    Column("last", right=True),
+    Column("P&L", right=True),
+    Column("origin"),
+    Column("targets"),
+    Column("stop"),
+    Column("protected", right=True),
+)
+
+
+def positions(trading: Trading, words: Words) -> Answer:
+    """Show what is held, where it came from, and how it is protected."""
+    view = trading.view()
+    found = [
+        _position(view, symbol, book)
+        for symbol, book in sorted(view.desk.books.items())
+        if book.held() != 0 and (not words.rest or symbol in words.rest)
+    ]
+    if not found:
+        where = f" in {' '.join(words.rest)}" if words.rest else ""
+        return Answer(lines=(f"no position{where}",), data=[])
+    return Answer(
+        lines=(Table(columns=_POSITION_COLUMNS, rows=tuple(_position_row(position) for position in found)),),
+        data=found,
+    )
+
+
+def _position(view: View, symbol: str, book: Book) -> dict[str, Any]:
+    held = book.held()
+    trades = [t for t in book.trades.values() if inventory(t, book.orders) > 0]
+    average = (
+        book.average if book.position is not None and book.average is not None else _ledger_average(book)
+    )
+    last = _mark(view.quotes.get(symbol))
+    owned = sum(inventory(trade, book.orders) for trade in trades)
+    origins = [trade.id if trade.origin != "manual" else "manual" for trade in trades]
+    if owned < held:
+        origins.append("external")
+    covered = view.desk.protection(symbol)[1]
+    return {
+        "symbol": symbol,
+        "qty": held,
+        "average": average,
+        "last": last,
+        "pnl": None if average is None or last is None else (last - average) * held,
+        "origin": list(dict.fromkeys(origins)),
+        "targets": [price for trade in trades for price in _targets(trade, book)],
+        "stops": sorted({price for trade in trades for price in _stops(trade, book)}),
+        "protected": covered * 100 // held if held > 0 else None,
+    }
+
+
+def _position_row(position: dict[str, Any]) -> tuple[str, ...]:
+    def priced(value: Price | None) -> str:
+        return "–" if value is None else money(_four(value))
+
+    share = position["protected"]
+    return (
+        position["symbol"],
+        str(position["qty"]),
+        priced(position["average"]),
+        priced(position["last"]),
+        "–" if position["pnl"] is None else signed(position["pnl"]),
+        " ".join(position["origin"]) or "–",
+        " ".join(money(price) for price in position["targets"]) or "–",
+        " ".join(money(price) for price in position["stops"]) or "–",
+        "–" if share is None else f"{share} %",
+    )
+
+
+def _four(value: Price) -> Price:
+    """Return an average as people read it: at most four decimals."""
+    return round(value, 4)
+
+
+def _ledger_average(book: Book) -> Price | None:
+    """Return the average entry over the trades that hold shares, when the broker has not told one."""
+    bought = paid = Decimal(0)
+    for trade in book.trades.values():
+        entry = book.orders[trade.refs[0]] if trade.refs else None
+        held = inventory(trade, book.orders)
+        if entry is not None and entry.average is not None and held > 0:
+            bought += held
+            paid += entry.average * held
+    return paid / bought if bought else None
+
+
+def _mark(quote: Quote | None) -> Price | None:
+    """Return the price at which a long position is marked: the bid, or the ask when there is no bid."""
+    if quote is None:
+        return None
+    return quote.bid if quote.bid is not None else quote.ask
+
+
+def _targets(trade: Trade, book: Book) -> tuple[Price, ...]:
+    working = [o.spec.limit for o in live(exits_of(trade, book.orders)) if not o.spec.type.is_stop]
+    return tuple(price for price in working if price is not None)
+
+
+def _stops(trade: Trade, book: Book) -> tuple[Price, ...]:
+    stops = [o.spec.stop for o in live(exits_of(trade, book.orders)) if o.spec.type.is_stop]
+    return tuple(price for price in stops if price is not None)
+
+
+# --- executions -------------------------------------------------------------------------------------------------------
+
+_EXECUTION_COLUMNS = (
+    Column("time"),
+    Column("symbol"),
+    Column("leg"),
+    Column("side"),
+    Column("qty", right=True),
+    Column("price", right=True),
+    Column("trade"),
+    Column("execution"),
+)
+
+
+def executions(trading: Trading, words: Words) -> Answer:
+    """List today's executions, oldest first."""
+    desk = trading.view().desk
+    found = sorted(
+        (
+            execution
+            for symbol, book in desk.books.items()
+            for execution in book.executions.values()
+            if not words.rest or symbol in words.rest
+        ),
+        key=lambda execution: execution.at,
+    )
+    if not found:
+        where = f" in {' '.join(words.rest)}" if words.rest else ""
+        return Answer(lines=(f"no execution{where}",), data=[])
+    rows = []
+    data = []
+    for execution in found:
+        parts = parse_ref(execution.ref)
+        leg, trade = ("external", "–") if parts is None else (parts.leg, parts.watch)
+        rows.append((
+            clock(execution.at), execution.symbol, leg, execution.side.value, str(execution.qty),
+            money(execution.price), trade, execution.exec_id,
+        ))  # fmt: skip
+        data.append({
+            "at": execution.at, "symbol": execution.symbol, "leg": leg, "side": execution.side, "qty": execution.qty,
+            "price": execution.price, "trade": None if parts is None else trade, "exec_id": execution.exec_id,
+            "order_ref": execution.ref,
+        })  # fmt: skip
+    return Answer(lines=(Table(columns=_EXECUTION_COLUMNS, rows=tuple(rows)),), data=data)
+
+
+# --- quote ------------------------------------------------------------------------------------------------------------
+
+_QUOTE_COLUMNS = (
+    Column("symbol"),
+    Column("bid", right=True),
+    Column("size", right=True),
+    Column("ask", right=True),
+    Column("size", right=True),
+    Column("spread", right=True),
+    Column("age", right=True),
+    Column("data"),
+)
+
+
+def quote(trading: Trading, words: Words) -> Answer:
+    """Show the touch now."""
+    rows = []
+    data: list[dict[str, Any]] = []
+    missing = []
+    for symbol in dict.fromkeys(words.rest):
+        found = trading.quote(symbol)
+        if found is None:
+            missing.append(symbol)
+            continue
+        now = trading.view().now
+        rows.append(_quote_row(found, max(0.0, found.age(now))))
+        data.append({
+            "symbol": found.symbol, "bid": found.bid, "bid_size": found.bid_size, "ask": found.ask,
+            "ask_size": found.ask_size, "at": found.at, "kind": found.kind,
+        })  # fmt: skip
+    lines: list[str | Table] = [Table(columns=_QUOTE_COLUMNS, rows=tuple(rows))] if rows else []
+    if missing:
+        lines.append(
+            f"no quote for {' '.join(missing)} within a second · is the market open? `status` shows the link"
+        )
+    return Answer(lines=tuple(lines), data={"quotes": data, "missing": missing}, ok=not missing)
+
+
+def _quote_row(found: Quote, age: float) -> tuple[str, ...]:
+    def side(price: Price | None, size: Shares) -> tuple[str, str]:
+        return ("–", "–") if price is None else (money(price), str(size))
+
+    spread = "–" if found.bid is None or found.ask is None else money(found.ask - found.bid)
+    kind = found.kind.value if found.kind is DataKind.LIVE else f"{found.kind.value}: not for entries"
+    return (
+        found.symbol,
+        *side(found.bid, found.bid_size),
+        *side(found.ask, found.ask_size),
+        spread,
+        "in force" if found.in_force else f"{age:.1f} s",
+        kind,
+    )
+
+
+COMMANDS = (
+    Command(
+        name="positions",
+        help="Show what is held: P&L, origin, targets, stop, protected share",
+        grammar=FILTERED,
+        run=positions,
+        group=GROUP,
+        examples=("positions", "pos", "positions AAPL"),
+        notes="last is the bid, at which a sale would fill. protected says how many of the shares have a living stop.",
+    ),
+    Command(
+        name="executions",
+        help="List today's executions",
+        grammar=FILTERED,
+        run=executions,
+        group=GROUP,
+        examples=("executions", "executions AAPL"),
+    ),
+    Command(
+        name="quote",
+        help="Show bid and ask now",
+        grammar=Grammar(keys=(_SYMBOLS,), rest="symbol", required=("symbol",), example="quote AAPL"),
+        run=quote,
+        group=GROUP,
+        examples=("quote AAPL", "quote AAPL MSFT"),
+    ),
+)

@@ -1,0 +1,244 @@
+"""``orders``: list, cancel, replace.
+
+Law: every word is understood and checked before the first cancel or change leaves; nothing is half done.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tradeshell import words as w
+from tradeshell.core.events import order_words
+from tradeshell.core.market import Price, Shares
+from tradeshell.core.orders import Order
+from tradeshell.core.trade import leg_of
+from tradeshell.errors import OperatorError
+from tradeshell.grammar import Answer, Column, Command, Grammar, Key, Table, Verb, Words
+from tradeshell.ports import Trading
+from tradeshell.shell import choices, targets
+from tradeshell.words import masked
+
+BREAK_EVEN = "be"
+
+
+def _stop_price(text: str) -> Price | str:
+    return BREAK_EVEN if text.lower() == BREAK_EVEN else w.price(text)
+
+
+_SYMBOL = Key(
+    name="symbol",
+    help="only these symbols",
+    parse=w.symbol,
+    values=choices.symbols,
+    metavar="SYM",
+    example="AAPL",
+)
+_ORDER_WORDS = Key(
+    name="order",
+    help="number, symbol, leg such as AAPL.sl1 or AAPL.sl*, or ALL",
+    values=choices.orders,
+    metavar="ORDER",
+    example="AAPL.sl1",
+)
+
+ORDERS = Grammar(
+    keys=(
+        _SYMBOL,
+        Key(
+            name="show",
+            help="which orders",
+            parse=w.one_of("working", "all"),
+            values=(("working", "those that may still fill"), ("all", "filled, cancelled and refused ones too")),
+            default="working",
+            example="all",
+        ),
+    ),
+    rest="symbol",
+    verbs=(
+        Verb(
+            word="cancel",
+            help="ask to cancel working orders",
+            grammar=Grammar(keys=(_ORDER_WORDS,), rest="order", required=("order",), example="orders cancel AAPL"),
+        ),
+        Verb(
+            word="replace",
+            help="change a working order",
+            grammar=Grammar(
+                keys=(
+                    Key(
+                        name="order",
+                        help="number, or leg such as AAPL.sl1",
+                        values=choices.one_order,
+                        metavar="ORDER",
+                        example="12",
+                    ),
+                    Key(name="limit", help="new limit", parse=w.price, metavar="PRICE", example="191.25"),
+                    Key(
+                        name="stop",
+                        help="new stop price, or be: the average entry",
+                        parse=_stop_price,
+                        values=((BREAK_EVEN, "the average entry, rounded up"),),
+                        metavar="PRICE",
+                        example="188",
+                    ),
+                    Key(name="qty", help="new total quantity", parse=w.quantity, metavar="SHARES", example="50"),
+                ),
+                positionals=("order",),
+                required=("order",),
+                example="orders replace 12 limit=191.25",
+            ),
+        ),
+    ),
+    example="orders cancel AAPL",
+)  # fmt: skip
+
+
+# --- orders -----------------------------------------------------------------------------------------------------------
+
+_COLUMNS = (
+    Column("id", right=True),
+    Column("symbol"),
+    Column("leg"),
+    Column("side"),
+    Column("qty", right=True),
+    Column("filled", right=True),
+    Column("price"),
+    Column("tif"),
+    Column("state"),
+    Column("trade"),
+)
+
+
+def orders(trading: Trading, words: Words) -> Answer:
+    """List, cancel or replace orders."""
+    if words.verb == "cancel":
+        return _cancel(trading, words.rest)
+    if words.verb == "replace":
+        return _replace(trading, words)
+    desk = trading.view().desk
+    show_all = words.get("show") == "all"
+    found = [
+        order
+        for order in desk.orders()
+        if (show_all or order.state.is_live) and (not words.rest or order.spec.symbol in words.rest)
+    ]
+    if not found:
+        where = f" in {' '.join(words.rest)}" if words.rest else ""
+        return Answer(lines=(f"no order{'' if show_all else ' is working'}{where}",), data=[])
+    rows = tuple(_row(order) for order in found)
+    return Answer(lines=(Table(columns=_COLUMNS, rows=rows),), data=[as_data(order) for order in found])
+
+
+def _row(order: Order) -> tuple[str, ...]:
+    spec = order.spec
+    return (
+        str(order.order_id),
+        spec.symbol,
+        leg_of(spec.ref),
+        spec.side.value,
+        str(spec.qty),
+        str(order.filled),
+        order_words(spec.type, spec.limit, spec.stop),
+        spec.tif.value,
+        state_words(order),
+        targets.owner(order),
+    )
+
+
+def state_words(order: Order) -> str:
+    """Return an order's state with what is under way: ``held, changing``."""
+    if order.cancelling:
+        return f"{order.state.value}, cancelling"
+    if order.changing:
+        return f"{order.state.value}, changing"
+    if order.elected_at is not None and order.state.is_live:
+        return "elected"
+    return order.state.value
+
+
+def as_data(order: Order) -> dict[str, Any]:
+    """Return an order as scripts read it."""
+    spec = order.spec
+    return {
+        "id": order.order_id,
+        "order_ref": spec.ref,
+        "symbol": spec.symbol,
+        "leg": leg_of(spec.ref),
+        "side": spec.side,
+        "qty": spec.qty,
+        "filled": order.filled,
+        "average": order.average,
+        "type": spec.type,
+        "limit": spec.limit,
+        "stop": spec.stop,
+        "tif": spec.tif,
+        "outside_rth": spec.outside_rth,
+        "state": order.state,
+        "account": masked(spec.account),
+        "client_tag": spec.client_tag,
+        "sent_at": order.sent_at,
+        "why": order.why,
+    }
+
+
+def _cancel(trading: Trading, wanted: tuple[str, ...]) -> Answer:
+    desk = trading.view().desk
+    # Every word is understood before the first cancel leaves: nothing is half done.
+    found = {order.spec.ref: order for word in wanted for order in targets.find(desk, word)}
+    for ref in found:
+        trading.cancel_order(ref)
+    return Answer(data={"asked": [as_data(order) for order in found.values()]})
+
+
+def _replace(trading: Trading, words: Words) -> Answer:
+    desk = trading.view().desk
+    limit: Price | None = words.get("limit")
+    stop: Price | str | None = words.get("stop")
+    qty: Shares | None = words.get("qty")
+    if limit is None and stop is None and qty is None:
+        raise OperatorError("orders replace: nothing to change · example: orders replace 12 limit=191.25")
+    order = targets.find_one(desk, words.get("order"))
+    if isinstance(stop, str):
+        stop = targets.break_even(desk, order)
+    _check_change(order, limit, stop, qty)
+    trading.replace_order(order.spec.ref, limit, stop, qty)
+    return Answer(
+        data={"asked": order.spec.ref, "id": order.order_id, "limit": limit, "stop": stop, "qty": qty}
+    )
+
+
+def _check_change(order: Order, limit: Price | None, stop: Price | None, qty: Shares | None) -> None:
+    name = f"{order.order_id} ({targets.address(order)})"
+    if limit is not None and order.spec.limit is None:
+        raise OperatorError(f"orders replace: {name} is a {order.spec.type.value} order, it has no limit")
+    if stop is not None and order.spec.stop is None:
+        raise OperatorError(
+            f"orders replace: {name} is a {order.spec.type.value} order, it has no stop price"
+        )
+    if qty is not None and qty <= order.filled:
+        raise OperatorError(
+            f"orders replace: qty={qty}: {order.filled} of {name} are filled already; cancel it instead"
+        )
+    if order.cancelling:
+        raise OperatorError(f"orders replace: a cancel of {name} is under way")
+    if order.changing:
+        raise OperatorError(f"orders replace: a change of {name} is under way, wait for the broker's answer")
+
+
+ORDERS_COMMAND = Command(
+    name="orders",
+    help="List working orders; cancel or replace them",
+    grammar=ORDERS,
+    run=orders,
+    group="Trading",
+    examples=(
+        "orders",
+        "orders AAPL show=all",
+        "orders cancel 12 AAPL.tp1",
+        "orders cancel ALL",
+        "orders replace AAPL.sl1 stop=be",
+    ),
+    notes="An order is named by its number, by its leg (AAPL.sl1, AAPL.sl*), by its symbol or by its trade.",
+)  # fmt: skip
+
+COMMANDS = (ORDERS_COMMAND,)

@@ -1,0 +1,172 @@
+"""What the screen says about the desk as a whole: prompt, toolbar, first line, last words. Pure.
+
+Laws: the mode comes from the account, never from a port; an account is shown masked; what cannot be known is shown as unknown.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import NamedTuple
+
+from tradeshell.core.desk import Desk, Watcher, WatchPhase
+from tradeshell.core.events import money
+from tradeshell.core.market import Price
+from tradeshell.core.orders import Order, OrderType, Side
+from tradeshell.core.trade import Trade, TradePhase, entry_of, exits_of, inventory, leg_of, live
+from tradeshell.ports import View
+from tradeshell.words import masked
+
+STALE = 15.0  # seconds: an older touch of something watched or held is worth a word in the toolbar
+
+
+class Piece(NamedTuple):
+    """A part of the toolbar: its words, a style name (``live``, ``alarm`` or empty), and what goes first when it is narrow."""
+
+    text: str
+    style: str = ""
+    rank: int = 0
+
+
+def mode(view: View) -> str:
+    """Return ``paper``, ``LIVE`` or ``replay``."""
+    if view.replaying:
+        return "replay"
+    return "paper" if view.broker.paper else "LIVE"
+
+
+def armed(desk: Desk) -> tuple[Watcher, ...]:
+    """Return the watchers that still wait for their trigger."""
+    return tuple(watcher for watcher in desk.watchers.values() if watcher.phase is WatchPhase.ARMED)
+
+
+def open_trades(desk: Desk) -> tuple[Trade, ...]:
+    """Return the trades that are not over."""
+    return tuple(trade for trade in desk.trades() if trade.phase is not TradePhase.CLOSED)
+
+
+def stop_of(trade: Trade, orders: dict[str, Order]) -> Price | None:
+    """Return the price (USD) at which the trade's stop stands now, ``None`` without a living stop."""
+    stops = [
+        o.spec.stop for o in live(exits_of(trade, orders)) if o.spec.type.is_stop and o.spec.stop is not None
+    ]
+    return min(stops) if stops else None
+
+
+def open_risk(desk: Desk) -> tuple[Decimal, int]:
+    """Return USD lost if every stop were hit at its price, and how many open trades have no stop at all."""
+    risk = Decimal(0)
+    bare = 0
+    for trade in open_trades(desk):
+        orders = desk.books[trade.plan.symbol].orders
+        held = inventory(trade, orders)
+        entry = entry_of(trade, orders)
+        if held <= 0 or entry is None or entry.average is None:
+            continue
+        for order in live(exits_of(trade, orders)):
+            if order.spec.type.is_stop and order.spec.stop is not None:
+                share = min(held, order.remaining)
+                risk += max(Decimal(0), entry.average - order.spec.stop) * share
+                held -= share
+        if held > 0:
+            bare += 1
+    return risk, bare
+
+
+def protected_share(desk: Desk) -> int | None:
+    """Return the percentage of held shares that have a living stop, rounded down; ``None`` when nothing is held."""
+    held = covered = 0
+    for symbol in desk.books:
+        of_symbol = desk.protection(symbol)
+        held, covered = held + of_symbol[0], covered + of_symbol[1]
+    return None if held == 0 else covered * 100 // held
+
+
+def stale(view: View) -> tuple[tuple[str, float | None], ...]:
+    """Return symbols that are watched or held and whose touch is old (with its age in seconds) or missing (``None``)."""
+    desk = view.desk
+    symbols = set(desk.armed) | {trade.plan.symbol for trade in open_trades(desk)}
+    found: list[tuple[str, float | None]] = []
+    for symbol in sorted(symbols):
+        quote = view.quotes.get(symbol)
+        age = None if quote is None else quote.age(view.now)
+        if age is None or age > STALE:
+            found.append((symbol, age))
+    return tuple(found)
+
+
+def toolbar(view: View, width: int) -> tuple[Piece, ...]:
+    """Return the toolbar's parts from left to right, the least important left out until they fit ``width`` columns."""
+    desk = view.desk
+    live_mode = not view.broker.paper and not view.replaying
+    pieces = [Piece(mode(view), "live" if live_mode else "", 9)]
+    if desk.link.is_open:
+        pieces.append(Piece("link up", "", 4))
+    else:
+        words = "reconciling" if desk.link.up else "link down"
+        pieces.append(Piece(words, "alarm", 8))
+    pieces.append(Piece(masked(desk.account or view.broker.account), "", 3))
+    if watchers := len(armed(desk)):
+        pieces.append(Piece(f"{watchers} armed", "", 5))
+    risk, bare = open_risk(desk)
+    if risk or bare or open_trades(desk):
+        pieces.append(Piece(f"risk {money(risk.quantize(Decimal('0.01')))}", "", 6))
+    share = protected_share(desk)
+    if share is not None:
+        pieces.append(Piece(f"protected {share} %", "alarm" if share < 100 and not bare else "", 7))
+    if bare:
+        pieces.append(Piece(f"{bare} without a stop", "alarm", 7))
+    for symbol, age in stale(view)[:2]:
+        words = f"{symbol} no quote" if age is None else f"{symbol} quote {_age(age)} old"
+        pieces.append(Piece(words, "alarm", 2))
+    while len(pieces) > 1 and sum(len(piece.text) + 3 for piece in pieces) > width:
+        pieces.remove(min(pieces, key=lambda piece: piece.rank))
+    return tuple(pieces)
+
+
+def _age(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
+
+
+def intro(view: View, version: str, plugins: int, try_line: str) -> str:
+    """Return the first line on the screen."""
+    short = ".".join(version.split(".")[:2])
+    hint = f", or try: {try_line}" if try_line else ""
+    return (
+        f"tradeshell {short} · {view.broker.words} · account {masked(view.desk.account or view.broker.account)} · "
+        f"{plugins} plugin{'' if plugins == 1 else 's'} · type `help`{hint}"
+    )
+
+
+def leaving(view: View) -> tuple[str, ...]:
+    """Return what stays and what stops when the program ends now; empty when nothing is going on."""
+    desk = view.desk
+    lines = [
+        f"{w.spec.plan.symbol} {w.spec.id} is armed and stops watching when this program ends."
+        for w in armed(desk)
+    ]
+    chased = False
+    for trade in open_trades(desk):
+        orders = desk.books[trade.plan.symbol].orders
+        working = [order for ref in trade.refs if (order := orders[ref]).state.is_live]
+        legs = " ".join(leg_of(order.spec.ref) for order in working)
+        held = inventory(trade, orders)
+        what = f"has {held} shares open" if held else "has an order working"
+        where = (
+            f"At the broker and working without this program: {legs}." if legs else "No order protects them."
+        )
+        lines.append(f"{trade.plan.symbol} {trade.id} {what}. {where}")
+        chased = chased or any(
+            order.spec.type is OrderType.STOP_LIMIT and order.spec.side is Side.SELL for order in working
+        )
+    if chased:
+        lines.append("Stop-limits need this program to chase the price once elected.")
+    if lines and is_embedded(view):
+        lines.append("The paper venue lives inside this program: its orders and positions end with it.")
+    return tuple(lines)
+
+
+def is_embedded(view: View) -> bool:
+    """Return whether the venue is simulated inside this program."""
+    return bool(getattr(view.broker, "embedded", False)) or view.replaying
