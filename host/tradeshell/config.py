@@ -209,7 +209,7 @@ _SETTINGS: tuple[_Setting, ...] = (
     ),
     _Setting(
         key="load_plugins", parse=_plugins, example="breakout,paper", default=None,
-        flag="load_plugins", option="--load-plugins", env="TRADESHELL_LOAD_PLUGINS",
+        env="TRADESHELL_LOAD_PLUGINS",
     ),
     _Setting(
         key="safe_mode", parse=_boolean, example="true", default=False,

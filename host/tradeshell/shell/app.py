@@ -229,7 +229,8 @@ class TradeShell(BatchShell):
         del kwargs
         name = self._frames[-1].line.split()[0] if self._frames else "shell"
         if is_usage_error(exception) and name not in self.commands:
-            self._fail_after_events(f"{name}: {exception}")
+            why = "there is no such line" if isinstance(exception, IndexError) else exception
+            self._fail_after_events(f"{name}: {why}")
         else:
             self._crash(exception, name)
 

@@ -68,6 +68,7 @@ class BatchShell(BaseShell):
     ) -> bool:
         """Run one line; returns whether running lines should stop."""
         text = line.strip()
+        self.last_failed = False
         if not text or text.startswith("#"):
             return False
         frame = Frame(text, told=text != "_eof")

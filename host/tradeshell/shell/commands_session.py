@@ -67,7 +67,7 @@ def status(trading: Trading, words: Words) -> Answer:
         "without_stop": bare,
         "protected": share,
     }
-    return Answer(lines=tuple(f"  {name:<10}{text}" for name, text in rows), data=data)
+    return Answer(lines=tuple(f"  {name:<11}{text}" for name, text in rows), data=data)
 
 
 def _link_words(desk: Desk) -> str:
@@ -121,7 +121,7 @@ def plugins(trading: Trading, words: Words) -> Answer:
     lines: list[str | Table] = [Table(columns=_PLUGIN_COLUMNS, rows=rows)] if rows else []
     width = max((len(report.name) for report in reports), default=0)
     lines += [f"  {r.name:<{width}}   {r.refused}" for r in reports if r.refused]
-    return Answer(lines=tuple(lines), data=reports)
+    return Answer(lines=tuple(lines) or ("no plugins",), data=reports)
 
 
 # --- wait -------------------------------------------------------------------------------------------------------------
