@@ -2,7 +2,16 @@
 
 from tradeshell.core.commands import Announce, CancelOrder, ModifyOrder, PlaceOrder
 from tradeshell.core.desk import Desk, Link, Watcher, WatchPhase
-from tradeshell.core.events import Event, OrderFilled, OrderIntent, TradeClosed, Weight, money, order_words, signed
+from tradeshell.core.events import (
+    Event,
+    OrderFilled,
+    OrderIntent,
+    TradeClosed,
+    Weight,
+    money,
+    order_words,
+    signed,
+)
 from tradeshell.core.inputs import (
     CommissionReported,
     ExecutionReport,
@@ -96,7 +105,7 @@ from tradeshell.ports import (
     VenueOptions,
     View,
 )
-from tradeshell.version import VERSION as __version__
+from tradeshell.version import VERSION as __version__  # noqa: N811  # Python's own spelling
 from tradeshell.words import account as parse_account
 from tradeshell.words import boolean as parse_boolean
 from tradeshell.words import count as parse_count
@@ -110,6 +119,7 @@ from tradeshell.words import tag as parse_tag
 from tradeshell.words import tif as parse_tif
 
 __all__ = [
+    "US_STOCK_GRID",
     "Announce",
     "Answer",
     "Bar",
@@ -191,7 +201,6 @@ __all__ = [
     "TradePlan",
     "TradeshellError",
     "Trading",
-    "US_STOCK_GRID",
     "VenueClock",
     "VenueOptions",
     "Verb",

@@ -121,7 +121,9 @@ def _broker(settings: Settings, plugins: PluginHost) -> BrokerOffer:
         return NO_BROKER
     known = ", ".join(plugins.brokers) or "none"
     why = next((r.refused for r in plugins.reports if r.name == settings.broker and r.refused), "")
-    raise ConfigError(f"broker {settings.broker}: no such broker{f' ({why})' if why else ''}; there are: {known}")
+    raise ConfigError(
+        f"broker {settings.broker}: no such broker{f' ({why})' if why else ''}; there are: {known}"
+    )
 
 
 def _missing(offer: BrokerOffer, plugins: PluginHost) -> tuple[str, ...]:

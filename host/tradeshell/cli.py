@@ -35,17 +35,27 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
-    p = _Parser(prog="tradeshell", usage=USAGE, description="Watch breakouts, enter and protect them.", add_help=True)
+    p = _Parser(
+        prog="tradeshell", usage=USAGE, description="Watch breakouts, enter and protect them.", add_help=True
+    )
     p.add_argument("--version", action="version", version=f"tradeshell {VERSION}")
-    p.add_argument("-c", dest="commands", action="append", metavar="COMMAND", help="run a command; may be repeated")
+    p.add_argument(
+        "-c", dest="commands", action="append", metavar="COMMAND", help="run a command; may be repeated"
+    )
     p.add_argument("--keep-going", action="store_true", help="in a script go on after a command that failed")
     p.add_argument("--json", action="store_true", help="one JSON object per line for every result and event")
-    p.add_argument("--broker", metavar="NAME", help="broker or venue to use (default: from the config, else paper)")
-    p.add_argument("--config", metavar="FILE", help="config file instead of the one under the user's config folder")
+    p.add_argument(
+        "--broker", metavar="NAME", help="broker or venue to use (default: from the config, else paper)"
+    )
+    p.add_argument(
+        "--config", metavar="FILE", help="config file instead of the one under the user's config folder"
+    )
     p.add_argument("--state-dir", metavar="DIR", help="where state, journal, log and history are kept")
     p.add_argument("--safe-mode", action="store_true", help="load bundled plugins only")
     venue = p.add_argument_group("paper venue")
-    venue.add_argument("--replay", action="append", metavar="FILE", help="feed it from recorded bars and quotes (files)")
+    venue.add_argument(
+        "--replay", action="append", metavar="FILE", help="feed it from recorded bars and quotes (files)"
+    )
     venue.add_argument("--from", dest="start", metavar="TIME", help="start there: HH:MM New York, or ISO")
     venue.add_argument("--speed", metavar="X", help="a factor, or max (default 1)")
     venue.add_argument("--market", action="append", metavar="SYM=PRICE", help="price of a generated symbol")
@@ -76,7 +86,11 @@ def _replay_ends_at_a_command(arguments: list[str]) -> list[str]:
     while end < len(arguments) and not arguments[end].startswith("-") and _is_file_name(arguments[end]):
         end += 1
     files = arguments[at:end]
-    return [*arguments[: at - 1], *(f"--replay={name}" for name in files), *arguments[end:]] if files else arguments
+    return (
+        [*arguments[: at - 1], *(f"--replay={name}" for name in files), *arguments[end:]]
+        if files
+        else arguments
+    )
 
 
 def _is_file_name(word: str) -> bool:
@@ -84,8 +98,9 @@ def _is_file_name(word: str) -> bool:
 
 
 def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    from tradeshell.bootstrap import Run, program
-    from tradeshell.config import load_settings
+    # --help and --version must not pay for the trading side.
+    from tradeshell.bootstrap import Run, program  # noqa: PLC0415  # see above
+    from tradeshell.config import load_settings  # noqa: PLC0415  # see above
 
     flags = {
         name: getattr(options, name)
@@ -109,7 +124,7 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _demo(options: argparse.Namespace, flags: dict[str, object], folder: str) -> list[str]:
-    from tradeshell import demo
+    from tradeshell import demo  # noqa: PLC0415  # only the demo needs it
 
     inner = _Parser(prog="tradeshell demo", add_help=True)
     inner.add_argument("--seed", type=int, default=int(options.seed or 1))
@@ -134,4 +149,3 @@ def _end_on_signal() -> None:
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), end)
-

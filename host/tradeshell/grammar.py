@@ -155,7 +155,9 @@ def _take(
     if eq:
         key = grammar.key(name)
         if key is None:
-            raise OperatorError(f"{command}: unknown key {shown(name)}{_suggest(name, grammar)}{_example(grammar, None)}")
+            raise OperatorError(
+                f"{command}: unknown key {shown(name)}{_suggest(name, grammar)}{_example(grammar, None)}"
+            )
         _put(command, grammar, key, raw, values)
         return
     if (flag := grammar.flag(token)) is not None:
@@ -217,7 +219,7 @@ def _example(grammar: Grammar, key: Key | None) -> str:
 
 
 class Offer(Struct, frozen=True):
-    """One completion: the full token, what the menu shows, and its meaning. ``open`` offers (``key=``) get no blank after them."""
+    """One completion: the full token, what the menu shows, its meaning. ``open`` offers (``key=``) get no blank after them."""
 
     text: str
     display: str
@@ -226,7 +228,7 @@ class Offer(Struct, frozen=True):
 
 
 def complete(grammar: Grammar, text: str, before: Sequence[str], view: Any) -> tuple[Offer, ...] | str:
-    """Return what may stand for ``text`` after the words ``before``; a string is a hint about a value that is free to choose."""
+    """Return what may stand for ``text`` after the words ``before``; a string is a hint about a free value."""
     if before and (verb := grammar.verb(before[0])) is not None:
         return complete(verb.grammar, text, before[1:], view)
     used = _used(grammar, before)

@@ -216,8 +216,10 @@ class BrokerOffer(Struct, frozen=True, kw_only=True):
 
 
 class Record(Struct, frozen=True, kw_only=True):
-    """One announced event with its envelope. ``ts`` is UTC (the venue's clock in a replay), ``mono`` seconds, ``seq`` counts
-    from 1 within the session."""
+    """One announced event with its envelope.
+
+    ``ts`` is UTC (the venue's clock in a replay), ``mono`` seconds; ``seq`` counts from 1 within the session.
+    """
 
     v: int
     seq: int
@@ -295,7 +297,9 @@ class Trading(Protocol):
         """Return today's trading hours."""
         ...
 
-    def start_watch(self, strategy: str, plan: TradePlan, params: Mapping[str, str], another: bool = False) -> str:
+    def start_watch(
+        self, strategy: str, plan: TradePlan, params: Mapping[str, str], another: bool = False
+    ) -> str:
         """Start a watcher and return its id; refuses a second one on a symbol unless ``another``."""
         ...
 

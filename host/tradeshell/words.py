@@ -138,8 +138,10 @@ def masked(account_id: str) -> str:
 def _why_no_number(text: str) -> str:
     if not text.isascii():
         return "only the digits 0 to 9 and a dot make a price"
-    if "," in text:
-        return f"a comma is not read; a dot starts the cents, such as {text.replace(',', '.', 1)}"
+    if re.fullmatch(r"[0-9]+,[0-9]+", text):
+        return f"a comma is not read; a dot starts the cents, such as {text.replace(',', '.')}"
+    if re.fullmatch(r"[0-9,_']+(\.[0-9]+)?", text) and any(c in text for c in ",_'"):
+        return f"has a separator; write {re.sub('[^0-9.]', '', text)}"
     if re.fullmatch(r"[+-][0-9.]+", text):
         return "a price has no sign"
     if re.fullmatch(r"\$ ?[0-9.]+", text):

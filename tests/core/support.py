@@ -52,7 +52,9 @@ def plan(**more: Any) -> TradePlan:
     return TradePlan(**(values | more))
 
 
-def bar(minute: int, close: str, *, high: str | None = None, low: str | None = None, seconds: int = 60) -> Bar:
+def bar(
+    minute: int, close: str, *, high: str | None = None, low: str | None = None, seconds: int = 60
+) -> Bar:
     """Return the bar that starts ``minute`` minutes after the open."""
     top = d(high) if high is not None else d(close)
     bottom = d(low) if low is not None else d(close)
@@ -201,7 +203,9 @@ class Desktop:
 def events(commands: Iterable[c.Command], kind: type[E]) -> list[E]:
     """Return the announced events of one kind."""
     return [
-        command.event for command in commands if isinstance(command, c.Announce) and isinstance(command.event, kind)
+        command.event
+        for command in commands
+        if isinstance(command, c.Announce) and isinstance(command.event, kind)
     ]
 
 

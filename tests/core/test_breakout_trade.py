@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
 from tests.core.support import ENTRY, SESSION, SL1, TP1, Desktop, d, quote
+
 from tradeshell.core import commands as c
 from tradeshell.core import inputs as i
 from tradeshell.core.desk import WatchPhase
@@ -79,14 +79,21 @@ def test_the_entry_is_a_limit_at_the_ask_with_an_expiry_and_its_children_are_sta
     assert [place.order_id for place in desk.sent(c.PlaceOrder)] == [1, 2, 3]
 
 
-def test_every_intent_is_announced_before_any_order_is_sent_and_the_entry_names_what_it_was_decided_on() -> None:
+def test_every_intent_is_announced_before_any_order_is_sent_and_the_entry_names_what_it_was_decided_on() -> (
+    None
+):
     desk = Desktop()
     desk.trigger()
     kinds = [type(x.event) if isinstance(x, c.Announce) else type(x) for x in desk.last]
     assert max(n for n, kind in enumerate(kinds) if kind is OrderIntent) < kinds.index(c.PlaceOrder)
     assert kinds.index(BreakoutConfirmed) < kinds.index(OrderIntent)
     intent = desk.told(OrderIntent)[0]
-    assert (intent.ask, intent.bid, intent.quote_age, intent.bar_close) == (d("190.15"), d("190.10"), 0, d("190.12"))
+    assert (intent.ask, intent.bid, intent.quote_age, intent.bar_close) == (
+        d("190.15"),
+        d("190.10"),
+        0,
+        d("190.12"),
+    )
 
 
 def test_only_a_target_only_a_stop_or_none_of_both() -> None:
@@ -103,7 +110,7 @@ def test_only_a_target_only_a_stop_or_none_of_both() -> None:
 
 
 @pytest.mark.parametrize(
-    ("touch", "reason"),
+    "touch,reason",
     [
         (None, "no_quote"),
         ({"ask": None}, "no_ask"),
@@ -160,7 +167,7 @@ def test_a_market_entry_needs_no_touch_but_respects_a_halt() -> None:
     desk.watch(entry=EntryKind.MARKET)
     desk.close_bar(0, "190.12")
     desk.answer(None)
-    assert [place.order.type for place in desk.sent(c.PlaceOrder)][0] is OrderType.MARKET
+    assert desk.sent(c.PlaceOrder)[0].order.type is OrderType.MARKET
     desk = Desktop()
     desk.watch(entry=EntryKind.MARKET)
     desk.close_bar(0, "190.12")

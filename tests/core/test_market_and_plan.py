@@ -8,8 +8,8 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from tests.core.support import OPEN, SESSION, bar, d, plan, quote
+
 from tradeshell.core.desk import Desk
 from tradeshell.core.events import money, order_words, signed
 from tradeshell.core.market import US_STOCK_GRID
@@ -38,7 +38,9 @@ def test_below_a_dollar_prices_have_four_decimals() -> None:
 
 
 @given(PRICES, PRICES, PRICES)
-def test_a_stop_is_never_looser_and_a_target_never_further_than_asked(level: Decimal, sl: Decimal, tp: Decimal) -> None:
+def test_a_stop_is_never_looser_and_a_target_never_further_than_asked(
+    level: Decimal, sl: Decimal, tp: Decimal
+) -> None:
     wanted = plan(level=level, sl=sl, tps=(tp,), chase_limit=None)
     snapped = put_on_grid(wanted, US_STOCK_GRID)
     assert snapped.sl is not None
@@ -49,7 +51,9 @@ def test_a_stop_is_never_looser_and_a_target_never_further_than_asked(level: Dec
 
 
 def test_a_limit_rounds_to_the_side_that_still_trades() -> None:
-    bought = put_on_grid(plan(level=None, limit=d("190.001"), sl=None, tps=(), chase_limit=None), US_STOCK_GRID)
+    bought = put_on_grid(
+        plan(level=None, limit=d("190.001"), sl=None, tps=(), chase_limit=None), US_STOCK_GRID
+    )
     sold = put_on_grid(
         plan(level=None, limit=d("190.009"), sl=None, tps=(), chase_limit=None, side=Side.SELL), US_STOCK_GRID
     )
@@ -57,7 +61,7 @@ def test_a_limit_rounds_to_the_side_that_still_trades() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    "words,said",
     [
         ({"sl": d("190")}, "sl=190.00: the stop of a long trade lies below the level 190.00"),
         ({"sl": d("191")}, "example: sl=186.20"),
@@ -77,7 +81,9 @@ def test_a_plan_that_contradicts_itself_is_refused_with_word_rule_and_example(
 
 
 @given(PRICES, PRICES, PRICES, PRICES)
-def test_whatever_is_accepted_is_strictly_ordered(level: Decimal, sl: Decimal, tp1: Decimal, tp2: Decimal) -> None:
+def test_whatever_is_accepted_is_strictly_ordered(
+    level: Decimal, sl: Decimal, tp1: Decimal, tp2: Decimal
+) -> None:
     wanted = plan(level=level, sl=sl, tps=(tp1, tp2))
     try:
         check_plan(wanted)
@@ -108,7 +114,7 @@ def test_a_bar_ends_after_its_length_and_a_quote_ages_unless_it_is_recorded() ->
 
 
 @pytest.mark.parametrize(
-    ("value", "text"),
+    "value,text",
     [("190", "190.00"), ("0.4275", "0.4275"), ("190.10", "190.10"), ("1E+2", "100.00"), ("0", "0.00")],
 )
 def test_money_has_two_decimals_at_least_and_no_exponent(value: str, text: str) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
-
 from tests.core.support import d
+
 from tradeshell.core.orders import (
     TRANSITIONS,
     IllegalTransition,
@@ -33,8 +33,10 @@ SPEC = OrderSpec(
 )
 
 
-@pytest.mark.parametrize(("state", "signal"), list(product(OrderState, Signal)))
-def test_every_cell_is_a_row_of_the_table_or_raises_and_changes_nothing(state: OrderState, signal: Signal) -> None:
+@pytest.mark.parametrize("state,signal", list(product(OrderState, Signal)))
+def test_every_cell_is_a_row_of_the_table_or_raises_and_changes_nothing(
+    state: OrderState, signal: Signal
+) -> None:
     order = Order(spec=SPEC, state=state)
     if (state, signal) in TRANSITIONS:
         assert advance(order, signal).state is TRANSITIONS[state, signal]
@@ -49,7 +51,9 @@ def test_every_state_knows_what_to_do_with_every_signal() -> None:
 
 
 @pytest.mark.parametrize("state", [OrderState.FILLED, OrderState.CANCELLED])
-@pytest.mark.parametrize("signal", [Signal.HELD, Signal.WORKING, Signal.CANCELLED, Signal.REFUSED, Signal.LOST_SIGHT])
+@pytest.mark.parametrize(
+    "signal", [Signal.HELD, Signal.WORKING, Signal.CANCELLED, Signal.REFUSED, Signal.LOST_SIGHT]
+)
 def test_no_status_wakes_a_finished_order(state: OrderState, signal: Signal) -> None:
     assert TRANSITIONS[state, signal] is state
 

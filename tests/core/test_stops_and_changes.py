@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-
 from tests.core.support import AAPL, ENTRY, SESSION, SL1, TP1, Desktop, d, plan, quote
+
 from tradeshell.core import commands as c
 from tradeshell.core import inputs as i
 from tradeshell.core.events import (
@@ -194,7 +194,13 @@ def test_a_refused_change_of_an_entry_and_of_an_elected_stop() -> None:
     assert desk.order(ENTRY).spec.limit == d("190.15")
     desk = elected()
     desk.answer(quote(desk.at, bid="185.40", ask="185.45"), CHASE)
-    desk.do(i.OrderRefusedByBroker, ref=SL1, what=RefusedWhat.CHANGE, code=104, text="Cannot modify a filled order.")
+    desk.do(
+        i.OrderRefusedByBroker,
+        ref=SL1,
+        what=RefusedWhat.CHANGE,
+        code=104,
+        text="Cannot modify a filled order.",
+    )
     assert desk.order(SL1).spec.limit == d("187")
     assert desk.trade().stop == d("187")
 
@@ -305,7 +311,14 @@ def test_silence_after_three_seconds_is_told_once() -> None:
 def sell(desk: Desktop, qty: int, id_: str = "m-1") -> None:
     """Ask to sell at the bid."""
     wanted = plan(
-        side=Side.SELL, qty=qty, level=None, tps=(), sl=None, mode=ExitMode.NONE, chase_limit=None, entry_timeout=None
+        side=Side.SELL,
+        qty=qty,
+        level=None,
+        tps=(),
+        sl=None,
+        mode=ExitMode.NONE,
+        chase_limit=None,
+        entry_timeout=None,
     )
     desk.do(i.TradeRequested, id=id_, plan=wanted, instrument=AAPL)
     desk.answer(quote(desk.at), id_)
@@ -315,7 +328,9 @@ def hold(desk: Desktop, qty: int) -> None:
     """Let the broker say what is held."""
     desk.do(
         i.PositionReported,
-        position=i.PositionReport(symbol="AAPL", con_id=AAPL.con_id, account="DU…0001", qty=qty, average=d("190.15")),
+        position=i.PositionReport(
+            symbol="AAPL", con_id=AAPL.con_id, account="DU…0001", qty=qty, average=d("190.15")
+        ),
     )
 
 
@@ -397,7 +412,7 @@ def test_an_operators_order_at_a_price_needs_no_touch_and_a_wrong_account_is_ref
     priced = plan(entry=EntryKind.PRICED, limit=d("189"), level=None, chase_limit=None, entry_timeout=None)
     desk.do(i.TradeRequested, id="m-1", plan=priced, instrument=AAPL)
     desk.answer(None, "m-1")
-    assert [place.order.limit for place in desk.sent(c.PlaceOrder)][0] == d("189")
+    assert desk.sent(c.PlaceOrder)[0].order.limit == d("189")
     desk.do(i.TradeRequested, id="m-2", plan=plan(account="U…9"), instrument=AAPL)
     desk.answer(quote(desk.at), "m-2")
     assert [event.reason for event in desk.told(RiskRejected)] == ["wrong_account"]
@@ -463,7 +478,8 @@ def test_fills_of_the_time_away_are_booked_from_the_snapshot() -> None:
     desk.do(i.LinkChanged, up=False, account="DU…0001", paper=True, why="gone")
     desk.do(i.LinkChanged, up=True, account="DU…0001", paper=True)
     execution = i.ExecutionReport(
-        exec_id="e2.01", ref=TP1, order_id=2, symbol="AAPL", account="DU…0001", side=Side.SELL, qty=100, price=d("195"), at=desk.at
+        exec_id="e2.01", ref=TP1, order_id=2, symbol="AAPL", account="DU…0001", side=Side.SELL, qty=100,
+        price=d("195"), at=desk.at,
     )  # fmt: skip
     position = i.PositionReport(symbol="AAPL", con_id=AAPL.con_id, account="DU…0001", qty=0, average=d("0"))
     desk.do(i.SnapshotAnswered, epoch=2, orders=(), executions=(execution,), positions=(position,))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tests.core.support import AAPL, ACCOUNT, OPEN, SESSION
+
 from tradeshell.core import inputs as i
 from tradeshell.core.market import Bar, Instrument, Quote, Session
 from tradeshell.core.orders import OrderSpec

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -44,7 +45,7 @@ def test_timers_of_one_instant_run_in_the_order_in_which_they_were_set() -> None
     with venue() as (loop, clock):
         seen: list[int] = []
         for number in range(100):
-            clock.call_at(START + timedelta(seconds=1), lambda n=number: seen.append(n))
+            clock.call_at(START + timedelta(seconds=1), partial(seen.append, number))
         loop.run_until_complete(asyncio.sleep(2))
         assert seen == list(range(100))
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.core.support import AAPL, ENTRY, SESSION, Desktop, bar, plan, quote
 from tests.engine.support import Stage
+
 from tradeshell.core import inputs as i
 from tradeshell.core.commands import PlaceOrder
 from tradeshell.core.orders import OrderState
@@ -50,7 +50,9 @@ def break_out(stage: Stage) -> None:
     stage.deliver(bar(0, "190.12"))
 
 
-def test_when_the_bytes_leave_the_state_is_in_flight_and_journal_and_audit_have_the_intent(stage: Stage) -> None:
+def test_when_the_bytes_leave_the_state_is_in_flight_and_journal_and_audit_have_the_intent(
+    stage: Stage,
+) -> None:
     seen: list[tuple[OrderState, bool, bool]] = []
 
     def before_send(ref: str) -> None:
@@ -62,7 +64,8 @@ def test_when_the_bytes_leave_the_state_is_in_flight_and_journal_and_audit_have_
             for command in entry.orders
         )
         audited = any(
-            type(r.event).__name__ == "OrderIntent" and getattr(r.event, "order_ref", "") == ref for r in stage.records
+            type(r.event).__name__ == "OrderIntent" and getattr(r.event, "order_ref", "") == ref
+            for r in stage.records
         )
         seen.append((order.state, on_disk, audited))
 
@@ -178,7 +181,9 @@ def test_a_failing_sink_is_muted_and_everything_else_goes_on(stage: Stage) -> No
     assert len(stage.broker.sent) == 3
 
 
-def test_a_strategy_that_raises_ends_only_its_own_watcher(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_strategy_that_raises_ends_only_its_own_watcher(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
@@ -199,7 +204,9 @@ def test_a_defect_of_ours_drops_one_input_and_is_told_in_one_line(stage: Stage, 
     assert len(stage.broker.sent) == 3
 
 
-def test_the_recorded_inputs_give_the_same_commands_in_a_fresh_core_and_altered_ones_do_not(stage: Stage) -> None:
+def test_the_recorded_inputs_give_the_same_commands_in_a_fresh_core_and_altered_ones_do_not(
+    stage: Stage,
+) -> None:
     arm(stage)
     break_out(stage)
     entries = list(read_journal(stage.journal.path))

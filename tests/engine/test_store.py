@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from tests.core.support import Desktop
+
 from tradeshell.core.desk import WatchPhase
 from tradeshell.engine.store import Keeper, Saved, StateFolder, load, save, snapshot
 from tradeshell.errors import StateError
@@ -43,7 +43,7 @@ def test_the_snapshot_is_for_its_owner_alone_and_leaves_nothing_beside_it(tmp_pa
     path = tmp_path / "state.toml"
     save(path, picture())
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert os.listdir(tmp_path) == ["state.toml"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["state.toml"]
 
 
 def test_a_missing_snapshot_is_no_snapshot(tmp_path: Path) -> None:
@@ -54,7 +54,9 @@ def test_a_missing_snapshot_is_no_snapshot(tmp_path: Path) -> None:
     "damage",
     [b"", b"\0\0\0", b"\xff\xfe", b"version = 1", b"version = 'x'", b"version = 1\nversion = 1", b"[[["],
 )
-def test_a_damaged_snapshot_is_set_aside_and_the_generation_before_is_used(tmp_path: Path, damage: bytes) -> None:
+def test_a_damaged_snapshot_is_set_aside_and_the_generation_before_is_used(
+    tmp_path: Path, damage: bytes
+) -> None:
     path = tmp_path / "state.toml"
     save(path.with_name("state.toml.1"), picture())
     path.write_bytes(damage)
@@ -86,10 +88,11 @@ def test_whatever_happens_to_the_file_loading_never_raises_anything_else(
     data = bytearray(path.read_bytes())
     at %= len(data)
     path.write_bytes(bytes(data[:at]) if cut else bytes(data[:at] + bytes([byte]) + data[at + 1 :]))
+    newer = b"version = 1" not in path.read_bytes() and b"version = " in path.read_bytes()
     try:
         saved, notes = load(path)
-    except StateError as error:
-        assert "\n" not in str(error)
+    except StateError:
+        assert newer
         return
     assert saved is None or isinstance(saved, Saved)
     assert all("\n" not in note for note in notes)

@@ -8,7 +8,7 @@ prices and totals wins over what was asked.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from msgspec import Struct, field
@@ -32,7 +32,9 @@ from tradeshell.core.orders import (
 )
 from tradeshell.core.trade import ENTRY, Trade, TradePhase, inventory, leg_of, new_ref
 
-ENTRY_EXPIRY_GRACE = 5.0  # seconds after the entry timeout at which the broker itself drops the entry (decisions.md D3)
+ENTRY_EXPIRY_GRACE = (
+    5.0  # seconds after the entry timeout at which the broker itself drops the entry (decisions.md D3)
+)
 
 _SIGNALS = {
     OrderState.HELD: Signal.HELD,
@@ -90,10 +92,8 @@ def with_trade(book: Book, trade: Trade) -> Book:
 
 def shown(order: Order, report: OrderReport, at: datetime) -> Order:
     """Return ``order`` after the broker's report; raises ``IllegalTransition`` for what the table does not allow."""
-    if report.state is OrderState.FILLED:
-        after = order  # executions alone fill an order; the status only says how many to expect
-    else:
-        after = advance(order, _SIGNALS[report.state])
+    # Executions alone fill an order; the status only says how many to expect.
+    after = order if report.state is OrderState.FILLED else advance(order, _SIGNALS[report.state])
     if after.state is OrderState.CANCELLED and order.filled >= order.spec.qty:
         after = order
     stop = order.shown_stop if report.stop is None else report.stop
@@ -189,8 +189,6 @@ def entry_specs(trade: Trade, approved: Approved, at: datetime) -> tuple[OrderSp
     children = exit_legs(trade, plan.qty)
     tif, good_till = plan.tif, None
     if plan.entry_timeout is not None and plan.tif is Tif.DAY and approved.type is OrderType.LIMIT:
-        from datetime import timedelta
-
         tif, good_till = Tif.GTD, at + timedelta(seconds=plan.entry_timeout + ENTRY_EXPIRY_GRACE)
     entry = OrderSpec(
         ref=parent,

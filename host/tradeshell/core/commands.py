@@ -36,7 +36,7 @@ class CancelOrder(Command, frozen=True):
 
 
 class AskQuote(Command, frozen=True):
-    """Answer with ``QuoteAnswered`` as soon as a touch no older than ``max_age`` s is there, after ``patience`` s at the latest."""
+    """Answer with ``QuoteAnswered``: a touch no older than ``max_age`` s if there is one within ``patience`` s."""
 
     key: str
     symbol: str

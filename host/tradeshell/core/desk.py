@@ -7,7 +7,7 @@ restarts (``fired`` is never taken back).
 from __future__ import annotations
 
 from datetime import datetime
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 from msgspec import Struct, field
@@ -20,7 +20,7 @@ from tradeshell.core.strategy import BarNeed
 from tradeshell.core.trade import Trade, TradePhase, protection_state
 
 
-class WatchPhase(str, Enum):
+class WatchPhase(StrEnum):
     """Where a watcher stands."""
 
     ARMED = "armed"

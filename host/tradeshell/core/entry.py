@@ -110,7 +110,9 @@ def _gate(turn: Turn, trade: Trade) -> Refusal | None:
     if not link.reconciled:
         return Refusal("not_reconciled", "orders and positions of this connection are not known yet")
     if trade.plan.account != turn.desk.account:
-        return Refusal("wrong_account", f"account={trade.plan.account} is not the connected {turn.desk.account}")
+        return Refusal(
+            "wrong_account", f"account={trade.plan.account} is not the connected {turn.desk.account}"
+        )
     return None
 
 
@@ -162,4 +164,3 @@ def _chase(turn: Turn, order: Order, quote: Quote | None) -> None:
         moved(order, qty=order.spec.qty, limit=limit, stop=order.spec.stop), repriced_at=turn.at
     )
     turn.modify(trade, changed, f"{leg_of(order.spec.ref)} is elected, the limit follows the bid")
-

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from enum import Enum
+from enum import StrEnum
 from typing import ClassVar
 
 from msgspec import Struct
@@ -18,7 +18,7 @@ from tradeshell.core.market import Price, Shares
 from tradeshell.core.orders import OrderType, Side, Tif
 
 
-class Weight(str, Enum):
+class Weight(StrEnum):
     """How loudly an event is told."""
 
     NOTE = "note"
@@ -230,7 +230,9 @@ class OrderSendFailed(Event, frozen=True, kw_only=True):
     certain: bool
 
     def story(self) -> str | None:
-        return f"not sent: {self.reason}" if self.certain else f"sending failed, outcome unknown: {self.reason}"
+        return (
+            f"not sent: {self.reason}" if self.certain else f"sending failed, outcome unknown: {self.reason}"
+        )
 
 
 class OrderStatusChanged(Event, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Pre-trade checks: may this entry leave, and at what price?
+"""Pre-trade checks: whether an entry may leave, and at what price.
 
 Laws: a check answers with a reason word and the numbers behind it, never with a changed order. Exits never come here.
 """
@@ -15,7 +15,9 @@ from tradeshell.core.market import DataKind, Price, PriceGrid, Quote, Session, S
 from tradeshell.core.orders import OrderType, Side
 from tradeshell.core.plan import EntryKind, TradePlan
 
-COLLAR = Decimal("0.03")  # faults.md E03: a touch further than this from the trigger's close (or the level) is not believed
+COLLAR = Decimal(
+    "0.03"
+)  # faults.md E03: a touch further than this from the trigger's close (or the level) is not believed
 
 
 class Refusal(Struct, frozen=True):
@@ -42,13 +44,22 @@ def check_entry(
 ) -> Approved | Refusal:
     """Return the priced entry or the refusal. ``reference`` (USD) is the trigger bar's close; ages are seconds."""
     if session is None or not (session.is_extended(now) if plan.outside_rth else session.is_regular(now)):
-        return Refusal("session_closed", "the market is closed for this order; outside_rth=true trades extended hours")
+        return Refusal(
+            "session_closed", "the market is closed for this order; outside_rth=true trades extended hours"
+        )
     if plan.entry is EntryKind.PRICED:
         return Approved(OrderType.LIMIT, plan.limit)
     touch_side = "ask" if plan.side is Side.BUY else "bid"
     if (refusal := _check_quote(plan, quote, touch_side, now)) is not None:
-        if plan.entry is EntryKind.MARKET and refusal.reason in ("no_quote", "no_ask", "no_bid", "stale_quote"):
-            return Approved(OrderType.MARKET, None)  # a market entry was asked for knowingly; it needs no touch
+        if plan.entry is EntryKind.MARKET and refusal.reason in (
+            "no_quote",
+            "no_ask",
+            "no_bid",
+            "stale_quote",
+        ):
+            return Approved(
+                OrderType.MARKET, None
+            )  # a market entry was asked for knowingly; it needs no touch
         return refusal
     assert quote is not None
     touch = quote.ask if plan.side is Side.BUY else quote.bid
@@ -72,7 +83,9 @@ def _check_quote(plan: TradePlan, quote: Quote | None, side: str, now: datetime)
         return Refusal(f"no_{side}", f"{plan.symbol} has no {side}")
     age = quote.age(now)
     if age > plan.quote_age:
-        return Refusal("stale_quote", f"the {side} {money(price)} is {age:.1f} s old, quote_age={plan.quote_age:g}")
+        return Refusal(
+            "stale_quote", f"the {side} {money(price)} is {age:.1f} s old, quote_age={plan.quote_age:g}"
+        )
     if quote.bid is not None and quote.ask is not None and quote.bid > quote.ask:
         return Refusal("crossed_quote", f"bid {money(quote.bid)} above ask {money(quote.ask)}")
     return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from enum import Enum
+from enum import StrEnum
 
 from msgspec import Struct
 
@@ -171,7 +171,7 @@ class PositionReported(Input, frozen=True, kw_only=True):
     position: PositionReport
 
 
-class RefusedWhat(str, Enum):
+class RefusedWhat(StrEnum):
     """What a refusal is about; an adapter's code table decides it."""
 
     ORDER = "order"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
-from enum import Enum
+from enum import StrEnum
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -96,7 +96,7 @@ class Bar(Struct, frozen=True):
         return self.start + timedelta(seconds=self.seconds)
 
 
-class DataKind(str, Enum):
+class DataKind(StrEnum):
     """How far market data may be trusted (IBKR's market-data types, plus a halt)."""
 
     LIVE = "live"

@@ -11,7 +11,7 @@ Laws:
 from __future__ import annotations
 
 from datetime import datetime
-from enum import Enum
+from enum import IntEnum, StrEnum
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from tradeshell.core.market import Price, Shares
 
 
-class Side(str, Enum):
+class Side(StrEnum):
     """Which way shares move."""
 
     BUY = "BUY"
@@ -31,7 +31,7 @@ class Side(str, Enum):
         return 1 if self is Side.BUY else -1
 
 
-class OrderType(str, Enum):
+class OrderType(StrEnum):
     """Order types as IBKR abbreviates them."""
 
     MARKET = "MKT"
@@ -45,7 +45,7 @@ class OrderType(str, Enum):
         return self in (OrderType.STOP, OrderType.STOP_LIMIT)
 
 
-class Tif(str, Enum):
+class Tif(StrEnum):
     """Time in force. ``GTD`` needs ``good_till``."""
 
     DAY = "DAY"
@@ -55,7 +55,7 @@ class Tif(str, Enum):
     GTD = "GTD"
 
 
-class OcaType(int, Enum):
+class OcaType(IntEnum):
     """One-cancels-all kinds (IBKR order reference): 1 and 2 route one order at a time, 3 does not."""
 
     CANCEL = 1
@@ -85,7 +85,7 @@ class OrderSpec(Struct, frozen=True, kw_only=True):
     client_tag: str | None = None
 
 
-class OrderState(str, Enum):
+class OrderState(StrEnum):
     """Where an order stands, as far as the broker has said."""
 
     SENT = "sent"  # in flight: recorded and sent, nothing heard
@@ -105,7 +105,7 @@ class OrderState(str, Enum):
 _LIVE = frozenset({OrderState.SENT, OrderState.HELD, OrderState.WORKING, OrderState.UNKNOWN})
 
 
-class Signal(str, Enum):
+class Signal(StrEnum):
     """What can happen to an order."""
 
     HELD = "held"
@@ -193,7 +193,9 @@ class Order(Struct, frozen=True, kw_only=True):
     shown_stop: Price | None = None
     shown_limit: Price | None = None
     shown_qty: Shares | None = None
-    told_filled: Shares = 0  # what statuses claim; ahead of ``filled`` while executions are still on their way
+    told_filled: Shares = (
+        0  # what statuses claim; ahead of ``filled`` while executions are still on their way
+    )
     changing: bool = False  # a modify has left and is not acknowledged
     cancelling: bool = False  # a cancel has left and is not answered
     cancel_reason: str = ""

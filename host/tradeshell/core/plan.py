@@ -7,9 +7,10 @@ prices are put on the grid by side, a stop never looser. Commands, strategies an
 from __future__ import annotations
 
 from decimal import Decimal
-from enum import Enum
+from enum import StrEnum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tradeshell.core.events import money
 from tradeshell.core.market import Price, PriceGrid, Shares
@@ -17,7 +18,7 @@ from tradeshell.core.orders import OrderType, Side, Tif
 from tradeshell.errors import OperatorError
 
 
-class EntryKind(str, Enum):
+class EntryKind(StrEnum):
     """How the entry is priced."""
 
     TOUCH = "limit"  # limit at the ask (BUY) or the bid (SELL) at the moment of the trigger
@@ -25,7 +26,7 @@ class EntryKind(str, Enum):
     PRICED = "priced"  # limit at a price the operator named
 
 
-class ExitMode(str, Enum):
+class ExitMode(StrEnum):
     """How the exits are held (``tp_exec``)."""
 
     NONE = "none"
@@ -68,8 +69,6 @@ def put_on_grid(plan: TradePlan, grid: PriceGrid) -> TradePlan:
     A stop that is rounded towards the market is never looser than asked; a level rounds up so that the plan never enters
     below the price that was named.
     """
-    from msgspec.structs import replace
-
     return replace(
         plan,
         level=None if plan.level is None else grid.up(plan.level),

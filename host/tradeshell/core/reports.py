@@ -32,7 +32,16 @@ from tradeshell.core.inputs import (
     RefusedWhat,
     SendFailed,
 )
-from tradeshell.core.orders import IllegalTransition, Order, OrderState, OrderType, Side, Signal, advance, parse_ref
+from tradeshell.core.orders import (
+    IllegalTransition,
+    Order,
+    OrderState,
+    OrderType,
+    Side,
+    Signal,
+    advance,
+    parse_ref,
+)
 from tradeshell.core.settle import settle
 from tradeshell.core.trade import ENTRY, Trade, TradePhase, leg_of
 from tradeshell.core.turn import Turn
@@ -57,7 +66,9 @@ def order_reported(turn: Turn, watchers: Watchers, report: OrderReport) -> None:
         if parse_ref(report.ref) is not None:
             turn.say(
                 BrokerMessageUnclassified(
-                    code=0, order_ref=report.ref, text=f"order {report.order_id} carries our ref but is not in our books"
+                    code=0,
+                    order_ref=report.ref,
+                    text=f"order {report.order_id} carries our ref but is not in our books",
                 )
             )
         return
@@ -107,7 +118,9 @@ def _tell_status(turn: Turn, trade: Trade, old: Order, new: Order, report: Order
                 watch=trade.id,
                 leg=leg,
                 order_ref=spec.ref,
-                stop=spec.stop if spec.stop is not None else trade.instrument.grid.nearest(spec.limit or new.notional),
+                stop=spec.stop
+                if spec.stop is not None
+                else trade.instrument.grid.nearest(spec.limit or new.notional),
                 limit=spec.limit,
             )
         )
@@ -195,11 +208,15 @@ def refused(turn: Turn, watchers: Watchers, refusal: OrderRefusedByBroker) -> No
     order = turn.desk.order(refusal.ref)
     trade = None if order is None else turn.book(order.spec.symbol).trade_of(refusal.ref)
     if order is None or trade is None:
-        turn.say(BrokerMessageUnclassified(code=refusal.code, text=refusal.text, order_ref=refusal.ref or None))
+        turn.say(
+            BrokerMessageUnclassified(code=refusal.code, text=refusal.text, order_ref=refusal.ref or None)
+        )
         return
     who = {"symbol": order.spec.symbol, "watch": trade.id, "leg": leg_of(order.spec.ref)}
     turn.say(
-        OrderRefused(**who, order_ref=refusal.ref, what=refusal.what.value, code=refusal.code, text=refusal.text)
+        OrderRefused(
+            **who, order_ref=refusal.ref, what=refusal.what.value, code=refusal.code, text=refusal.text
+        )
     )
     if refusal.what is RefusedWhat.ORDER:
         turn.put_order(replace(advance(order, Signal.REFUSED), why=refusal.text))

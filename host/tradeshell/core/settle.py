@@ -31,7 +31,9 @@ from tradeshell.core.trade import (
 )
 from tradeshell.core.turn import Turn
 
-SIBLING_PATIENCE = timedelta(seconds=2)  # what the broker gets to cancel an OCA sibling before we ask ourselves
+SIBLING_PATIENCE = timedelta(
+    seconds=2
+)  # what the broker gets to cancel an OCA sibling before we ask ourselves
 FINAL_WORDS = {OrderState.REFUSED: "rejected", OrderState.CANCELLED: "unfilled"}
 
 
@@ -71,7 +73,9 @@ def _correct(turn: Turn, trade: Trade) -> Trade:
             turn.modify(
                 trade,
                 moved(change.order, qty=change.qty, limit=change.limit, stop=change.stop),
-                "quantity follows the shares held" if change.qty < change.order.spec.qty else "price as planned",
+                "quantity follows the shares held"
+                if change.qty < change.order.spec.qty
+                else "price as planned",
             )
         elif isinstance(change, DropExit):
             trade = _drop(turn, trade, change.order)
@@ -97,7 +101,11 @@ def _may_arm(trade: Trade, orders: dict[str, Order], wanted: DesiredExit) -> boo
     An exit that was cancelled or refused otherwise is told (UNPROTECTED), not fought over.
     """
     sent = [orders[ref] for ref in trade.refs[1:] if leg_of(ref) == wanted.leg]
-    return len(sent) == 1 and sent[0].spec.parent_ref is not None and orders[trade.refs[0]].filled < trade.plan.qty
+    return (
+        len(sent) == 1
+        and sent[0].spec.parent_ref is not None
+        and orders[trade.refs[0]].filled < trade.plan.qty
+    )
 
 
 def _arm(turn: Turn, trade: Trade, exits: list[DesiredExit]) -> Trade:
@@ -127,7 +135,9 @@ def _close_if_over(turn: Turn, trade: Trade) -> Trade:
         return trade
     fills = fills_of(trade, orders)
     if trade.plan.side is Side.SELL or fills.bought == 0:
-        reason = "done" if entry.filled else entry.cancel_reason or FINAL_WORDS.get(entry.state, entry.state.value)
+        reason = (
+            "done" if entry.filled else entry.cancel_reason or FINAL_WORDS.get(entry.state, entry.state.value)
+        )
     else:
         reason = "trade_closed"
     trade = replace(trade, phase=TradePhase.CLOSED, end_reason=reason)

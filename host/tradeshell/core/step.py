@@ -1,8 +1,8 @@
 """``step(desk, input) -> (desk, commands)``: the only way in which anything about money changes.
 
-The way of a bar: ``BarClosed`` -> ``watch.see_bar`` -> the strategy asks to enter -> ``entry.ask_entry`` (the watcher is closed
-for ever, the touch is asked for) -> ``QuoteAnswered`` -> ``guards.check_entry`` -> ``book.entry_specs`` -> ``PlaceOrder``. What the
-broker answers comes back through ``reports`` and ends in ``settle``, which compares desired and actual exits.
+The way of a bar: ``BarClosed`` -> ``watch.see_bar`` -> the strategy asks to enter -> ``entry.ask_entry`` (the watcher is
+closed for ever, the touch is asked for) -> ``QuoteAnswered`` -> ``guards.check_entry`` -> ``book.entry_specs`` ->
+``PlaceOrder``. What the broker answers comes back through ``reports`` and ends in ``settle``, which compares desired and actual exits.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ class Core:
             i.CancelRequested: self._cancel_order,
             i.ReplaceRequested: self._replace_order,
             i.OrderReported: lambda turn, event: reports.order_reported(turn, self.watchers, event.report),
-            i.ExecutionReported: lambda turn, event: reports.execution_reported(turn, self.watchers, event.execution),
+            i.ExecutionReported: lambda turn, event: reports.execution_reported(
+                turn, self.watchers, event.execution
+            ),
             i.CommissionReported: reports.commission_reported,
             i.PositionReported: lambda turn, event: reports.position_reported(turn, event.position),
             i.OrderRefusedByBroker: lambda turn, event: reports.refused(turn, self.watchers, event),

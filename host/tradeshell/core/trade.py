@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
-from enum import Enum
+from enum import StrEnum
 
 from msgspec import Struct
 
@@ -20,7 +20,7 @@ from tradeshell.core.plan import TradePlan
 ENTRY = "entry"
 
 
-class TradePhase(str, Enum):
+class TradePhase(StrEnum):
     """Where a trade stands."""
 
     ASKING = "asking"  # triggered; waiting for the touch that decides the entry

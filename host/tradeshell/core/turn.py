@@ -104,7 +104,9 @@ def _who(spec: OrderSpec, trade: Trade) -> dict[str, str]:
     return {"symbol": spec.symbol, "watch": trade.id, "leg": leg_of(spec.ref)}
 
 
-def _intent(spec: OrderSpec, action: str, trade: Trade, reason: str, evidence: Evidence | None) -> OrderIntent:
+def _intent(
+    spec: OrderSpec, action: str, trade: Trade, reason: str, evidence: Evidence | None
+) -> OrderIntent:
     quote, bar = evidence if evidence is not None and spec.ref == trade.refs[0] else Evidence()
     bid: Price | None = None if quote is None else quote.bid
     qty: Shares = spec.qty

@@ -36,7 +36,9 @@ class Watchers:
         """Arm a watcher; raises ``OperatorError`` from the strategy when its words make no sense."""
         strategy = self._strategies[spec.strategy]
         state, wishes = strategy.start(spec, turn.at)
-        watcher = Watcher(spec=spec, phase=WatchPhase.ARMED, started_at=turn.at, need=strategy.needs(spec), state=state)
+        watcher = Watcher(
+            spec=spec, phase=WatchPhase.ARMED, started_at=turn.at, need=strategy.needs(spec), state=state
+        )
         self._put(turn, watcher)
         symbol = spec.plan.symbol
         armed = turn.desk.armed
@@ -55,7 +57,12 @@ class Watchers:
         for id_ in turn.desk.armed[bar.symbol]:
             watcher = turn.desk.watchers[id_]
             need = watcher.need
-            if late or need.seconds != bar.seconds or need.rth is not closed.rth or bar.end <= watcher.started_at:
+            if (
+                late
+                or need.seconds != bar.seconds
+                or need.rth is not closed.rth
+                or bar.end <= watcher.started_at
+            ):
                 continue
             self._let_decide(turn, watcher, bar)
 
@@ -63,7 +70,7 @@ class Watchers:
         strategy = self._strategies[watcher.spec.strategy]
         try:
             state, wishes = strategy.on_bar(watcher.spec, watcher.state, bar, turn.at)
-        except Exception as error:  # a plugin may raise anything; it costs only its own watcher
+        except Exception as error:  # noqa: BLE001  # a plugin may raise anything; it costs only its own watcher
             self._quarantine(turn, watcher, error)
             return
         if state is watcher.state and not wishes:
@@ -80,7 +87,7 @@ class Watchers:
         strategy = self._strategies[watcher.spec.strategy]
         try:
             state, wishes = strategy.on_news(watcher.spec, watcher.state, news, turn.at)
-        except Exception as error:  # as above
+        except Exception as error:  # noqa: BLE001  # as above
             self._quarantine(turn, watcher, error)
             return
         if state is not watcher.state:
@@ -142,4 +149,3 @@ class Watchers:
 
     def _put(self, turn: Turn, watcher: Watcher) -> None:
         turn.desk = replace(turn.desk, watchers={**turn.desk.watchers, watcher.spec.id: watcher})
-

@@ -32,13 +32,18 @@ class Audit:
         """Hand ``event`` to every sink."""
         self._seq += 1
         record = Record(
-            v=RECORD_VERSION, seq=self._seq, ts=self._now(), mono=time.monotonic(), session=self._session, event=event
+            v=RECORD_VERSION,
+            seq=self._seq,
+            ts=self._now(),
+            mono=time.monotonic(),
+            session=self._session,
+            event=event,
         )
         failed: list[tuple[str, str]] = []
         for name, sink in self._sinks:
             try:
                 sink(record)
-            except Exception as error:  # a sink may raise anything; trading goes on without it
+            except Exception as error:  # noqa: BLE001  # a sink may raise anything; trading goes on without it
                 failed.append((name, f"{type(error).__name__}: {error}"))
         for name, reason in failed:
             self._sinks = tuple((n, s) for n, s in self._sinks if n != name)

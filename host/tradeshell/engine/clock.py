@@ -127,7 +127,7 @@ class VenueLoop(asyncio.SelectorEventLoop):
         self._timers += 1
         timer.number = self._timers
         heapq.heappush(self._scheduled, timer)
-        timer._scheduled = True  # type: ignore[attr-defined]  # the stock loop keeps this mark for cancelled timers
+        timer._scheduled = True  # type: ignore[attr-defined]  # noqa: SLF001  # the stock loop counts cancelled timers by it
         return timer
 
     def try_advance(self, to: float) -> bool:
@@ -137,8 +137,7 @@ class VenueLoop(asyncio.SelectorEventLoop):
         scheduled = self._scheduled
         if scheduled and scheduled[0].when() <= to:
             return False
-        if to > self._now:
-            self._now = to
+        self._now = max(self._now, to)
         return True
 
 

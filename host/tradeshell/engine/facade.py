@@ -114,11 +114,15 @@ class EngineTrading:
 
     # --- watchers -----------------------------------------------------------------------------------------------------
 
-    def start_watch(self, strategy: str, plan: TradePlan, params: Mapping[str, str], another: bool = False) -> str:
+    def start_watch(
+        self, strategy: str, plan: TradePlan, params: Mapping[str, str], another: bool = False
+    ) -> str:
         """Start a watcher."""
         return self._engine.call(self._start_watch(strategy, plan, dict(params), another))
 
-    async def _start_watch(self, strategy: str, plan: TradePlan, params: dict[str, str], another: bool) -> str:
+    async def _start_watch(
+        self, strategy: str, plan: TradePlan, params: dict[str, str], another: bool
+    ) -> str:
         session, broker = self._engine.session, self._engine.broker
         self._must_be_connected()
         instrument = await self._qualify(plan.symbol)
@@ -129,7 +133,9 @@ class EngineTrading:
         hours = broker.session(plan.symbol, now)
         end = None if hours is None else (hours.extended_close if plan.outside_rth else hours.close)
         if hours is None or end is None or now >= end:
-            raise OperatorError(f"{plan.symbol}: the session of {now:%Y-%m-%d} is over; watchers end at its close")
+            raise OperatorError(
+                f"{plan.symbol}: the session of {now:%Y-%m-%d} is over; watchers end at its close"
+            )
         quote = broker.latest(plan.symbol)
         if quote is not None and quote.kind is DataKind.DELAYED:
             raise OperatorError(f"{plan.symbol}: market data is delayed; a watcher needs live data")
@@ -183,7 +189,10 @@ class EngineTrading:
         if plan.side is Side.SELL:
             book = session.desk.books.get(plan.symbol)
             refusal = check_sell(
-                plan.symbol, plan.qty, 0 if book is None else book.held(), 0 if book is None else book.committed()
+                plan.symbol,
+                plan.qty,
+                0 if book is None else book.held(),
+                0 if book is None else book.committed(),
             )
             if refusal is not None:
                 raise OperatorError(f"{refusal.reason}: {refusal.detail}")
@@ -244,13 +253,13 @@ class EngineTrading:
         """Block until watchers and trades are over."""
         return self._engine.call(self._wait(symbols, timeout), None)
 
-    async def _wait(self, symbols: tuple[str, ...], timeout: float | None) -> bool:
+    async def _wait(self, symbols: tuple[str, ...], seconds: float | None) -> bool:
         loop, held = self._engine.venue_loop, False
         if loop is not None and loop.is_held:
             loop.release()
             held = True
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(seconds):
                 await self._until(lambda: not self._engine.session.desk.busy(symbols))
         except TimeoutError:
             return False

@@ -84,7 +84,7 @@ class Journal:
         self._fsync = fsync
         try:
             if path.exists():
-                os.replace(path, path.with_name(path.name + ".1"))
+                path.replace(path.with_name(path.name + ".1"))
             self._fd = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC, 0o600)
             os.write(self._fd, frame(_ENCODER.encode(Header(VERSION, session, broker))))
         except OSError as error:
@@ -137,12 +137,16 @@ def read_journal(path: Path) -> Iterator[Entry]:
             return  # what follows the last newline is nothing, or a torn record that was never acted upon
         crc, _, payload = line.partition(b" ")
         if f"{zlib.crc32(payload):08x}".encode() != crc:
-            raise StateError(f"journal {path} line {number}: the checksum does not match; the lines before it are good")
+            raise StateError(
+                f"journal {path} line {number}: the checksum does not match; the lines before it are good"
+            )
         try:
             if number == 1:
                 header = _HEADER.decode(payload)
                 if header.v != VERSION:
-                    raise StateError(f"journal {path}: version {header.v} is not the {VERSION} this program reads")
+                    raise StateError(
+                        f"journal {path}: version {header.v} is not the {VERSION} this program reads"
+                    )
             else:
                 yield _DECODER.decode(payload)
         except msgspec.MsgspecError as error:

@@ -49,14 +49,17 @@ class NoBroker:
 
     def place(self, order: OrderSpec, order_id: int) -> None:
         """Refuse."""
+        del order, order_id
         raise BrokerError(MISSING)
 
     def modify(self, order: OrderSpec, order_id: int) -> None:
         """Refuse."""
+        del order, order_id
         raise BrokerError(MISSING)
 
     def cancel(self, ref: str, order_id: int) -> None:
         """Refuse."""
+        del ref, order_id
         raise BrokerError(MISSING)
 
     async def snapshot_account(self) -> Snapshot:

@@ -87,7 +87,9 @@ class Engine:
             self.loop.call_soon_threadsafe(self._stop.set)
             self._thread.join(10)
 
-    def call(self, work: Coroutine[Any, Any, T], timeout: float | None = CALL_TIMEOUT, what: str = "the engine") -> T:
+    def call(
+        self, work: Coroutine[Any, Any, T], timeout: float | None = CALL_TIMEOUT, what: str = "the engine"
+    ) -> T:
         """Run ``work`` on the loop and return its result; ``timeout`` in real seconds, ``None`` waits for ever.
 
         Ctrl-C leaves the call, never the engine.
@@ -95,7 +97,9 @@ class Engine:
         if not self._thread.is_alive():
             work.close()
             raise TradeshellError("the engine is not running any more; leave with `quit` and start again")
-        return self._await(asyncio.run_coroutine_threadsafe(work, self.loop), timeout, f"{what} did not answer")
+        return self._await(
+            asyncio.run_coroutine_threadsafe(work, self.loop), timeout, f"{what} did not answer"
+        )
 
     def _await(self, future: concurrent.futures.Future[T], timeout: float | None, words: str) -> T:
         waited = 0.0
@@ -132,9 +136,11 @@ class Engine:
             except TradeshellError as error:
                 self._started.set_exception(error)
                 return
-            except Exception as error:  # a broker plugin may raise anything while it opens
+            except Exception as error:  # noqa: BLE001  # a broker plugin may raise anything while it opens
                 self._started.set_exception(
-                    BrokerError(f"broker {self._plan.broker_name} cannot be opened: {type(error).__name__}: {error}")
+                    BrokerError(
+                        f"broker {self._plan.broker_name} cannot be opened: {type(error).__name__}: {error}"
+                    )
                 )
                 return
             gc.freeze()  # what start-up made stays; collections while trading are then short
@@ -154,7 +160,9 @@ class Engine:
             audit.add("screen", self._screen)
         journal = Journal(plan.state_dir / "journal", plan.session, plan.broker_name, fsync=plan.audit_fsync)
         opened.callback(journal.close)
-        self.session = Session(Core(plan.strategies), clock, journal, audit, CrashFile(plan.state_dir / "crash.log"))
+        self.session = Session(
+            Core(plan.strategies), clock, journal, audit, CrashFile(plan.state_dir / "crash.log")
+        )
         loop.set_exception_handler(self._loop_fault)
         keeper = Keeper(plan.state_dir / "state.toml", self._picture, self._complain)
         opened.callback(keeper.close)

@@ -11,6 +11,7 @@ import contextlib
 import traceback
 from collections import deque
 from collections.abc import Callable, Coroutine
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,12 @@ class Session:
     """Runs the core against one broker, on one loop."""
 
     def __init__(
-        self, core: Core, clock: Clock, journal: Journal | None, audit: Audit, crashes: CrashFile | None = None
+        self,
+        core: Core,
+        clock: Clock,
+        journal: Journal | None,
+        audit: Audit,
+        crashes: CrashFile | None = None,
     ) -> None:
         self.desk = Desk()
         self.audit = audit
@@ -88,7 +94,7 @@ class Session:
                     self._process(current)
                 except TradeshellError:
                     raise
-                except Exception as error:  # our own defect: open risk must not die with it
+                except Exception as error:  # noqa: BLE001  # our own defect: open risk must not die with it
                     self.report_fault(error, type(current).__name__)
         finally:
             self._draining = False
@@ -158,7 +164,7 @@ class Session:
             case c.UnwatchBars(key):
                 self.feeds.unwatch(key)
             case c.SetTimer(key, at):
-                self._set_timer(key, command)
+                self._set_timer(key, at)
             case c.AskSnapshot(epoch):
                 self._start(self._snapshot(epoch))
 
@@ -169,18 +175,22 @@ class Session:
         except BrokerError as error:
             self._fail(ref, action, str(error), certain=True)
             return False
-        except Exception as error:  # whatever a client library raises after bytes may have left: outcome unknown
+        except Exception as error:  # noqa: BLE001  # a client library may raise after bytes left: unknown
             self._fail(ref, action, f"{type(error).__name__}: {error}", certain=False)
             return True
         order = self.desk.order(ref)
         symbol = None if order is None else order.spec.symbol
-        self.audit.tell(OrderSent(symbol=symbol, leg=leg_of(ref), order_ref=ref, order_id=order_id, action=action))
+        self.audit.tell(
+            OrderSent(symbol=symbol, leg=leg_of(ref), order_ref=ref, order_id=order_id, action=action)
+        )
         return True
 
     def _fail(self, ref: str, action: str, reason: str, *, certain: bool) -> None:
-        self._inbox.append(SendFailed(at=self.clock.now(), ref=ref, action=action, reason=reason, certain=certain))
+        self._inbox.append(
+            SendFailed(at=self.clock.now(), ref=ref, action=action, reason=reason, certain=certain)
+        )
 
-    def _set_timer(self, key: str, command: c.SetTimer) -> None:
+    def _set_timer(self, key: str, at: datetime) -> None:
         old = self._timers.pop(key, None)
         if old is not None:
             old.cancel()
@@ -189,7 +199,7 @@ class Session:
             self._timers.pop(key, None)
             self.submit(TimerFired(at=self.clock.now(), key=key))
 
-        self._timers[key] = self.clock.call_at(command.at, due)
+        self._timers[key] = self.clock.call_at(at, due)
 
     def _ask_quote(self, ask: c.AskQuote) -> None:
         quote = self.broker.latest(ask.symbol)
@@ -211,7 +221,9 @@ class Session:
         try:
             found = await self.broker.snapshot_account()
         except BrokerError as error:
-            self.audit.tell(SinkMuted(sink="reconciliation", reason=f"{error}; no entries until `connect` succeeds"))
+            self.audit.tell(
+                SinkMuted(sink="reconciliation", reason=f"{error}; no entries until `connect` succeeds")
+            )
             return
         self.submit(
             SnapshotAnswered(

@@ -84,7 +84,9 @@ class StateFolder:
             if not may_move:
                 break
         holder = _holder(base)
-        raise StateError(f"{base} is used by another tradeshell{holder}: end that one, or choose another --state-dir")
+        raise StateError(
+            f"{base} is used by another tradeshell{holder}: end that one, or choose another --state-dir"
+        )
 
     def close(self) -> None:
         """Give the folder back."""
@@ -176,7 +178,9 @@ def load(path: Path) -> tuple[Saved | None, tuple[str, ...]]:
             return _read(candidate), tuple(notes)
         except (OSError, ValueError) as error:  # tomllib, unicode and msgspec errors are ValueErrors
             aside = _set_aside(candidate)
-            notes.append(f"state {candidate} is damaged ({_one_line(error)}); it was set aside as {aside.name}")
+            notes.append(
+                f"state {candidate} is damaged ({_one_line(error)}); it was set aside as {aside.name}"
+            )
     return None, tuple(notes)
 
 
@@ -208,7 +212,7 @@ def _set_aside(path: Path) -> Path:
 
 def save(path: Path, saved: Saved) -> None:
     """Replace the snapshot at ``path`` atomically, 0600, and sync file and folder; raises ``OSError``."""
-    import tomli_w
+    import tomli_w  # noqa: PLC0415  # on the keeper's thread, not at start-up
 
     text = tomli_w.dumps(_without_none(msgspec.to_builtins(saved, builtin_types=(datetime,))))
     temporary = path.with_name(path.name + ".new")
@@ -218,7 +222,7 @@ def save(path: Path, saved: Saved) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-    os.replace(temporary, path)
+    temporary.replace(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
@@ -243,7 +247,7 @@ class Keeper:
         self._complained = False
         with contextlib.suppress(OSError):
             if path.exists():
-                os.replace(path, path.with_name(path.name + ".1"))
+                path.replace(path.with_name(path.name + ".1"))
         self._thread = threading.Thread(target=self._run, name="state-keeper", daemon=True)
         self._thread.start()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from tradeshell import (
     Answer,
@@ -37,7 +38,9 @@ def _defaults(trading: Trading) -> dict[str, Any]:
             try:
                 found[name] = key.parse(text)
             except ValueError as error:
-                raise OperatorError(f"config default {name}={text}: {error}; change it in the config file") from None
+                raise OperatorError(
+                    f"config default {name}={text}: {error}; change it in the config file"
+                ) from None
     return found
 
 
@@ -63,7 +66,9 @@ def _cancel(trading: Trading, words: Words) -> Answer:
     chosen = [w for w in live if "ALL" in wanted or w.spec.plan.symbol in wanted]
     unknown = wanted - {"ALL"} - {w.spec.plan.symbol for w in live}
     if unknown:
-        raise OperatorError(f"breakout cancel: no watcher on {' '.join(sorted(unknown))}; `breakouts` lists them")
+        raise OperatorError(
+            f"breakout cancel: no watcher on {' '.join(sorted(unknown))}; `breakouts` lists them"
+        )
     lines = []
     for watcher in chosen:
         trading.cancel_watch(watcher.spec.id)
@@ -95,7 +100,8 @@ def run_breakouts(trading: Trading, words: Words) -> Answer:
         Column("since"),
     )
     return Answer(
-        lines=(Table(columns=columns, rows=tuple(_row(w) for w in watchers)),), data=[_data(w) for w in watchers]
+        lines=(Table(columns=columns, rows=tuple(_row(w) for w in watchers)),),
+        data=[_data(w) for w in watchers],
     )
 
 
@@ -104,8 +110,6 @@ def _state(watcher: Watcher) -> str:
 
 
 def _row(watcher: Watcher) -> tuple[str, ...]:
-    from zoneinfo import ZoneInfo
-
     plan = watcher.spec.plan
     return (
         watcher.spec.id,

@@ -10,7 +10,13 @@ from tradeshell import Event, Price, Shares, Weight, money
 
 def bar_words(seconds: int) -> str:
     """Return a bar length in a trader's words: ``1m``, ``1h``."""
-    return f"{seconds // 3600}h" if seconds % 3600 == 0 else f"{seconds // 60}m" if seconds % 60 == 0 else f"{seconds}s"
+    return (
+        f"{seconds // 3600}h"
+        if seconds % 3600 == 0
+        else f"{seconds // 60}m"
+        if seconds % 60 == 0
+        else f"{seconds}s"
+    )
 
 
 class BreakoutStarted(Event, frozen=True, kw_only=True):

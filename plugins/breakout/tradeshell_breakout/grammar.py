@@ -114,7 +114,14 @@ KEYS = (
         values=(("limit", "at the ask"), ("market", "at any price")),
         default="limit",
     ),
-    _key("quote_age", "oldest acceptable quote, seconds", parse_seconds, metavar="SECONDS", example="2", default="2"),
+    _key(
+        "quote_age",
+        "oldest acceptable quote, seconds",
+        parse_seconds,
+        metavar="SECONDS",
+        example="2",
+        default="2",
+    ),
     _key(
         "max_chase",
         "refuse the entry when the ask is this far above the level, USD",
@@ -134,9 +141,17 @@ KEYS = (
         default="the opposite of rth",
     ),
     _key(
-        "bar", "bar length", parse_bar, values=tuple((b, "") for b in BARS), metavar="BAR", example="5m", default="1m"
+        "bar",
+        "bar length",
+        parse_bar,
+        values=tuple((b, "") for b in BARS),
+        metavar="BAR",
+        example="5m",
+        default="1m",
     ),
-    _key("max_bars", "give up after so many bars", parse_count, metavar="COUNT", example="30", default="none"),
+    _key(
+        "max_bars", "give up after so many bars", parse_count, metavar="COUNT", example="30", default="none"
+    ),
     _key(
         "tif",
         "time in force of the orders",
@@ -155,7 +170,9 @@ KEYS = (
         example="GTC",
         default="GTC, or tif if given",
     ),
-    _key("account", "must be the connected account", parse_account, metavar="ACCOUNT", default="the session's"),
+    _key(
+        "account", "must be the connected account", parse_account, metavar="ACCOUNT", default="the session's"
+    ),
     _key("client_tag", "a label of your own on every order", parse_tag, metavar="TEXT", example="morning"),
     _key(
         "entry_timeout",
@@ -174,7 +191,12 @@ KEYS = (
         default="stop_limit",
     ),
     _key(
-        "sl_offset", "stop-limit: limit = sl - offset, USD", parse_decimal, metavar="USD", example="0.05", default="0"
+        "sl_offset",
+        "stop-limit: limit = sl - offset, USD",
+        parse_decimal,
+        metavar="USD",
+        example="0.05",
+        default="0",
     ),
     _key("another", "allow a second watcher on the symbol", parse_boolean, values=BOOLEANS, default="false"),
     *(
@@ -201,13 +223,18 @@ PLAN_GRAMMAR = Grammar(
     positionals=("symbol", "level", "qty"),
     required=("symbol", "level", "qty"),
     flags=tuple(
-        Flag(word=f"tp-{n}", key="tp_count", value=str(n), help=f"{n} computed target{'s' * (n > 1)}") for n in (1, 2, 3)
+        Flag(word=f"tp-{n}", key="tp_count", value=str(n), help=f"{n} computed target{'s' * (n > 1)}")
+        for n in (1, 2, 3)
     ),
     example=EXAMPLE,
 )
 
 CANCEL_GRAMMAR = Grammar(
-    keys=(Key(name="which", help="symbols, or ALL", parse=parse_symbol, values=watched_symbols, metavar="SYMBOL"),),
+    keys=(
+        Key(
+            name="which", help="symbols, or ALL", parse=parse_symbol, values=watched_symbols, metavar="SYMBOL"
+        ),
+    ),
     rest="which",
     required=("which",),
     example="breakout cancel AAPL",

@@ -47,7 +47,9 @@ def trade_plan(words: Words, defaults: dict[str, Any], account: str) -> TradePla
             "use sl_type=stop_limit or outside_rth=false"
         )
     if words.has("sl_offset") and sl_type is OrderType.STOP:
-        raise OperatorError("sl_offset: only a stop-limit has a limit; leave sl_offset away or use sl_type=stop_limit")
+        raise OperatorError(
+            "sl_offset: only a stop-limit has a limit; leave sl_offset away or use sl_type=stop_limit"
+        )
     if words.has("sl_offset") and sl is not None and words.get("sl_offset") >= sl:
         raise OperatorError(f"sl_offset={words.get('sl_offset')}: the limit sl - offset must stay above zero")
     if get("entry", "limit") == "market" and outside_rth:

@@ -82,7 +82,8 @@ class Breakout:
         del at
         who = {"symbol": watch.plan.symbol, "watch": watch.id}
         if isinstance(news, Entered):
-            assert news.bar is not None and watch.plan.level is not None
+            assert news.bar is not None, "a watcher enters because of a bar"
+            assert watch.plan.level is not None, "the command always gives a level"
             confirmed = BreakoutConfirmed(
                 **who,
                 level=watch.plan.level,
