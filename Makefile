@@ -92,15 +92,15 @@ record: setup ## Record a transcript (FILE=tests/transcripts/name.transcript)
 
 .PHONY: bench
 bench: setup ## Measure latency and throughput
-	@$(BIN)/python tests/bench/run.py $(ARGS)
+	@$(BIN)/python -m tests.bench.run $(ARGS)
 
 .PHONY: bench-peers
 bench-peers: setup ## Measure comparable programs the same way
-	@$(BIN)/python tests/bench/peers.py $(ARGS)
+	@$(BIN)/python -m tests.bench.peers $(ARGS)
 
 .PHONY: oracle
 oracle: setup ## Replay the recorded market and compare every outcome with the oracle
-	@$(BIN)/python tests/oracle/table.py $(ARGS)
+	@$(BIN)/python -m tests.oracle.table $(ARGS)
 
 ##@ Release
 

@@ -2,7 +2,8 @@
 
 The way of a bar: ``BarClosed`` -> ``watch.see_bar`` -> the strategy asks to enter -> ``entry.ask_entry`` (the watcher is
 closed for ever, the touch is asked for) -> ``QuoteAnswered`` -> ``guards.check_entry`` -> ``book.entry_specs`` ->
-``PlaceOrder``. What the broker answers comes back through ``reports`` and ends in ``settle``, which compares desired and actual exits.
+``PlaceOrder``. What the broker answers comes back through ``reports`` and ends in ``settle``, which compares desired and
+actual exits.
 """
 
 from __future__ import annotations

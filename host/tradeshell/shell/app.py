@@ -219,9 +219,10 @@ class TradeShell(BatchShell):
 
     def perror(self, *objects: Any, **kwargs: Any) -> None:
         """Show an error of cmd2's own; in JSON it belongs to the result."""
-        if self.as_json and self._frames:
-            self._frames[-1].errors.append(" ".join(str(o) for o in objects))
-        elif not self.as_json:
+        if self.as_json:
+            if self._frames and kwargs.get("style", "error") is not None:  # unstyled: remarks, such as the time it took
+                self._frames[-1].errors.append(" ".join(str(o) for o in objects))
+        else:
             super().perror(*objects, **kwargs)
 
     def pexcept(self, exception: BaseException, **kwargs: Any) -> None:
