@@ -9,7 +9,7 @@ import hashlib
 from decimal import Decimal
 
 SYMBOL = "DEMO"
-SPEED = "300"  # venue seconds a second
+SPEED = "400"  # venue seconds a second
 
 
 def _number(seed: int, what: str, low: int, high: int) -> int:
@@ -26,7 +26,7 @@ def script(seed: int) -> tuple[str, ...]:
     """Return the demo's command lines."""
     start = price_of(seed)
     cents = Decimal("0.01")
-    level = (start * Decimal("1.001")).quantize(cents)
+    level = (start * Decimal("1.0005")).quantize(cents)
     stop = (level * Decimal("0.994")).quantize(cents)
     target = (level * Decimal("1.008")).quantize(cents)
     words = f"{SYMBOL} {level} 100 tp={target} sl={stop}"

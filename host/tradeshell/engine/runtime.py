@@ -168,7 +168,7 @@ class Engine:
         opened.callback(keeper.close)
         self.session.changed.append(keeper.touch)
         context = BrokerContext(
-            emit=self.session.submit,
+            emit=self.session.receive,
             clock=clock,
             venue_clock=venue,
             options=plan.options,

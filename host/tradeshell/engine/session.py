@@ -23,6 +23,7 @@ from tradeshell.core.market import Quote
 from tradeshell.core.orders import Side
 from tradeshell.core.step import Core
 from tradeshell.core.trade import leg_of
+from tradeshell.engine.accounts import Accounts
 from tradeshell.engine.audit import Audit
 from tradeshell.engine.feeds import Feeds
 from tradeshell.engine.journal import Journal
@@ -56,6 +57,7 @@ class Session:
         self.desk = Desk()
         self.audit = audit
         self.clock = clock
+        self.accounts = Accounts()
         self.changed: list[Callable[[], None]] = []
         self._core = core
         self._journal = journal
@@ -76,6 +78,10 @@ class Session:
         """Use ``broker`` from now on; once, before the first input."""
         self.broker = broker
         self.feeds = Feeds(broker, self.submit, self.audit.tell, self.clock.now)
+
+    def receive(self, event: Input) -> None:
+        """Take an input from the broker, who knows accounts by their ids."""
+        self.submit(self.accounts.to_core(event))
 
     def submit(self, event: Input) -> None:
         """Take an input; it is processed before this returns, unless another one is being processed: then right after it.
@@ -143,7 +149,9 @@ class Session:
             reason = f"the journal cannot be written ({no_journal})"
         elif order.parent_ref in unsent:
             reason = "its entry was not sent"
-        elif self._send(order.ref, order_id, "place", lambda: self.broker.place(order, order_id)):
+        elif self._send(
+            order.ref, order_id, "place", lambda: self.broker.place(self.accounts.to_broker(order), order_id)
+        ):
             return
         else:
             reason = ""  # the failure was told where it happened
@@ -154,7 +162,12 @@ class Session:
     def _execute(self, command: c.Command) -> None:
         match command:
             case c.ModifyOrder(order, order_id):
-                self._send(order.ref, order_id, "replace", lambda: self.broker.modify(order, order_id))
+                self._send(
+                    order.ref,
+                    order_id,
+                    "replace",
+                    lambda: self.broker.modify(self.accounts.to_broker(order), order_id),
+                )
             case c.CancelOrder(ref, order_id):
                 self._send(ref, order_id, "cancel", lambda: self.broker.cancel(ref, order_id))
             case c.AskQuote():
@@ -230,8 +243,8 @@ class Session:
                 at=self.clock.now(),
                 epoch=epoch,
                 orders=found.orders,
-                executions=found.executions,
-                positions=found.positions,
+                executions=tuple(self.accounts.execution(report) for report in found.executions),
+                positions=tuple(self.accounts.position(report) for report in found.positions),
             )
         )
 

@@ -1,0 +1,56 @@
+"""Account ids at the border: the core, the journal, the audit and the screen know an alias (``DU…0001``), the broker the id.
+
+Law: an account id is written to no file and shown on no screen (decisions on confidentiality); the alias is stable, so that a
+record of today can be compared with one of last month.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from tradeshell.core.inputs import (
+    ExecutionReport,
+    ExecutionReported,
+    Input,
+    LinkChanged,
+    PositionReport,
+    PositionReported,
+)
+from tradeshell.core.orders import OrderSpec
+from tradeshell.words import masked
+
+
+class Accounts:
+    """Turns the connected account's id into its alias and back."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, str] = {}
+
+    def alias(self, account: str) -> str:
+        """Return the alias of ``account`` and remember whose it is."""
+        known = masked(account)
+        self._ids[known] = account
+        return known
+
+    def to_core(self, event: Input) -> Input:
+        """Return a broker's input with the account's alias in it."""
+        if isinstance(event, LinkChanged):
+            return replace(event, account=self.alias(event.account))
+        if isinstance(event, ExecutionReported):
+            return replace(event, execution=self.execution(event.execution))
+        if isinstance(event, PositionReported):
+            return replace(event, position=self.position(event.position))
+        return event
+
+    def execution(self, report: ExecutionReport) -> ExecutionReport:
+        """Return an execution with the alias in it."""
+        return replace(report, account=self.alias(report.account))
+
+    def position(self, report: PositionReport) -> PositionReport:
+        """Return a position with the alias in it."""
+        return replace(report, account=self.alias(report.account))
+
+    def to_broker(self, order: OrderSpec) -> OrderSpec:
+        """Return an order with the account's id in it, as the broker wants it."""
+        account = self._ids.get(order.account, order.account)
+        return order if account == order.account else replace(order, account=account)
