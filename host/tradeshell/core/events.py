@@ -81,13 +81,16 @@ class ConnectionChanged(Event, frozen=True, kw_only=True):
     """The link to the broker went up, went down, or is suspect."""
 
     link: str
+    epoch: int
     why: str = ""
 
     def label(self) -> str:
         return "link"
 
     def story(self) -> str | None:
-        return f"{self.link}{' · ' + self.why if self.why else ''}"
+        if self.link == "up":
+            return None if self.epoch == 1 else "back · reconciling, no entries until that is done"
+        return f"{self.link}{' · ' + self.why if self.why else ''} · orders at the broker keep working"
 
 
 class ReconciliationStarted(Event, frozen=True, kw_only=True):
@@ -103,6 +106,14 @@ class ReconciliationCompleted(Event, frozen=True, kw_only=True):
     orders: int
     executions: int
     positions: int
+
+    def label(self) -> str:
+        return "link"
+
+    def story(self) -> str | None:
+        if self.epoch == 1:
+            return None
+        return f"reconciled · {self.orders} orders, {self.positions} positions · entries open again"
 
 
 class SinkMuted(Event, frozen=True, kw_only=True):

@@ -155,7 +155,7 @@ class Core:
                 link=Link(up=True, epoch=epoch, why=event.why),
                 next_order_id=max(desk.next_order_id, event.first_order_id),
             )
-            turn.say(ConnectionChanged(link="up", why=event.why))
+            turn.say(ConnectionChanged(link="up", epoch=epoch, why=event.why))
             turn.say(ReconciliationStarted(epoch=epoch))
             turn.commands.append(AskSnapshot(epoch))
         elif desk.link.up:
@@ -163,7 +163,7 @@ class Core:
             for order in desk.orders():
                 if (lost := advance(order, Signal.LOST_SIGHT)) is not order:
                     turn.put_order(lost)
-            turn.say(ConnectionChanged(link="lost", why=event.why))
+            turn.say(ConnectionChanged(link="lost", epoch=desk.link.epoch, why=event.why))
 
     def _snapshot(self, turn: Turn, event: i.SnapshotAnswered) -> None:
         if event.epoch != turn.desk.link.epoch or not turn.desk.link.up:
