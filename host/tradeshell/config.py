@@ -266,7 +266,7 @@ _FILE_EXAMPLES: Mapping[str, str] = MappingProxyType(
     }
 )
 
-# The mission's variables for features that are not built yet: setting one says so instead of being ignored in silence.
+# Variables of features that are not built yet: setting one says so instead of being ignored in silence.
 _NOT_YET: Mapping[str, str] = MappingProxyType(
     dict.fromkeys(
         (

@@ -217,25 +217,19 @@ class PluginHost:
         stage = _Stage(owner)
         try:
             self._check(plugin)
-            # pluggy keeps its own record of the plugin and repeats the check of the arguments.
             self._manager.register(plugin, name)
-            self._manager.check_pending()
             for hook, impl in self._implementations(plugin):
                 stage.call(hook, impl, self._shelves[hook])
-        except PluginError:
-            self._forget(name)
-            raise
         except (Exception, SystemExit) as error:
-            self._forget(name)
+            if self._manager.has_plugin(name):
+                self._manager.unregister(name=name)
+            if isinstance(error, PluginError):
+                raise
             raise PluginError(f"cannot be checked: {_what(error)}") from error
         else:
             return stage.keep()
         finally:
             stage.close()
-
-    def _forget(self, name: str) -> None:
-        if self._manager.has_plugin(name):
-            self._manager.unregister(name=name)
 
     def _implementations(self, plugin: object) -> Iterator[tuple[str, pluggy.HookImpl]]:
         for hook in self._shelves:

@@ -357,7 +357,7 @@ def test_free_shares_are_sold_at_the_bid_and_belong_to_the_newest_trade() -> Non
     assert desk.trade("m-1").phase is TradePhase.CLOSED
     hold(desk, 40)
     sell(desk, 40, "m-2")
-    desk.execute("ts:m-2:entry:1", 40, "190.10", "e10.01")
+    desk.execute("ts:m-2:sell:1", 40, "190.10", "e10.01")
     assert desk.trade().phase is TradePhase.CLOSED
 
 

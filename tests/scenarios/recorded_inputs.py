@@ -1,6 +1,6 @@
 """Feeds the inputs of a journal to a fresh core and prints the order commands as JSON lines; run in a process of its own.
 
-``python -m tests.scenarios.recorded_inputs JOURNAL [ALTER]``: with ``alter`` the close of the deciding bar is put below the level.
+``python -m tests.scenarios.recorded_inputs JOURNAL [ALTER]``: with ``alter`` the deciding bar is put below the level.
 """
 
 from __future__ import annotations

@@ -30,11 +30,10 @@ from tradeshell.core.orders import (
     advance,
     order_ref,
 )
-from tradeshell.core.trade import ENTRY, Trade, TradePhase, inventory, leg_of, new_ref
+from tradeshell.core.trade import Trade, TradePhase, first_leg, inventory, new_ref
 
-ENTRY_EXPIRY_GRACE = (
-    5.0  # seconds after the entry timeout at which the broker itself drops the entry (decisions.md D3)
-)
+# Seconds after the entry timeout at which the broker itself drops the entry (the entry must not outlive us).
+ENTRY_EXPIRY_GRACE = 5.0
 
 _SIGNALS = {
     OrderState.HELD: Signal.HELD,
@@ -158,7 +157,7 @@ def _is_foreign_to_trades(book: Book, ref: str) -> bool:
 
 
 def _take(book: Book, qty: Shares) -> Book:
-    """Consume shares that were sold outside the trades' own exits: foreign shares first, then the newest trade (D1)."""
+    """Consume shares that were sold outside the trades' own exits: foreign shares first, then the newest trade."""
     owned = sum(max(0, inventory(trade, book.orders)) for trade in book.trades.values())
     foreign = max(0, (book.position if book.position is not None else owned) - owned)
     qty -= min(qty, foreign)
@@ -185,7 +184,7 @@ def positioned(book: Book, report: PositionReport) -> Book:
 def entry_specs(trade: Trade, approved: Approved, at: datetime) -> tuple[OrderSpec, ...]:
     """Return the entry and, for a bracket, its children; only the last one transmits (IBKR: bracket staging)."""
     plan = trade.plan
-    parent = order_ref(trade.id, ENTRY, 1)
+    parent = order_ref(trade.id, first_leg(plan), 1)
     children = exit_legs(trade, plan.qty)
     tif, good_till = plan.tif, None
     if plan.entry_timeout is not None and plan.tif is Tif.DAY and approved.type is OrderType.LIMIT:
@@ -283,5 +282,5 @@ def stops_of(book: Book, trade: Trade) -> tuple[Order, ...]:
     return tuple(
         order
         for ref in trade.refs[1:]
-        if (order := book.orders[ref]).elected_at is not None and order.state.is_live and leg_of(ref) != ENTRY
+        if (order := book.orders[ref]).elected_at is not None and order.state.is_live
     )

@@ -41,7 +41,7 @@ class Watcher(Struct, frozen=True, kw_only=True):
 
 
 class Link(Struct, frozen=True, kw_only=True):
-    """The connection. Entries may leave only while it is up *and* reconciled (decisions.md D6)."""
+    """The connection. Entries may leave only while it is up *and* reconciled."""
 
     up: bool = False
     reconciled: bool = False

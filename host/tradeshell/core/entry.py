@@ -18,7 +18,7 @@ from tradeshell.core.inputs import QuoteAnswered, TradeRequested
 from tradeshell.core.market import Bar, Quote
 from tradeshell.core.orders import Order, OrderState, Side
 from tradeshell.core.strategy import Entered, Refused
-from tradeshell.core.trade import ENTRY, Trade, TradePhase, leg_of
+from tradeshell.core.trade import Trade, TradePhase, first_leg, leg_of
 from tradeshell.core.turn import Evidence, Turn
 from tradeshell.core.watch import Watchers
 
@@ -123,7 +123,7 @@ def _refuse(turn: Turn, watchers: Watchers, trade: Trade, refusal: Refusal) -> N
         turn.say(RiskRejected(
             symbol=trade.plan.symbol,
             watch=trade.id,
-            leg=ENTRY,
+            leg=first_leg(trade.plan),
             reason=refusal.reason,
             detail=refusal.detail,
             side=trade.plan.side,

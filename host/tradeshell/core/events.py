@@ -2,7 +2,7 @@
 
 Laws: names are past participles or nouns of something that happened; an event is announced by the same step that decided it;
 ``story`` is the words of one line for the operator (``None``: the event is for the log only), ``label`` its second column.
-Event names, fields and the mission's spelling are documented in ``docs/events.md``, which a test compares with this file.
+Event names, fields are documented in ``docs/events.md``, which a test compares with this file.
 """
 
 from __future__ import annotations

@@ -16,7 +16,9 @@ from tradeshell.core.market import DataKind, Price, PriceGrid, Quote, Shares
 from tradeshell.core.orders import Order, OrderType
 from tradeshell.core.trade import Trade, entry_of, inventory, is_over
 
-REPRICE_EVERY = timedelta(seconds=1)  # decisions.md D4: at most one reprice a second per leg
+REPRICE_EVERY = timedelta(
+    seconds=1
+)  # at most one reprice a second per leg: orders are rated by message efficiency
 QUOTE_FOR_STOP = 1.0  # seconds: older touches do not move an elected stop
 STEP_BELOW = Decimal("0.0025")
 MAX_SLIP = Decimal("0.03")
@@ -68,7 +70,7 @@ def chased_limit(order: Order, quote: Quote | None, grid: PriceGrid, now: dateti
     """Return the new limit of an elected SELL stop-limit, or ``None`` to leave it.
 
     The limit follows the bid downwards only, at most once a second. Without a usable touch it steps 0.25 % below the last
-    limit each second, down to 3 % under the stop (decisions.md D4). In a halt it rests.
+    limit each second, down to 3 % under the stop. In a halt it rests.
     """
     limit, stop = order.spec.limit, order.spec.stop
     if limit is None or stop is None or order.changing or order.cancelling:

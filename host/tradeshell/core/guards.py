@@ -15,9 +15,8 @@ from tradeshell.core.market import DataKind, Price, PriceGrid, Quote, Session, S
 from tradeshell.core.orders import OrderType, Side
 from tradeshell.core.plan import EntryKind, TradePlan
 
-COLLAR = Decimal(
-    "0.03"
-)  # faults.md E03: a touch further than this from the trigger's close (or the level) is not believed
+# A touch further than this from the trigger's close (or the level) is not believed.
+COLLAR = Decimal("0.03")
 
 
 class Refusal(Struct, frozen=True):

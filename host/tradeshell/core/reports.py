@@ -37,13 +37,12 @@ from tradeshell.core.orders import (
     Order,
     OrderState,
     OrderType,
-    Side,
     Signal,
     advance,
     parse_ref,
 )
 from tradeshell.core.settle import settle
-from tradeshell.core.trade import ENTRY, Trade, TradePhase, leg_of
+from tradeshell.core.trade import Trade, TradePhase, is_exit, leg_of
 from tradeshell.core.turn import Turn
 from tradeshell.core.watch import Watchers
 
@@ -91,7 +90,7 @@ def _tell_status(turn: Turn, trade: Trade, old: Order, new: Order, report: Order
     spec = new.spec
     leg = leg_of(spec.ref)
     elected = new.elected_at is not None and old.elected_at is None
-    child = leg != ENTRY and trade.plan.side is Side.BUY
+    child = is_exit(trade, spec.ref)
     kind = BracketChildOrderStatusChanged if child else OrderStatusChanged
     if elected or (old.state, old.told_filled, old.spec.qty) != (new.state, new.told_filled, new.spec.qty):
         turn.say(
@@ -147,7 +146,7 @@ def execution_reported(turn: Turn, watchers: Watchers, execution: ExecutionRepor
 
 def _tell_fill(turn: Turn, book: Book, trade: Trade, order: Order, execution: ExecutionReport) -> None:
     leg = leg_of(order.spec.ref)
-    child = leg != ENTRY and trade.plan.side is Side.BUY
+    child = is_exit(trade, order.spec.ref)
     entry = book.orders[trade.refs[0]].average
     pnl = (execution.price - entry) * execution.qty if child and entry is not None else None
     kind = BracketChildOrderFilled if child else OrderFilled
@@ -223,7 +222,7 @@ def refused(turn: Turn, watchers: Watchers, refusal: OrderRefusedByBroker) -> No
     elif refusal.what is RefusedWhat.CHANGE:
         old = reverted(order)
         turn.put_order(old)
-        if leg_of(refusal.ref) != ENTRY:
+        if is_exit(trade, refusal.ref):
             trade = adopt_prices(trade, old)
             turn.put_trade(trade)
         if order.spec.type.is_stop:

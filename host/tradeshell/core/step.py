@@ -26,7 +26,7 @@ from tradeshell.core.events import (
 )
 from tradeshell.core.orders import OrderState, Signal, advance
 from tradeshell.core.strategy import Strategy
-from tradeshell.core.trade import ENTRY, TradePhase, entry_of, leg_of
+from tradeshell.core.trade import TradePhase, entry_of, is_exit
 from tradeshell.core.turn import Turn
 from tradeshell.core.watch import Watchers
 
@@ -137,7 +137,7 @@ class Core:
             limit = new_stop_limit(trade, event.stop)
         qty = order.spec.qty if event.qty is None else event.qty
         changed = moved(order, qty=qty, limit=limit, stop=stop)
-        if leg_of(event.ref) != ENTRY:
+        if is_exit(trade, event.ref):
             trade = adopt_prices(trade, changed)
             turn.put_trade(trade)
         turn.modify(trade, changed, "changed by the operator")

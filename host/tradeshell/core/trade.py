@@ -18,6 +18,7 @@ from tradeshell.core.orders import Order, OrderState, Side, order_ref, parse_ref
 from tradeshell.core.plan import TradePlan
 
 ENTRY = "entry"
+SALE = "sell"
 
 
 class TradePhase(StrEnum):
@@ -57,6 +58,16 @@ class Fills(Struct, frozen=True):
     paid: Decimal
     sold: Shares
     received: Decimal
+
+
+def first_leg(plan: TradePlan) -> str:
+    """Return the leg of the order that starts a trade: ``entry``, or ``sell`` for one that only sells."""
+    return ENTRY if plan.side is Side.BUY else SALE
+
+
+def is_exit(trade: Trade, ref: str) -> bool:
+    """Return whether ``ref`` is one of the trade's exits."""
+    return ref in trade.refs[1:]
 
 
 def leg_of(ref: str) -> str:

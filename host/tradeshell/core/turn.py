@@ -18,7 +18,7 @@ from tradeshell.core.market import Bar, Instrument, Price, Quote, Shares
 from tradeshell.core.orders import Order, OrderSpec
 from tradeshell.core.trade import Trade, leg_of
 
-ACK_TIMEOUT = timedelta(seconds=3)  # faults.md §0 T_ack: after this an unanswered order is UNKNOWN
+ACK_TIMEOUT = timedelta(seconds=3)  # after this an unanswered order is UNKNOWN
 
 
 class Evidence(NamedTuple):

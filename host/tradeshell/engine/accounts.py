@@ -1,6 +1,6 @@
 """Account ids at the border: the core, the journal, the audit and the screen know an alias (``DU…0001``), the broker the id.
 
-Law: an account id is written to no file and shown on no screen (decisions on confidentiality); the alias is stable, so that a
+Law: an account id is written to no file and shown on no screen; the alias is stable, so that a
 record of today can be compared with one of last month.
 """
 

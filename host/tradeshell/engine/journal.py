@@ -3,7 +3,7 @@
 One line a record: eight hex digits of CRC-32, a blank, one JSON object. The first record names the format and the session; every
 other holds an input that changed something and the order commands that followed. Written with one ``write`` to a file opened
 for appending (survives a killed process); synced to the disk by a thread within 10 ms, or before the order leaves when
-``audit_fsync`` is set (decisions.md D5).
+``audit_fsync`` is set.
 """
 
 from __future__ import annotations

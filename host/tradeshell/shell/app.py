@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import difflib
 import io
-import os
 import shutil
 import signal
 import sys
@@ -242,7 +241,7 @@ class TradeShell(BatchShell):
         tty = self.out.isatty()
         columns = shutil.get_terminal_size((100, 40)).columns
         colour = self.wants_colour(tty)
-        return render.Screen(max(20, columns), tty or "COLUMNS" in os.environ, colour)
+        return render.Screen(max(20, columns), tty, colour)
 
     def _tell(self, record: Record) -> str | None:
         try:

@@ -26,7 +26,7 @@ def overview(commands: Mapping[str, tuple[str, str]], screen: Screen) -> str:
         for name, text in groups[group]:
             out += wrapped(f"  {name:<{width}}  {_sentence(text)}", screen.width, width + 4)
         out.append("")
-    out.append("`help COMMAND` or `?COMMAND` shows options and examples · Tab completes everything")
+    out.append("`help COMMAND` or `?COMMAND` shows options and examples · Tab completes words")
     return "\n".join(out)
 
 

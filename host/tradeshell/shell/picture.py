@@ -142,9 +142,9 @@ def intro(view: View, version: str, plugins: int, try_line: str) -> str:
 def leaving(view: View) -> tuple[str, ...]:
     """Return what stays and what stops when the program ends now; empty when nothing is going on."""
     desk = view.desk
+    embedded = is_embedded(view)
     lines = [
-        f"{w.spec.plan.symbol} {w.spec.id} is armed and stops watching when this program ends."
-        for w in armed(desk)
+        f"{w.spec.plan.symbol} {w.spec.id} is armed and stops watching when this program ends." for w in armed(desk)
     ]
     chased = False
     for trade in open_trades(desk):
@@ -153,20 +153,19 @@ def leaving(view: View) -> tuple[str, ...]:
         legs = " ".join(leg_of(order.spec.ref) for order in working)
         held = inventory(trade, orders)
         what = f"has {held} shares open" if held else "has an order working"
-        where = (
-            f"At the broker and working without this program: {legs}." if legs else "No order protects them."
-        )
-        lines.append(f"{trade.plan.symbol} {trade.id} {what}. {where}")
+        where = f" At the broker and working without this program: {legs}." if legs else " No order protects them."
+        lines.append(f"{trade.plan.symbol} {trade.id} {what}.{'' if embedded else where}")
         chased = chased or any(
             order.spec.type is OrderType.STOP_LIMIT and order.spec.side is Side.SELL for order in working
         )
-    if chased:
+    if embedded and lines:
+        lines.append("The venue lives inside this program: its orders and positions end with it.")
+    elif chased:
         lines.append("Stop-limits need this program to chase the price once elected.")
-    if lines and is_embedded(view):
-        lines.append("The paper venue lives inside this program: its orders and positions end with it.")
     return tuple(lines)
 
 
 def is_embedded(view: View) -> bool:
     """Return whether the venue is simulated inside this program."""
-    return bool(getattr(view.broker, "embedded", False)) or view.replaying
+    # Brokers of this version do not say so themselves; the one that is bundled is known by its name.
+    return view.replaying or bool(getattr(view.broker, "embedded", view.broker.name == "paper"))
