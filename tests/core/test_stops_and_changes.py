@@ -107,9 +107,9 @@ def test_an_old_touch_or_none_moves_no_stop() -> None:
 
 def test_a_stop_that_filled_is_chased_no_more() -> None:
     desk = elected()
-    assert desk.desk.chasing() == {"AAPL"}
+    assert desk.desk.chased == {"AAPL"}
     desk.execute(SL1, 100, "187", "e2.01")
-    assert desk.desk.chasing() == frozenset()
+    assert desk.desk.chased == frozenset()
     desk.answer(quote(desk.at, bid="185", ask="185.02"), CHASE)
     assert limits(desk) == []
     desk.do(i.TimerFired, key=CHASE)

@@ -11,11 +11,12 @@ from enum import StrEnum
 from typing import Any
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from tradeshell.core.book import Book
 from tradeshell.core.inputs import WatchSpec
 from tradeshell.core.market import Shares
-from tradeshell.core.orders import Order, OrderState
+from tradeshell.core.orders import Order
 from tradeshell.core.strategy import BarNeed
 from tradeshell.core.trade import Trade, TradePhase, protection_state
 
@@ -65,6 +66,9 @@ class Desk(Struct, frozen=True, kw_only=True):
     armed: dict[str, tuple[str, ...]] = field(default_factory=dict)
     books: dict[str, Book] = field(default_factory=dict)
     refs: dict[str, str] = field(default_factory=dict)
+    trade_symbols: dict[str, str] = field(default_factory=dict)
+    active: dict[str, str] = field(default_factory=dict)  # id -> symbol of every watcher and trade that is not over
+    chased: frozenset[str] = frozenset()  # symbols with an elected stop that works
     feed_over: bool = False
 
     def order(self, ref: str) -> Order | None:
@@ -88,16 +92,8 @@ class Desk(Struct, frozen=True, kw_only=True):
 
     def trade(self, id_: str) -> Trade | None:
         """Return one trade."""
-        return next((book.trades[id_] for book in self.books.values() if id_ in book.trades), None)
-
-    def chasing(self) -> frozenset[str]:
-        """Return the symbols whose elected stops follow the touch now."""
-        return frozenset(
-            symbol
-            for symbol, book in self.books.items()
-            for order in book.orders.values()
-            if order.elected_at is not None and order.state is OrderState.WORKING
-        )
+        symbol = self.trade_symbols.get(id_)
+        return None if symbol is None else self.books[symbol].trades[id_]
 
     def busy(self, symbols: tuple[str, ...] = ()) -> tuple[str, ...]:
         """Return the ids of watchers and trades that are not over, of ``symbols`` or of all.
@@ -106,17 +102,18 @@ class Desk(Struct, frozen=True, kw_only=True):
         """
         if self.feed_over:
             return ()
-        ids = [
-            id_
-            for id_, watcher in self.watchers.items()
-            if watcher.phase is not WatchPhase.DONE and (not symbols or watcher.spec.plan.symbol in symbols)
-        ]
-        ids += [
-            trade.id
-            for trade in self.trades()
-            if trade.phase is not TradePhase.CLOSED and (not symbols or trade.plan.symbol in symbols)
-        ]
-        return tuple(dict.fromkeys(ids))
+        return tuple(id_ for id_, symbol in self.active.items() if not symbols or symbol in symbols)
+
+    def with_active(self, id_: str, symbol: str) -> Desk:
+        """Return the desk with ``id_`` active exactly if its watcher or its trade is not over."""
+        watcher, trade = self.watchers.get(id_), self.trade(id_)
+        is_active = (watcher is not None and watcher.phase is not WatchPhase.DONE) or (
+            trade is not None and trade.phase is not TradePhase.CLOSED
+        )
+        if is_active == (id_ in self.active):
+            return self
+        others = {key: value for key, value in self.active.items() if key != id_}
+        return replace(self, active={**others, id_: symbol} if is_active else others)
 
     def protection(self, symbol: str) -> tuple[Shares, Shares]:
         """Return the shares that trades hold in ``symbol`` and how many of them have a living stop."""

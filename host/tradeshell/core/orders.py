@@ -210,6 +210,11 @@ class Order(Struct, frozen=True, kw_only=True):
         return max(0, self.spec.qty - self.filled) if self.state.is_live else 0
 
     @property
+    def is_chased(self) -> bool:
+        """Whether this is an elected stop whose limit has to follow the touch."""
+        return self.elected_at is not None and self.state is OrderState.WORKING
+
+    @property
     def average(self) -> Price | None:
         """Average fill price in USD, or ``None`` before the first execution."""
         return None if self.filled == 0 else self.notional / self.filled

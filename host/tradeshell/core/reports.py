@@ -136,6 +136,8 @@ def execution_reported(turn: Turn, watchers: Watchers, execution: ExecutionRepor
         return
     turn.put_book(execution.symbol, book)
     order = book.orders.get(execution.ref)
+    if order is not None:
+        turn.mark_chased(execution.symbol, order)
     trade = book.trade_of(execution.ref)
     if order is not None and before is not None and trade is not None:
         _tell_fill(turn, book, trade, order, execution)

@@ -63,11 +63,23 @@ class Turn:
         """Replace a trade."""
         symbol = trade.plan.symbol
         self.put_book(symbol, with_trade(self.book(symbol), trade))
+        if trade.id not in self.desk.trade_symbols:
+            self.desk = replace(self.desk, trade_symbols={**self.desk.trade_symbols, trade.id: symbol})
+        self.desk = self.desk.with_active(trade.id, symbol)
 
     def put_order(self, order: Order) -> None:
         """Replace an order."""
         symbol = order.spec.symbol
         self.put_book(symbol, with_order(self.book(symbol), order))
+        self.mark_chased(symbol, order)
+
+    def mark_chased(self, symbol: str, order: Order) -> None:
+        """Keep ``desk.chased`` true after ``order`` changed."""
+        chased = self.desk.chased
+        if order.elected_at is None or order.is_chased == (symbol in chased):
+            return
+        others = any(other.is_chased for other in self.book(symbol).orders.values())
+        self.desk = replace(self.desk, chased=chased | {symbol} if others else chased - {symbol})
 
     # --- order commands: in-flight state first, then the intent on record, then the command --------------------------
 

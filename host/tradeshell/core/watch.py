@@ -148,4 +148,5 @@ class Watchers:
         )
 
     def _put(self, turn: Turn, watcher: Watcher) -> None:
-        turn.desk = replace(turn.desk, watchers={**turn.desk.watchers, watcher.spec.id: watcher})
+        desk = replace(turn.desk, watchers={**turn.desk.watchers, watcher.spec.id: watcher})
+        turn.desk = desk.with_active(watcher.spec.id, watcher.spec.plan.symbol)

@@ -126,7 +126,7 @@ class Session:
                 self._place(command, no_journal, unsent)
             else:
                 self._execute(command)
-        self.feeds.chase(desk.chasing())
+        self.feeds.chase(desk.chased)
         for callback in self.changed:
             callback()
 
