@@ -29,6 +29,9 @@ from tradeshell.shell.pump import EventPump
 from tradeshell.version import VERSION
 
 
+DEFAULT_SINK = "jsonl"  # on unless switched off; a host without the plugin goes on without it and says so
+
+
 class Run(Struct, frozen=True, kw_only=True):
     """One run of the shell. ``commands`` ``None``: read lines from ``stdin`` (a terminal or a pipe); else run these and end."""
 
@@ -160,6 +163,9 @@ def _sinks(
     chosen: dict[str, tuple[SinkOpener, SinkContext]] = {}
     for name, table in settings.sinks.items():
         opener = plugins.sinks.get(name)
+        if opener is None and name != DEFAULT_SINK:
+            known = ", ".join(plugins.sinks) or "none"
+            raise ConfigError(f"[sinks.{name}] in the config: no plugin offers this sink; there are: {known}")
         if opener is not None:
             chosen[name] = (opener, SinkContext(state_dir=state_dir, settings=table, environ=environ))
     return chosen

@@ -534,6 +534,8 @@ def _problems(errors: Sequence[Any], text: str) -> Iterator[tuple[int, str]]:
         if error["type"] == "extra_forbidden":
             table = f"[{'.'.join(path[:-1])}] has" if path[:-1] else "there is"
             yield line, f"{table} no setting {shown(last)}{_near(last, _known_below(path[:-1]))}"
+        elif "[key]" in error["loc"]:
+            yield line, f"[{shown(key)}]: {error['ctx']['error']} · example: [{path[0]}.my_own]"
         elif error["type"] == "value_error":
             example = _FILE_EXAMPLES.get(key) or next((_toml_line(s) for s in _SETTINGS if s.key == key), "")
             rule = f"{shown(last)} = {_toml_value(error['input'])}: {error['ctx']['error']}"

@@ -254,6 +254,7 @@ class View(Struct, frozen=True, kw_only=True):
     broker: BrokerInfo
     quotes: Mapping[str, Quote] = field(default_factory=dict)
     symbols: tuple[str, ...] = ()
+    sinks: tuple[str, ...] = ()
     replaying: bool = False
 
 

@@ -28,6 +28,11 @@ class Audit:
         """Add a sink; it gets every record from now on."""
         self._sinks = (*self._sinks, (name, sink))
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The sinks that still get every record."""
+        return tuple(name for name, _ in self._sinks)
+
     def tell(self, event: Event) -> None:
         """Hand ``event`` to every sink."""
         self._seq += 1

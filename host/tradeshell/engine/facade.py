@@ -70,6 +70,7 @@ class EngineTrading:
             broker=broker.info(),
             quotes=quotes,
             symbols=tuple(known),
+            sinks=session.audit.names,
             replaying=bool(self._engine.plan.options.replay),
         )
 

@@ -155,7 +155,10 @@ class Engine:
         clock = venue if venue is not None else WallClock(loop)
         audit = Audit(plan.session, clock.now)
         for name, (opener, settings) in plan.sinks.items():
-            audit.add(name, opened.enter_context(opener(settings)))
+            try:
+                audit.add(name, opened.enter_context(opener(settings)))
+            except TradeshellError as error:  # trading goes on without it; `status` and this line say so
+                self.notes = (*self.notes, f"sink {name} is off: {error}")
         if self._screen is not None:
             audit.add("screen", self._screen)
         journal = Journal(plan.state_dir / "journal", plan.session, plan.broker_name, fsync=plan.audit_fsync)
@@ -204,6 +207,6 @@ class Engine:
         try:
             await self.broker.connect()
         except BrokerError as error:
-            self.notes = (str(error),)
+            self.notes = (*self.notes, str(error))
         for _ in range(20):  # the first snapshot of an in-process venue needs turns of the loop, not time
             await asyncio.sleep(0)

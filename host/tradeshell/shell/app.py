@@ -216,10 +216,17 @@ class TradeShell(BatchShell):
         near = difflib.get_close_matches(word.lower(), known, 1)
         return f" (did you mean {near[0]}?)" if near else ""
 
+    def poutput(self, *objects: Any, **kwargs: Any) -> None:
+        """Print what a command of cmd2 says; what was typed into it once cannot steer the terminal."""
+        super().poutput(*map(_harmless, objects), **kwargs)
+
     def perror(self, *objects: Any, **kwargs: Any) -> None:
         """Show an error of cmd2's own; in JSON it belongs to the result."""
+        objects = tuple(map(_harmless, objects))
         if self.as_json:
-            if self._frames and kwargs.get("style", "error") is not None:  # unstyled: remarks, such as the time it took
+            if (
+                self._frames and kwargs.get("style", "error") is not None
+            ):  # unstyled: remarks, such as the time it took
                 self._frames[-1].errors.append(" ".join(str(o) for o in objects))
         else:
             super().perror(*objects, **kwargs)
@@ -396,8 +403,13 @@ class TradeShell(BatchShell):
 
     def echo_line(self, line: str) -> None:
         """Show a line that is about to run, as if it had been typed."""
-        self.poutput(f"{self.prompt}{line}")
+        self._write(f"{self.prompt}{render.clean(line)}\n")
 
     def run_line(self, line: str, *, remember: bool) -> bool:
         """Run one line of a script; returns whether running lines should stop."""
         return self.onecmd_plus_hooks(line, add_to_history=remember, raise_keyboard_interrupt=True)
+
+
+def _harmless(thing: Any) -> Any:
+    """Return text without control characters but for its line breaks, and anything else as it is."""
+    return "\n".join(map(render.clean, thing.split("\n"))) if isinstance(thing, str) else thing

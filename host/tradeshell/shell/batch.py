@@ -102,7 +102,10 @@ class BatchShell(BaseShell):
             frame.interrupted = True
             raise
         except cmd2.exceptions.Cmd2ArgparseError as error:
-            frame.ok = getattr(error.__cause__, "code", FAILED) in (0, None)  # `history --help` asks and is answered
+            frame.ok = getattr(error.__cause__, "code", FAILED) in (
+                0,
+                None,
+            )  # `history --help` asks and is answered
             raise
         finally:
             if self.as_json:

@@ -144,7 +144,8 @@ def leaving(view: View) -> tuple[str, ...]:
     desk = view.desk
     embedded = is_embedded(view)
     lines = [
-        f"{w.spec.plan.symbol} {w.spec.id} is armed and stops watching when this program ends." for w in armed(desk)
+        f"{w.spec.plan.symbol} {w.spec.id} is armed and stops watching when this program ends."
+        for w in armed(desk)
     ]
     chased = False
     for trade in open_trades(desk):
@@ -153,7 +154,11 @@ def leaving(view: View) -> tuple[str, ...]:
         legs = " ".join(leg_of(order.spec.ref) for order in working)
         held = inventory(trade, orders)
         what = f"has {held} shares open" if held else "has an order working"
-        where = f" At the broker and working without this program: {legs}." if legs else " No order protects them."
+        where = (
+            f" At the broker and working without this program: {legs}."
+            if legs
+            else " No order protects them."
+        )
         lines.append(f"{trade.plan.symbol} {trade.id} {what}.{'' if embedded else where}")
         chased = chased or any(
             order.spec.type is OrderType.STOP_LIMIT and order.spec.side is Side.SELL for order in working

@@ -79,7 +79,9 @@ def day(at: datetime) -> date:
 def wrapped(line: str, width: int, indent: int) -> list[str]:
     """Return ``line`` broken at blanks into lines of at most ``width`` cells, later ones indented; long words are broken."""
     lines: list[str] = []
-    indent = min(indent, width // 2)
+    indent = max(
+        0, min(indent, width // 2, width - 2)
+    )  # a character may take two cells: each line takes at least one
     while cell_len(line) > width:
         head = _head(line, width)
         floor = len(line) - len(line.lstrip()) if not lines else indent

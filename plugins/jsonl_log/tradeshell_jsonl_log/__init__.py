@@ -1,0 +1,10 @@
+"""The audit log of tradeshell: every event as one JSON object on a line of its own."""
+
+from tradeshell import Register, SinkOpener, hookimpl
+from tradeshell_jsonl_log.writer import open_log
+
+
+@hookimpl
+def register_event_sinks(register: Register[SinkOpener]) -> None:
+    """Offer the sink ``jsonl``, which is on unless the config switches it off."""
+    register("jsonl", open_log)
