@@ -1,0 +1,184 @@
+"""Order entry: new orders, staged families, changes and cancels.
+
+Laws: an order that is not transmitted is silent; its family is released by the last member, the parent first, and all are shown
+before any of them meets the market; a refused change leaves the old order working.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from tradeshell import Instrument, OrderSpec, OrderState, OrderType, RefusedWhat, Tif
+from tradeshell_paper import checks
+from tradeshell_paper.calendar import new_york_day, next_trading_day, session_on
+from tradeshell_paper.floor import Floor
+from tradeshell_paper.matcher import Matcher
+from tradeshell_paper.settings import Refusal
+from tradeshell_paper.tickets import Ticket
+
+
+class OrderEntry:
+    """Takes orders on a floor."""
+
+    def __init__(self, floor: Floor, matcher: Matcher) -> None:
+        self._floor = floor
+        self._matcher = matcher
+        self._number = 0
+
+    def place(self, spec: OrderSpec, order_id: int, client: int) -> None:
+        """Take a new order, or refuse it."""
+        floor = self._floor
+        refusal, parent = self._check_new(spec, order_id, client)
+        if refusal is not None:
+            floor.refuse(client, spec.ref, RefusedWhat.ORDER, refusal)
+            return
+        group = spec.oca_group
+        if group is None and parent is not None:
+            group = f"bracket {parent.number}"  # IBKR groups the children of one parent by itself
+        self._number += 1
+        spec = _without_idle_prices(spec)
+        ticket = Ticket(
+            number=self._number,
+            client=client,
+            order_id=order_id,
+            spec=spec,
+            since=floor.now,
+            qty=spec.qty,
+            shown_qty=spec.qty,
+            parent=parent,
+            has_stop=spec.type.is_stop,
+            staged=True,
+            oca=group,
+        )
+        floor.put(ticket)
+        if spec.transmit:
+            self._transmit(ticket)
+
+    def modify(self, spec: OrderSpec, order_id: int, client: int) -> None:
+        """Take the whole order again with its changed values, or refuse the change."""
+        floor, spec = self._floor, _without_idle_prices(spec)
+        ticket = floor.ticket(client, order_id)
+        if ticket is None:
+            floor.refuse(client, spec.ref, RefusedWhat.CHANGE, checks.unknown(order_id))
+            return
+        refusal = checks.check_change(ticket, spec)
+        if refusal is None:
+            refusal = checks.check_values(spec, floor.rules.account, self._instrument(spec.symbol), floor.now)
+        if refusal is not None:
+            floor.refuse(client, spec.ref, RefusedWhat.CHANGE, refusal)
+        elif ticket.staged:
+            ticket.spec, ticket.qty, ticket.shown_qty = spec, spec.qty, spec.qty
+            if spec.transmit:
+                self._transmit(ticket)
+        else:
+            self._change(ticket, spec)
+
+    def cancel(self, order_id: int, client: int, ref: str) -> None:
+        """Cancel an order, or say why that cannot be done."""
+        floor = self._floor
+        ticket = floor.ticket(client, order_id)
+        if ticket is None:
+            floor.refuse(client, ref, RefusedWhat.CANCEL, checks.unknown_cancel(order_id))
+        elif ticket.is_over:
+            floor.refuse(client, ticket.spec.ref, RefusedWhat.CANCEL, checks.finished_cancel(ticket))
+        else:
+            floor.end_with_group(ticket, "cancelled by the client")
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _instrument(self, symbol: str) -> Instrument | None:
+        line = self._floor.lines.get(symbol)
+        return None if line is None else line.instrument
+
+    def _check_new(self, spec: OrderSpec, order_id: int, client: int) -> tuple[Refusal | None, Ticket | None]:
+        floor = self._floor
+        if order_id <= 0 or floor.ticket(client, order_id) is not None:
+            return checks.DUPLICATE_ID, None
+        refusal = checks.check_values(spec, floor.rules.account, self._instrument(spec.symbol), floor.now)
+        if refusal is None and spec.oca_group is not None and floor.is_spent(spec.oca_group):
+            refusal = checks.GROUP_DONE
+        if refusal is not None or spec.parent_ref is None:
+            return refusal, None
+        parent = floor.by_ref(client, spec.parent_ref)
+        if parent is None or parent.is_over:
+            return checks.unknown(0 if parent is None else parent.order_id), None
+        return None, parent
+
+    def _transmit(self, ticket: Ticket) -> None:
+        floor = self._floor
+        parent = ticket.parent
+        family = [ticket]
+        if parent is not None:
+            brood = [t for t in floor.tickets() if t.parent is parent and t.staged and not t.is_over]
+            family = [*([parent] if parent.staged else []), *brood]
+        for member in family:
+            if not member.is_over:  # unless its parent was refused a moment ago
+                self._accept(member)
+        for member in family:
+            self._matcher.arrive(member)
+
+    def _accept(self, ticket: Ticket) -> None:
+        floor = self._floor
+        line = floor.line_of(ticket)
+        ticket.staged = False
+        ticket.since = floor.now
+        line.tickets.append(ticket)
+        refusal = None if floor.rules.refuse is None else floor.rules.refuse(ticket.spec, floor.now)
+        if refusal is not None:
+            floor.refuse(ticket.client, ticket.spec.ref, RefusedWhat.ORDER, refusal)
+            staged = [t for t in floor.tickets() if t.parent is ticket and t.staged]
+            floor.end(ticket, OrderState.REFUSED, refusal.text)
+            for child in staged:
+                floor.end(child, OrderState.CANCELLED, "parent order was rejected")
+            return
+        self._set_expiry(ticket)
+        ticket.after_fill = line.filled_at == floor.now
+        floor.settle_state(ticket)
+        floor.tell(ticket)
+
+    def _change(self, ticket: Ticket, spec: OrderSpec) -> None:
+        floor, old = self._floor, ticket.spec
+        # What a client cannot change it may leave out.
+        spec = replace(
+            spec, parent_ref=old.parent_ref, oca_group=old.oca_group, oca_type=old.oca_type, transmit=True
+        )
+        ticket.spec = spec
+        # The old total from a client that was not shown an OCA reduction yet must not undo it.
+        if spec.qty < ticket.qty or spec.qty != old.qty:
+            ticket.qty = ticket.shown_qty = spec.qty
+        if ticket.qty <= ticket.filled:
+            ticket.qty = ticket.shown_qty = ticket.filled
+            if floor.rules.reduced_is_filled:
+                floor.complete(ticket)
+            else:
+                floor.end(ticket, OrderState.CANCELLED, "reduced to what has filled")
+            return
+        self._set_expiry(ticket)
+        if (spec.limit, spec.stop, spec.type) != (old.limit, old.stop, old.type):
+            ticket.since = floor.now
+            ticket.fresh = True
+            ticket.after_fill = floor.line_of(ticket).filled_at == floor.now
+        floor.settle_state(ticket)
+        floor.tell(ticket)
+        self._matcher.arrive(ticket)
+
+    def _set_expiry(self, ticket: Ticket) -> None:
+        """Set when time alone ends the order: GTD at its instant, DAY at the end of its hours, of the next day if over."""
+        spec, now = ticket.spec, self._floor.now
+        ticket.expires = spec.good_till if spec.tif is Tif.GTD else None
+        if spec.tif is not Tif.DAY:
+            return
+        day = new_york_day(now)
+        while ticket.expires is None:
+            session = session_on(day)
+            if session is not None:
+                end = session.extended_close if ticket.works_extended else session.close
+                ticket.expires = end if end > now else None
+            day = next_trading_day(day)
+
+
+def _without_idle_prices(spec: OrderSpec) -> OrderSpec:
+    """Return the order without prices that its type does not use."""
+    limit = spec.limit if spec.type in (OrderType.LIMIT, OrderType.STOP_LIMIT) else None
+    stop = spec.stop if spec.type.is_stop else None
+    return spec if (limit, stop) == (spec.limit, spec.stop) else replace(spec, limit=limit, stop=stop)

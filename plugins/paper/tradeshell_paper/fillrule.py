@@ -1,0 +1,103 @@
+"""The fill rule: at which price an order meets the market. Pure functions; ``None`` means that it does not.
+
+*Touch.* An order that arrives and is marketable fills at the touch: a BUY at the ask, a SELL at the bid.
+
+*Print.* A resting limit fills at its limit when a trade touches it. A stop is elected by a trade at or through it and then meets
+the market as it is: the worse of the touch and the print that elected it.
+
+*Recorded bar.* Its open is a print of its own: what it reaches beyond a limit or a stop fills at the open (a gap), better for a
+limit, worse for a stop. A stop-limit that is elected by such a gap fills at the open too: on a live market this program follows
+the touch within a second, and that chase is invisible inside a bar. The rest of the bar is a range without order: a limit fills
+at its limit when touched, a stop (stop-limits too) at its stop price; where the whole range lies beyond the price, the price did
+not trade and the open is taken. Stops are matched before limits: when one bar reaches both, the worse outcome is booked.
+"""
+
+from __future__ import annotations
+
+from tradeshell import Bar, Price, Side
+from tradeshell_paper.tickets import Line, Ticket
+
+
+def is_reached(stop: Price, side: Side, price: Price) -> bool:
+    """Return whether a trade at ``price`` elects a stop of ``side``."""
+    return price >= stop if side is Side.BUY else price <= stop
+
+
+def is_touched(limit: Price, side: Side, price: Price) -> bool:
+    """Return whether a trade at ``price`` is at or beyond a limit of ``side``."""
+    return price <= limit if side is Side.BUY else price >= limit
+
+
+def limit_allows(ticket: Ticket, price: Price) -> bool:
+    """Return whether the order's limit, if it has one, lets it fill at ``price``."""
+    return ticket.spec.limit is None or is_touched(ticket.spec.limit, ticket.spec.side, price)
+
+
+def at_touch(ticket: Ticket, line: Line) -> Price | None:
+    """Return the price at which an order that arrives meets the touch."""
+    if ticket.waits_for_stop:
+        return None
+    touch = line.touch(ticket.spec.side)
+    if touch is None or ticket.takes_any_price:
+        return touch
+    limit = ticket.spec.limit
+    return touch if limit is not None and is_touched(limit, ticket.spec.side, touch) else None
+
+
+def resting_at_touch(ticket: Ticket, line: Line) -> Price | None:
+    """Return the price at which the touch, coming to a resting order, fills it: its own limit."""
+    price = at_touch(ticket, line)
+    return ticket.spec.limit if price is not None and not ticket.takes_any_price else price
+
+
+def at_print(ticket: Ticket, line: Line, price: Price) -> Price | None:
+    """Return the price at which a trade at ``price`` fills an order that does not wait for a stop."""
+    if ticket.takes_any_price:
+        return price
+    limit = ticket.spec.limit
+    if limit is None or not is_touched(limit, ticket.spec.side, price):
+        return None
+    # An order that has met no touch yet was marketable all along: it gets the market's price, not its own.
+    return price if ticket.fresh and line.touch(ticket.spec.side) is None else limit
+
+
+def when_elected(ticket: Ticket, line: Line, price: Price) -> Price | None:
+    """Return the price at which a stop elected by a trade at ``price`` fills at once; ``None``: its limit rests."""
+    side = ticket.spec.side
+    touch = line.touch(side)
+    if touch is None:
+        touch = price
+    elif side is Side.BUY:
+        touch = max(touch, price)
+    else:
+        touch = min(touch, price)
+    if ticket.takes_any_price:
+        return touch
+    limit = ticket.spec.limit
+    return touch if limit is not None and is_touched(limit, side, touch) else None
+
+
+def at_open(ticket: Ticket, opening: Price) -> Price | None:
+    """Return the price at which the open of a recorded bar fills an order, or elects it: the open, when it reaches it."""
+    spec = ticket.spec
+    if ticket.takes_any_price:
+        return opening
+    if ticket.waits_for_stop:
+        return opening if spec.stop is not None and is_reached(spec.stop, spec.side, opening) else None
+    return opening if spec.limit is not None and is_touched(spec.limit, spec.side, opening) else None
+
+
+def in_range(ticket: Ticket, bar: Bar) -> Price | None:
+    """Return the price at which the range of a recorded bar fills or elects an order. Market orders wait for the next open."""
+    if ticket.takes_any_price:
+        return None
+    spec = ticket.spec
+    if ticket.waits_for_stop:
+        price, edge = spec.stop, bar.high if spec.side is Side.BUY else bar.low
+        reached = price is not None and is_reached(price, spec.side, edge)
+    else:
+        price, edge = spec.limit, bar.low if spec.side is Side.BUY else bar.high
+        reached = price is not None and is_touched(price, spec.side, edge)
+    if price is None or not reached:
+        return None
+    return price if bar.low <= price <= bar.high else bar.open

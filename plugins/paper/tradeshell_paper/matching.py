@@ -1,0 +1,205 @@
+"""The simulated exchange: orders in, market in, frozen reports out.
+
+Laws: no clock, no I/O, no threads, no chance: every call takes ``now`` and returns what is to be told, in order, so that the same
+calls give the same reports anywhere. The order of things at one instant is the caller's: ranges that end, time, quotes, arrivals,
+opens and prints.
+
+The parts: ``entry`` takes orders, ``checks`` refuses, ``matcher`` says who meets what, ``fillrule`` at which price, ``floor``
+what follows, ``ledger`` keeps the account. What an order does not meet:
+
+- a range that began before it came or changed (``Ticket.was_there``);
+- the open of a bar that begins at the instant of an execution in its symbol, when it came after that execution. A bracket
+  whose entry fills at the first instant of a bar is protected through that bar's range, and no gap is read into its open;
+- anything while its symbol is halted, or outside its hours.
+
+``IOC`` and ``FOK`` meet the touch on arrival and never rest. ``DAY`` ends at the regular close, or at the end of extended hours
+for an order that works there; entered after that, at the end of the next trading day.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TypeAlias
+
+from tradeshell import (
+    Bar,
+    ExecutionReport,
+    Instrument,
+    OrderReport,
+    OrderSpec,
+    OrderState,
+    PositionReport,
+    Price,
+    Quote,
+    Shares,
+)
+from tradeshell_paper.calendar import Hours
+from tradeshell_paper.entry import OrderEntry
+from tradeshell_paper.floor import Floor, Report
+from tradeshell_paper.matcher import Matcher
+from tradeshell_paper.settings import Rules
+from tradeshell_paper.tickets import Line
+
+Reports: TypeAlias = tuple[Report, ...]
+
+
+class Exchange:
+    """One exchange with one account. ``client`` tells apart who sends: order numbers are unique for each."""
+
+    def __init__(self, rules: Rules | None = None) -> None:
+        self._floor = Floor(Rules() if rules is None else rules)
+        self._matcher = Matcher(self._floor)
+        self._entry = OrderEntry(self._floor, self._matcher)
+        self._hours = Hours()
+
+    # --- looking ------------------------------------------------------------------------------------------------------
+
+    def list_stock(self, instrument: Instrument) -> None:
+        """Make an instrument tradable; listing it twice is harmless."""
+        self._floor.lines.setdefault(instrument.symbol, Line(instrument=instrument))
+
+    def is_listed(self, symbol: str) -> bool:
+        """Return whether ``symbol`` can be traded."""
+        return symbol in self._floor.lines
+
+    def live_symbols(self) -> frozenset[str]:
+        """Return the symbols in which an order lives."""
+        return frozenset(symbol for symbol, line in self._floor.lines.items() if line.tickets)
+
+    def awaits_touch(self, symbol: str) -> bool:
+        """Return whether the next touch of ``symbol`` concerns an order that does not rest yet."""
+        return any(ticket.awaits_touch for ticket in self._floor.lines[symbol].tickets)
+
+    def is_flat(self) -> bool:
+        """Return whether no position is open."""
+        return self._floor.ledger.is_flat
+
+    def order(self, order_id: int, client: int = 0) -> OrderReport | None:
+        """Return an order as it stands, ``None`` when there never was one."""
+        ticket = self._floor.ticket(client, order_id)
+        return None if ticket is None else ticket.report()
+
+    def open_orders(self) -> tuple[OrderReport, ...]:
+        """Return every living order that was transmitted, oldest first."""
+        return tuple(t.report() for t in self._floor.tickets() if not t.is_over and not t.staged)
+
+    def executions(self, since: datetime | None = None) -> tuple[ExecutionReport, ...]:
+        """Return the executions at or after ``since``, oldest first."""
+        return tuple(e for e in self._floor.ledger.executions if since is None or e.at >= since)
+
+    def positions(self) -> tuple[PositionReport, ...]:
+        """Return the open positions."""
+        return self._floor.ledger.positions()
+
+    def highest_order_id(self, client: int = 0) -> int:
+        """Return the highest order number a client has used, 0 for none."""
+        return max((t.order_id for t in self._floor.tickets() if t.client == client), default=0)
+
+    # --- orders -------------------------------------------------------------------------------------------------------
+
+    def place(self, now: datetime, spec: OrderSpec, order_id: int, client: int = 0) -> Reports:
+        """Take a new order."""
+        self._at(now)
+        self._entry.place(spec, order_id, client)
+        return self._done()
+
+    def modify(self, now: datetime, spec: OrderSpec, order_id: int, client: int = 0) -> Reports:
+        """Take the whole order again with its changed values."""
+        self._at(now)
+        self._entry.modify(spec, order_id, client)
+        return self._done()
+
+    def cancel(self, now: datetime, order_id: int, client: int = 0, ref: str = "") -> Reports:
+        """Cancel an order; ``ref`` is what a refusal names when there is none of that number."""
+        self._at(now)
+        self._entry.cancel(order_id, client, ref)
+        return self._done()
+
+    # --- market -------------------------------------------------------------------------------------------------------
+
+    def quote(self, now: datetime, quote: Quote, *, decides: bool = True, elects: bool = False) -> Reports:
+        """Take a touch that is in force from ``now``; the same one again changes nothing.
+
+        ``decides``: it fills resting orders that it reaches. Recorded quotes do not where trades are recorded too; they are
+        met by orders that arrive, and by market orders that wait. ``elects``: it triggers stops, in a market of quotes only.
+        """
+        self._at(now)
+        self._matcher.quote(quote, decides=decides, elects=elects)
+        return self._done()
+
+    def no_quote(self, now: datetime, symbol: str) -> Reports:
+        """Forget the touch of ``symbol``: none is in force."""
+        return self.quote(now, Quote(symbol=symbol, at=now, bid=None, ask=None), decides=False)
+
+    def trade(self, now: datetime, symbol: str, price: Price, size: Shares) -> Reports:
+        """Take one print: ``size`` shares traded at ``price`` USD."""
+        self._at(now)
+        self._matcher.trade(now, symbol, price, size)
+        return self._done()
+
+    def open_bar(self, now: datetime, symbol: str, price: Price, seconds: int, volume: Shares) -> Reports:
+        """Take the open print of a recorded bar that begins at ``now``; ``seconds`` and ``volume`` are the whole bar's."""
+        self._at(now)
+        self._matcher.open_bar(now, symbol, price, seconds, volume)
+        return self._done_without_touch()
+
+    def close_bar(self, now: datetime, bar: Bar) -> Reports:
+        """Take the range of a recorded bar that has ended; its fills are dated at its last millisecond.
+
+        Nothing finer is known of when they happened, and rounding that instant down gives the bar.
+        """
+        self._at(now)
+        self._matcher.close_bar(bar)
+        return self._done_without_touch()
+
+    def halt(self, now: datetime, symbol: str, *, on: bool) -> Reports:
+        """Begin or end a trading halt: nothing is matched meanwhile, orders are taken and wait."""
+        self._at(now)
+        self._floor.lines[symbol].is_halted = on
+        return self._done()
+
+    # --- time ---------------------------------------------------------------------------------------------------------
+
+    def due(self, now: datetime) -> datetime | None:
+        """Return the next instant at which time alone changes an order; ``None`` when no order lives."""
+        tickets = [ticket for line in self._floor.lines.values() for ticket in line.tickets]
+        if not tickets:
+            return None
+        ends = [ticket.expires for ticket in tickets if ticket.expires is not None]
+        return min((self._hours.next_boundary(now), *ends))
+
+    def pass_time(self, now: datetime) -> Reports:
+        """End what has expired; hold and release orders as their hours end and begin."""
+        self._at(now)
+        floor = self._floor
+        for line in floor.lines.values():
+            for ticket in tuple(line.tickets):
+                if ticket.is_over:
+                    continue  # a sibling's end took it along
+                if ticket.expires is not None and ticket.expires <= now:
+                    floor.end(ticket, OrderState.CANCELLED, f"expired ({ticket.spec.tif.value})")
+                    continue
+                was_held = ticket.is_held
+                if floor.settle_state(ticket):
+                    floor.tell(ticket)
+                if was_held and not ticket.is_held:
+                    # What traded while it was held does not concern it, and it has met no touch of these hours.
+                    ticket.since, ticket.fresh, ticket.after_fill = now, True, False
+        return self._done()
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _at(self, now: datetime) -> None:
+        # At the pace of a wall clock an answer may come before the last prints of its instant were played: what is told is
+        # told in the order of time, executions keep the instant of the market.
+        self._floor.now = max(self._floor.now, now)
+        self._floor.session = self._hours.session(self._floor.now)
+
+    def _done_without_touch(self) -> Reports:
+        # The touch known here is older than the fills of a recorded bar: what they set free waits for the next one.
+        self._floor.released.clear()
+        return self._done()
+
+    def _done(self) -> Reports:
+        self._matcher.settle()
+        return self._floor.drain()
