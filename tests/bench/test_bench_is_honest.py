@@ -1,0 +1,91 @@
+"""The benchmark compares like with like: the program and its reference make the same trades. Nothing here looks at a clock."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from tests.bench import floor, latency
+from tests.bench.market import MINUTES, Market, differences, make_market, read_trades, write_trades
+from tests.bench.ours import instant, replay
+from tests.bench.run import HERE
+
+from tradeshell_paper.calendar import session_on
+
+
+@pytest.mark.parametrize("rough", [False, True], ids=["smooth", "rough"])
+def test_the_program_and_the_bare_loop_make_the_same_trades(tmp_path: Path, rough: bool) -> None:
+    market = make_market(symbols=6, days=5, rough=rough)
+    _, _, expected = floor.run(market)
+    found = replay(market, tmp_path / "state")
+    assert list(differences(found.trades, expected)) == []
+    kinds = Counter(trade.kind for trade in expected)
+    assert kinds["tp"] > 0, "a benchmark without targets measures something else"
+    assert kinds["sl"] > 0, "a benchmark without stops measures something else"
+
+
+def test_what_a_replay_writes_is_all_there(tmp_path: Path) -> None:
+    records: list[object] = []
+    found = replay(make_market(symbols=2, days=2), tmp_path / "state", extra_sink=records.append)
+    assert found.events == len(records)
+    journal = (tmp_path / "state" / "journal").read_bytes()
+    assert journal.count(b"\n") == found.decisions + 1  # and its header
+
+
+def test_a_market_depends_on_its_seed_alone() -> None:
+    assert make_market(2, 2, seed=3) == make_market(2, 2, seed=3)
+    assert make_market(2, 2, seed=3) != make_market(2, 2, seed=4)
+
+
+def test_the_days_are_full_trading_days_of_the_venue() -> None:
+    market = make_market(symbols=1, days=60)
+    for plan in market.plans:
+        session = session_on(instant(plan.day).date())
+        assert session is not None
+        assert session.open == instant(plan.day)
+        assert session.close == instant(plan.day + 60 * MINUTES)
+
+
+def test_a_realistic_share_of_the_levels_is_reached() -> None:
+    market = make_market(symbols=10, days=20)
+    _, _, trades = floor.run(market)
+    assert 0.4 < len(trades) / len(market.plans) < 0.9
+
+
+def test_a_changed_trade_is_found(tmp_path: Path) -> None:
+    _, _, trades = floor.run(make_market(symbols=2, days=5))
+    write_trades(tmp_path / "trades.csv", trades)
+    again = read_trades(tmp_path / "trades.csv")
+    assert list(differences(trades, again)) == []
+    missing = again[1:]
+    assert [pair[0] for pair in differences(missing, trades)] == [None]
+    moved = (again[0]._replace(entry=again[0].entry + 1), *again[1:])
+    assert len(list(differences(moved, trades))) == 1
+
+
+def test_the_engine_and_the_direct_function_hand_over_the_same_orders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[object] = []
+    place = latency.Port.place
+
+    def keep(port: latency.Port, order: object, order_id: int) -> None:
+        seen.append(order)
+        place(port, order, order_id)  # type: ignore[arg-type]  # handed on as it came
+
+    monkeypatch.setattr(latency.Port, "place", keep)
+    latency.ours(2, 2, tmp_path / "ours")
+    engine, seen[:] = list(seen), []
+    latency.direct(2, tmp_path / "direct")
+    assert engine == seen
+
+
+def test_the_programs_of_the_peers_are_where_the_runner_looks() -> None:
+    from tests.bench.peers import PEERS
+
+    assert all((HERE / peer.script).is_file() for peer in PEERS)
+
+
+def test_an_empty_market_is_no_benchmark() -> None:
+    assert Market({}, ()).size == 0
