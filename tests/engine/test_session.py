@@ -149,6 +149,16 @@ def test_poison_bars_and_repetitions_never_reach_a_strategy(stage: Stage) -> Non
     assert stage.session.desk is before
 
 
+def test_a_watcher_whose_bars_cannot_be_had_is_ended_and_told(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise BrokerError("AAPL: 5s bars are finer than what is recorded")
+
+    monkeypatch.setattr(stage.broker, "subscribe", refuse)
+    arm(stage)
+    assert stage.session.desk.busy() == ()
+    assert stage.names()[-3:] == ["BreakoutStarted", "DataRejected", "BreakoutStopped"]
+
+
 def test_subscriptions_are_shared_and_end_with_their_last_watcher(stage: Stage) -> None:
     for id_ in ("br-1", "br-2"):
         watch = i.WatchSpec(

@@ -47,6 +47,13 @@ class QuoteAnswered(Input, frozen=True, kw_only=True):
     session: Session | None
 
 
+class BarsRefused(Input, frozen=True, kw_only=True):
+    """The bars that a watcher wants cannot be had."""
+
+    key: str
+    reason: str
+
+
 class FeedEnded(Input, frozen=True, kw_only=True):
     """No more market data will come (a replay is over)."""
 

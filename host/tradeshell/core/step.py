@@ -20,6 +20,7 @@ from tradeshell.core.commands import AskSnapshot, Command
 from tradeshell.core.desk import Desk, Link, WatchPhase
 from tradeshell.core.events import (
     ConnectionChanged,
+    DataRejected,
     ReconciliationCompleted,
     ReconciliationStarted,
     ReplayEnded,
@@ -42,6 +43,7 @@ class Core:
             i.BarClosed: self._bar,
             i.QuoteSeen: lambda turn, event: entry.see_quote(turn, event.quote),
             i.QuoteAnswered: lambda turn, event: entry.answer_quote(turn, self.watchers, event),
+            i.BarsRefused: self._bars_refused,
             i.FeedEnded: self._feed_ended,
             i.WatchRequested: lambda turn, event: self.watchers.start(turn, event.watch),
             i.WatchCancelRequested: self._cancel_watch,
@@ -73,6 +75,12 @@ class Core:
 
     def _bar(self, turn: Turn, event: i.BarClosed) -> None:
         self.watchers.see_bar(turn, event)
+
+    def _bars_refused(self, turn: Turn, event: i.BarsRefused) -> None:
+        watcher = turn.desk.watchers.get(event.key)
+        if watcher is not None and watcher.phase is WatchPhase.ARMED:
+            turn.say(DataRejected(symbol=watcher.spec.plan.symbol, watch=event.key, reason=event.reason))
+            self.watchers.end(turn, event.key, "no_bars")
 
     def _feed_ended(self, turn: Turn, event: i.FeedEnded) -> None:
         del event

@@ -155,6 +155,9 @@ class EngineTrading:
             id=id_, strategy=strategy, plan=plan, params=params, instrument=instrument, session=hours
         )
         session.submit(i.WatchRequested(at=now, watch=watch))
+        started = session.desk.watchers[id_]
+        if started.end_reason == "no_bars":
+            raise OperatorError(f"{plan.symbol}: these bars cannot be had; the watcher was not started")
         return id_
 
     def cancel_watch(self, watch: str) -> None:

@@ -38,12 +38,12 @@ class Feeds:
         self._chased: dict[str, Handle] = {}
 
     def watch(self, key: str, symbol: str, seconds: int, rth: bool) -> None:
-        """Subscribe ``key`` to bars, and keep the symbol's touch."""
+        """Subscribe ``key`` to bars, and keep the symbol's touch; raises ``BrokerError`` when there are none."""
         stream = (symbol, seconds, rth)
-        self._keys[key] = stream
         self.keep_quote(symbol)
         if stream not in self._streams:
             self._streams[stream] = self._broker.subscribe(symbol, seconds, rth, self._listener(rth))
+        self._keys[key] = stream
 
     def unwatch(self, key: str) -> None:
         """End ``key``'s subscription; the stream ends with its last key."""

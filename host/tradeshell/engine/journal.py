@@ -29,6 +29,7 @@ AnyInput = (
     inputs.BarClosed
     | inputs.QuoteSeen
     | inputs.QuoteAnswered
+    | inputs.BarsRefused
     | inputs.FeedEnded
     | inputs.WatchRequested
     | inputs.WatchCancelRequested

@@ -18,7 +18,7 @@ from typing import Any
 from tradeshell.core import commands as c
 from tradeshell.core.desk import Desk
 from tradeshell.core.events import EngineFault, Event, OrderSent, SinkMuted
-from tradeshell.core.inputs import Input, QuoteAnswered, SendFailed, SnapshotAnswered, TimerFired
+from tradeshell.core.inputs import BarsRefused, Input, QuoteAnswered, SendFailed, SnapshotAnswered, TimerFired
 from tradeshell.core.market import Quote
 from tradeshell.core.orders import Side
 from tradeshell.core.step import Core
@@ -173,7 +173,7 @@ class Session:
             case c.AskQuote():
                 self._ask_quote(command)
             case c.WatchBars(key, symbol, seconds, rth):
-                self.feeds.watch(key, symbol, seconds, rth)
+                self._watch(key, symbol, seconds, rth=rth)
             case c.UnwatchBars(key):
                 self.feeds.unwatch(key)
             case c.SetTimer(key, at):
@@ -202,6 +202,12 @@ class Session:
         self._inbox.append(
             SendFailed(at=self.clock.now(), ref=ref, action=action, reason=reason, certain=certain)
         )
+
+    def _watch(self, key: str, symbol: str, seconds: int, *, rth: bool) -> None:
+        try:
+            self.feeds.watch(key, symbol, seconds, rth)
+        except BrokerError as error:
+            self._inbox.append(BarsRefused(at=self.clock.now(), key=key, reason=str(error)))
 
     def _set_timer(self, key: str, at: datetime) -> None:
         old = self._timers.pop(key, None)

@@ -102,6 +102,7 @@ class BreakoutStopped(Event, frozen=True, kw_only=True):
             "entry_timeout": "the entry was not filled in time",
             "unfilled": "the entry was not filled",
             "session_end": "the session is over, the level was not broken",
+            "no_bars": "the bars it wants cannot be had",
             "max_bars": "max_bars reached, the level was not broken",
             "replay_end": "the recorded data is used up",
         }
