@@ -135,7 +135,7 @@ class Desktop:
                 order_id=order.order_id,
                 state=state,
                 filled=filled,
-                remaining=order.spec.qty - filled,
+                remaining=more.get("qty", order.spec.qty) - filled,
                 limit=more.pop("limit", order.spec.limit),
                 stop=more.pop("stop", order.spec.stop),
                 **more,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from tests.core.support import ENTRY, SESSION, SL1, TP1, Desktop, d, quote
 
@@ -139,18 +141,14 @@ def test_a_stale_quote_rejects_and_names_its_age_but_a_recorded_one_stays_in_for
     desk = Desktop()
     desk.watch()
     desk.close_bar(0, "190.12")
-    old = quote(desk.at)
-    desk.wait(70)
-    desk.answer(old)
+    desk.answer(quote(desk.at - timedelta(seconds=70)))
     (rejected,) = desk.told(BreakoutRejected)
     assert rejected.reason == "stale_quote"
     assert "70.0 s" in rejected.detail
     desk = Desktop()
     desk.watch()
     desk.close_bar(0, "190.12")
-    recorded = quote(desk.at, in_force=True)
-    desk.wait(70)
-    desk.answer(recorded)
+    desk.answer(quote(desk.at - timedelta(seconds=70), in_force=True))
     assert len(desk.sent(c.PlaceOrder)) == 3
 
 

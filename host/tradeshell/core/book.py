@@ -2,7 +2,10 @@
 
 Laws: the book is the only place that builds a SELL. Fills are booked from executions, once per execution stem, in whatever
 state the order is believed to be; a correction replaces. Statuses move states, never quantities. What the broker shows of
-prices and totals wins over what was asked.
+prices and totals wins over what was asked, unless a change of ours is on its way.
+
+Whose shares: ``seed`` shares were there before the book opened or came without an execution; executions that are not ours add
+to them or take from them. When those sales exceed what was there, the rest was taken from our trades, newest first.
 """
 
 from __future__ import annotations
@@ -14,26 +17,20 @@ from decimal import Decimal
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from tradeshell.core.exits import DesiredExit, exit_legs, stop_limit_price
-from tradeshell.core.guards import Approved
 from tradeshell.core.inputs import ExecutionReport, OrderReport, PositionReport
 from tradeshell.core.market import Instrument, Price, Shares
 from tradeshell.core.orders import (
-    OcaType,
+    RETRY,
     Order,
     OrderSpec,
     OrderState,
     OrderType,
     Side,
     Signal,
-    Tif,
     advance,
-    order_ref,
+    parse_ref,
 )
-from tradeshell.core.trade import Trade, TradePhase, first_leg, inventory, new_ref
-
-# Seconds after the entry timeout at which the broker itself drops the entry (the entry must not outlive us).
-ENTRY_EXPIRY_GRACE = 5.0
+from tradeshell.core.trade import Trade, TradePhase, exits_of, fills_of, inventory
 
 _SIGNALS = {
     OrderState.HELD: Signal.HELD,
@@ -44,36 +41,61 @@ _SIGNALS = {
 }
 
 
+LAG = timedelta(seconds=3)  # how far a position message may lie behind an execution
+
+
 class Book(Struct, frozen=True, kw_only=True):
     """The book of one instrument. ``position`` and ``average`` are the broker's own words, ``None`` before it spoke."""
 
     instrument: Instrument
+    opened_at: datetime
     orders: dict[str, Order] = field(default_factory=dict)
     executions: dict[str, ExecutionReport] = field(default_factory=dict)
     trades: dict[str, Trade] = field(default_factory=dict)
+    fees: frozenset[str] = frozenset()  # executions whose fee is booked
     position: Shares | None = None
     average: Price | None = None
+    since_position: Shares = 0  # executed since the broker last said the position
+    executed_at: datetime | None = None
+    seed: Shares | None = None
+    differs_at: datetime | None = None  # since when position and ledger disagree
 
     def trade_of(self, ref: str) -> Trade | None:
         """Return the trade that sent ``ref``."""
-        return next((trade for trade in self.trades.values() if ref in trade.refs), None)
+        parts = parse_ref(ref) if ref in self.orders else None
+        return None if parts is None else self.trades[parts.watch]
+
+    def net(self) -> Shares:
+        """Return the net shares of all executions since the book opened, anybody's."""
+        return sum(e.side.sign * e.qty for e in self.executions.values() if self.counts(e))
+
+    def counts(self, execution: ExecutionReport) -> bool:
+        """Return whether an execution happened while the book was open; older ones are in the position it began with."""
+        return execution.at >= self.opened_at or execution.ref in self.orders
+
+    def expected(self) -> Shares:
+        """Return the position that follows from where the book began and every execution since."""
+        return (self.seed or 0) + self.net()
 
     def held(self) -> Shares:
-        """Return the shares held: the broker's position, or our ledger before the broker spoke."""
-        if self.position is not None:
-            return self.position
-        return sum(execution.side.sign * execution.qty for execution in self.executions.values())
+        """Return the shares that are certainly held: the lower of the position and what executions make of it."""
+        if self.position is None:
+            return self.expected()
+        return min(self.position, self.position + self.since_position)
 
     def committed(self) -> Shares:
         """Return the shares that working SELLs could still take: each OCA group (or bracket) counts its largest order once."""
         groups: dict[str, Shares] = {}
         for order in self.orders.values():
-            if order.spec.side is Side.SELL and order.remaining > 0:
+            if order.spec.side is Side.SELL and order.remaining > 0 and not self._is_dormant(order):
                 key = order.spec.oca_group or order.spec.parent_ref or order.spec.ref
-                if order.spec.parent_ref is not None and self.orders[order.spec.parent_ref].filled == 0:
-                    continue  # a held child of an entry that has bought nothing can take nothing
                 groups[key] = max(groups.get(key, 0), order.remaining)
         return sum(groups.values())
+
+    def _is_dormant(self, order: Order) -> bool:
+        """Whether it is a held child of an entry that has bought nothing: it can take nothing."""
+        parent = None if order.spec.parent_ref is None else self.orders[order.spec.parent_ref]
+        return parent is not None and parent.filled == 0 and parent.told_filled == 0
 
 
 def with_order(book: Book, order: Order) -> Book:
@@ -86,201 +108,187 @@ def with_trade(book: Book, trade: Trade) -> Book:
     return replace(book, trades={**book.trades, trade.id: trade})
 
 
-# --- what the broker says ---------------------------------------------------------------------------------------------
+# --- what the broker says of an order ---------------------------------------------------------------------------------
 
 
 def shown(order: Order, report: OrderReport, at: datetime) -> Order:
     """Return ``order`` after the broker's report; raises ``IllegalTransition`` for what the table does not allow."""
-    # Executions alone fill an order; the status only says how many to expect.
-    after = order if report.state is OrderState.FILLED else advance(order, _SIGNALS[report.state])
-    if after.state is OrderState.CANCELLED and order.filled >= order.spec.qty:
-        after = order
-    stop = order.shown_stop if report.stop is None else report.stop
-    limit = order.shown_limit if report.limit is None else report.limit
-    agrees = (stop, limit) == (order.spec.stop, order.spec.limit)
+    after = _signalled(order, report)
+    spec, changing, grown = _agreed(order, report, is_live=after.state.is_live)
     elected = (
         order.spec.type is OrderType.STOP_LIMIT
         and order.elected_at is None
         and after.state is OrderState.WORKING
         and order.state is not OrderState.WORKING
     )
-    qty = report.qty if report.qty is not None else order.shown_qty
-    spec = order.spec
-    if qty is not None and qty < spec.qty and after.state.is_live:
-        spec = replace(spec, qty=max(qty, order.filled))  # the broker reduced an OCA sibling by itself
+    ended = not after.state.is_live and order.state.is_live
     return replace(
         after,
         spec=spec,
         order_id=report.order_id or order.order_id,
         told_filled=max(order.told_filled, report.filled),
-        shown_stop=stop,
-        shown_limit=limit,
-        shown_qty=qty,
-        changing=order.changing and not agrees and after.state.is_live,
+        told_final=report.filled if report.state is OrderState.FILLED else order.told_final,
+        changing=changing and after.state.is_live,
+        before=_shrunk(order.before, spec.qty, report) if changing else None,
+        retries=order.retries if changing or order.cancelling else 0,
+        grown=grown,
+        absent_at=None,
         cancelling=order.cancelling and after.state.is_live,
         elected_at=at if elected else order.elected_at,
+        ended_at=at if ended else order.ended_at,
         why=report.why or order.why,
     )
 
 
+def _signalled(order: Order, report: OrderReport) -> Order:
+    # Executions alone fill an order: a status only says how many to expect. Echoes of our own sending say nothing.
+    if report.state in (OrderState.FILLED, OrderState.SENT):
+        is_filled = report.state is OrderState.FILLED and 0 < report.filled <= order.filled
+        return advance(order, Signal.FULL_FILL) if is_filled else order
+    if report.state is OrderState.CANCELLED and order.filled >= order.spec.qty:
+        return order
+    return advance(order, _SIGNALS[report.state])
+
+
+def _agreed(order: Order, report: OrderReport, *, is_live: bool) -> tuple[OrderSpec, bool, bool]:
+    """Return the order as broker and we agree on it, whether a change is still in flight, and whether it grew."""
+    spec = order.spec
+    if not is_live:
+        return spec, False, False
+    stop = spec.stop if report.stop is None or not spec.type.is_stop else report.stop
+    limit = spec.limit if report.limit is None or not order.has_limit else report.limit
+    total = spec.qty
+    if report.qty is not None:
+        # Brokers show a reduced sibling as a smaller total, or as the old total with less remaining.
+        total = max(min(report.qty, report.filled + report.remaining), order.filled)
+    if order.changing:
+        prices_agree = (stop, limit) == (spec.stop, spec.limit)
+        if order.before is not None and spec.qty > order.before.qty:  # a raise has to be seen
+            return spec, not (prices_agree and total == spec.qty), False
+        return replace(spec, qty=min(spec.qty, total)), not (prices_agree and total <= spec.qty), False
+    return replace(spec, stop=stop, limit=limit, qty=total), False, total > spec.qty
+
+
+def _shrunk(before: OrderSpec | None, qty: Shares, report: OrderReport) -> OrderSpec | None:
+    """Return what a refused change would fall back to: the broker's own reductions hold for it too."""
+    if before is None or report.qty is None:
+        return before
+    shown_total = min(report.qty, report.filled + report.remaining)
+    return replace(before, qty=min(before.qty, max(shown_total, qty)))
+
+
+def reverted(order: Order, at: datetime) -> Order:
+    """Return the order as the broker works it after it refused a change or a cancel; it is left alone for a while."""
+    spec = order.spec if order.before is None else order.before
+    return replace(
+        order,
+        spec=replace(spec, transmit=True),
+        before=None,
+        changing=False,
+        cancelling=False,
+        retries=order.retries + 1,
+        retry_at=at + RETRY.delay(order.retries),
+    )
+
+
+def moved(order: Order, *, qty: Shares, limit: Price | None, stop: Price | None) -> Order:
+    """Return the order with new values asked for and the change in flight; a change always transmits."""
+    spec = replace(order.spec, qty=qty, limit=limit, stop=stop, transmit=True)
+    return replace(order, spec=spec, before=order.spec, changing=True, grown=False)
+
+
+# --- executions and positions -----------------------------------------------------------------------------------------
+
+
 def executed(book: Book, execution: ExecutionReport) -> tuple[Book, Shares]:
-    """Return the book with the execution booked and the net shares it added (0 for a repetition).
+    """Return the book with the execution booked and the net change of its quantity (0 for a repetition).
 
     A later revision of the same stem replaces the earlier one (IBKR: the last part of ``execId`` counts corrections).
     """
     before = book.executions.get(execution.stem)
-    if before is not None and before.exec_id >= execution.exec_id:
+    if before is not None and before.revision >= execution.revision:
         return book, 0
-    book = replace(book, executions={**book.executions, execution.stem: execution})
-    old_qty = 0 if before is None else before.qty
+    added = execution.qty - (0 if before is None else before.qty)
+    book = replace(
+        book,
+        executions={**book.executions, execution.stem: execution},
+        since_position=book.since_position + execution.side.sign * added,
+        executed_at=execution.at if book.executed_at is None else max(book.executed_at, execution.at),
+    )
     order = book.orders.get(execution.ref)
     if order is not None:
-        old_value = Decimal(0) if before is None else before.price * before.qty
-        filled = order.filled + execution.qty - old_qty
-        signal = Signal.FULL_FILL if filled >= order.spec.qty else Signal.PART_FILL
-        order = replace(
-            advance(order, signal),
-            filled=filled,
-            notional=order.notional + execution.price * execution.qty - old_value,
+        value = execution.price * execution.qty - (
+            Decimal(0) if before is None else before.price * before.qty
         )
-        if not order.state.is_live:
-            order = replace(order, changing=False, cancelling=False)
-        book = with_order(book, order)
-    if execution.side is Side.SELL and _is_foreign_to_trades(book, execution.ref):
-        book = _take(book, execution.qty - old_qty)
-    return book, execution.qty - old_qty
+        book = with_order(book, _filled(order, added, value, execution.at, is_correction=before is not None))
+    return with_taken(book), added
 
 
-def _is_foreign_to_trades(book: Book, ref: str) -> bool:
-    trade = book.trade_of(ref)
-    return trade is None or trade.plan.side is Side.SELL
+def _filled(order: Order, added: Shares, value: Decimal, at: datetime, *, is_correction: bool) -> Order:
+    filled = order.filled + added
+    is_full = filled >= order.spec.qty or (order.told_final is not None and filled >= order.told_final > 0)
+    after = advance(order, Signal.FULL_FILL if is_full else Signal.PART_FILL)
+    after = replace(
+        after,
+        filled=filled,
+        notional=order.notional + value,
+        told_filled=order.told_filled + min(0, added) if is_correction else order.told_filled,
+        absent_at=None,
+    )
+    if after.state.is_live:
+        return after
+    return replace(after, changing=False, cancelling=False, ended_at=order.ended_at or at)
 
 
-def _take(book: Book, qty: Shares) -> Book:
-    """Consume shares that were sold outside the trades' own exits: foreign shares first, then the newest trade."""
-    owned = sum(max(0, inventory(trade, book.orders)) for trade in book.trades.values())
-    foreign = max(0, (book.position if book.position is not None else owned) - owned)
-    qty -= min(qty, foreign)
+def with_taken(book: Book) -> Book:
+    """Return the book with the shares that other sells took from our trades, newest trade first."""
+    ours = {ref for trade in book.trades.values() if trade.plan.side is Side.BUY for ref in trade.refs}
+    others = sum(
+        e.side.sign * e.qty for e in book.executions.values() if e.ref not in ours and book.counts(e)
+    )
+    left = max(0, -((book.seed or 0) + others))
     for trade in sorted(book.trades.values(), key=lambda t: t.asked_at, reverse=True):
-        if qty <= 0:
-            break
-        share = min(qty, max(0, inventory(trade, book.orders)))
-        if share:
-            book = with_trade(book, replace(trade, taken=trade.taken + share))
-            qty -= share
+        if trade.plan.side is Side.SELL:
+            continue
+        fills = fills_of(trade, book.orders)
+        part = min(left, max(0, fills.bought - fills.sold))
+        left -= part
+        if part != trade.taken:
+            book = with_trade(book, replace(trade, taken=part))
     return book
 
 
-def positioned(book: Book, report: PositionReport) -> Book:
-    """Return the book with the broker's position."""
-    if (book.position, book.average) == (report.qty, report.average):
+def positioned(book: Book, report: PositionReport, at: datetime) -> Book:
+    """Return the book with the broker's position; a first one tells how many shares were there before."""
+    book = replace(book, position=report.qty, average=report.average, since_position=0)
+    is_calm = book.executed_at is None or at - book.executed_at >= LAG
+    if report.qty > book.expected() and (book.seed is None or is_calm):
+        # More than we know of: somebody else's shares. Less is never believed at once, a position may lag behind.
+        book = with_taken(replace(book, seed=report.qty - book.net()))
+    if report.qty == book.expected():
+        return replace(book, differs_at=None)
+    return book if book.differs_at is not None else replace(book, differs_at=at)
+
+
+def reconciled(book: Book) -> Book:
+    """Return the book that believes the broker's position: what differs came or went without an execution we saw."""
+    if book.position is None:
         return book
-    return replace(book, position=report.qty, average=report.average)
-
-
-# --- what we ask for --------------------------------------------------------------------------------------------------
-
-
-def entry_specs(trade: Trade, approved: Approved, at: datetime) -> tuple[OrderSpec, ...]:
-    """Return the entry and, for a bracket, its children; only the last one transmits (IBKR: bracket staging)."""
-    plan = trade.plan
-    parent = order_ref(trade.id, first_leg(plan), 1)
-    children = exit_legs(trade, plan.qty)
-    tif, good_till = plan.tif, None
-    if plan.entry_timeout is not None and plan.tif is Tif.DAY and approved.type is OrderType.LIMIT:
-        tif, good_till = Tif.GTD, at + timedelta(seconds=plan.entry_timeout + ENTRY_EXPIRY_GRACE)
-    entry = OrderSpec(
-        ref=parent,
-        symbol=plan.symbol,
-        con_id=trade.instrument.con_id,
-        account=plan.account,
-        side=plan.side,
-        qty=plan.qty,
-        type=approved.type,
-        limit=approved.limit,
-        tif=tif,
-        good_till=good_till,
-        outside_rth=plan.outside_rth,
-        transmit=not children,
-        client_tag=plan.client_tag,
-    )
-    # Take profit before stop, the stop last: if the link dies in the middle, nothing was transmitted at all.
-    staged = sorted(children, key=lambda leg: leg.type.is_stop)
-    exits = tuple(
-        exit_spec(trade, leg, parent=parent, transmit=leg is staged[-1], oca_group=None) for leg in staged
-    )
-    return (entry, *exits)
-
-
-def exit_spec(
-    trade: Trade, leg: DesiredExit, *, parent: str | None, transmit: bool, oca_group: str | None
-) -> OrderSpec:
-    """Return one SELL of a trade. Children of a living entry get their OCA group from the broker."""
-    plan = trade.plan
-    return OrderSpec(
-        ref=new_ref(trade, leg.leg),
-        symbol=plan.symbol,
-        con_id=trade.instrument.con_id,
-        account=plan.account,
-        side=Side.SELL,
-        qty=leg.qty,
-        type=leg.type,
-        limit=leg.limit,
-        stop=leg.stop,
-        tif=plan.exit_tif,
-        outside_rth=plan.outside_rth,
-        parent_ref=parent,
-        oca_group=oca_group,
-        oca_type=None if oca_group is None else OcaType.REDUCE,
-        transmit=transmit,
-        client_tag=plan.client_tag,
-    )
-
-
-def oca_group(trade: Trade, leg: str) -> str:
-    """Return a group name that is unique for the attempt and its generation (a finished group cannot be used again)."""
-    return new_ref(trade, leg).replace(":sl", ":p").replace(":tp", ":p")
-
-
-def moved(order: Order, *, qty: Shares, limit: Price | None, stop: Price | None) -> Order:
-    """Return the order with new values asked for and the change in flight."""
-    return replace(order, spec=replace(order.spec, qty=qty, limit=limit, stop=stop), changing=True)
-
-
-def reverted(order: Order) -> Order:
-    """Return the order as the broker last showed it: a refused change leaves the old order working."""
-    spec = replace(
-        order.spec,
-        limit=order.spec.limit if order.shown_limit is None else order.shown_limit,
-        stop=order.spec.stop if order.shown_stop is None else order.shown_stop,
-        qty=order.spec.qty if order.shown_qty is None else order.shown_qty,
-    )
-    return replace(order, spec=spec, changing=False)
-
-
-def adopt_prices(trade: Trade, order: Order) -> Trade:
-    """Return the trade wanting its exit where the order stands (an operator's change, or a change that was refused)."""
-    if order.spec.type.is_stop:
-        return trade if order.elected_at is not None else replace(trade, stop=order.spec.stop)
-    return replace(trade, tp=order.spec.limit)
-
-
-def new_stop_limit(trade: Trade, stop: Price) -> Price | None:
-    """Return the limit that belongs to a stop at ``stop``; ``None`` for a plain stop."""
-    if trade.plan.sl_type is not OrderType.STOP_LIMIT:
-        return None
-    return stop_limit_price(stop, trade.plan.sl_offset, trade.instrument.grid)
-
-
-def open_trades(book: Book) -> Iterable[Trade]:
-    """Return the trades that are not over."""
-    return (trade for trade in book.trades.values() if trade.phase is not TradePhase.CLOSED)
+    seed = (book.seed or 0) + book.position - book.expected()
+    return with_taken(replace(book, seed=seed, differs_at=None))
 
 
 def stops_of(book: Book, trade: Trade) -> tuple[Order, ...]:
     """Return the trade's elected stop-limits that still work."""
-    return tuple(
-        order
-        for ref in trade.refs[1:]
-        if (order := book.orders[ref]).elected_at is not None and order.state.is_live
-    )
+    return tuple(order for order in exits_of(trade, book.orders) if order.is_chased)
+
+
+def open_trades(book: Book) -> Iterable[Trade]:
+    """Return the trades that are not over, oldest first."""
+    found = (trade for trade in book.trades.values() if trade.phase is not TradePhase.CLOSED)
+    return sorted(found, key=lambda trade: trade.asked_at)
+
+
+def held_by_trades(book: Book) -> Shares:
+    """Return the shares that our trades own together."""
+    return sum(inventory(trade, book.orders) for trade in book.trades.values())

@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from tradeshell.core.book import Book
-from tradeshell.core.inputs import WatchSpec
+from tradeshell.core.inputs import PositionReport, WatchSpec
 from tradeshell.core.market import Shares
 from tradeshell.core.orders import Order
 from tradeshell.core.strategy import BarNeed
@@ -66,8 +66,11 @@ class Desk(Struct, frozen=True, kw_only=True):
     armed: dict[str, tuple[str, ...]] = field(default_factory=dict)
     books: dict[str, Book] = field(default_factory=dict)
     refs: dict[str, str] = field(default_factory=dict)
+    positions: dict[str, PositionReport] = field(default_factory=dict)  # the broker's words, of every symbol
     trade_symbols: dict[str, str] = field(default_factory=dict)
-    active: dict[str, str] = field(default_factory=dict)  # id -> symbol of every watcher and trade that is not over
+    active: dict[str, str] = field(
+        default_factory=dict
+    )  # id -> symbol of every watcher and trade that is not over
     chased: frozenset[str] = frozenset()  # symbols with an elected stop that works
     feed_over: bool = False
 

@@ -2,18 +2,19 @@
 
 Laws: *quiet* (nothing to do, nothing sent), *convergent* (after the changes took effect: quiet), *patient* (what is in flight
 counts as asked for), *modify rather than cancel and place*. An order in flight or being changed is left alone until the broker
-has spoken.
+has spoken, and one that it has just refused to change until the pause is over.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from msgspec import Struct
 
 from tradeshell.core.exits import DesiredExit
 from tradeshell.core.market import Price, Shares
-from tradeshell.core.orders import Order, OrderState, OrderType
+from tradeshell.core.orders import RETRY, Order, OrderState, OrderType
 from tradeshell.core.trade import leg_of
 
 
@@ -41,7 +42,7 @@ class DropExit(Struct, frozen=True):
 Change = PlaceExit | ChangeExit | DropExit
 
 
-def compare(desired: Iterable[DesiredExit], living: Iterable[Order]) -> tuple[Change, ...]:
+def compare(desired: Iterable[DesiredExit], living: Iterable[Order], now: datetime) -> tuple[Change, ...]:
     """Return the changes that turn ``living`` exits into the ``desired`` ones, reductions before additions."""
     changes: list[Change] = []
     additions: list[Change] = []
@@ -50,14 +51,22 @@ def compare(desired: Iterable[DesiredExit], living: Iterable[Order]) -> tuple[Ch
         order = by_leg.pop(wanted.leg, None)
         if order is None:
             additions.append(PlaceExit(wanted))
-        elif not _is_patient(order) and (change := _difference(order, wanted)) is not None:
+        elif not is_patient(order, now) and (change := _difference(order, wanted)) is not None:
             changes.append(change)
-    changes += [DropExit(order) for order in by_leg.values() if not order.cancelling]
+    changes += [
+        DropExit(order) for order in by_leg.values() if not order.cancelling and not _rests(order, now)
+    ]
     return (*changes, *additions)
 
 
-def _is_patient(order: Order) -> bool:
-    return order.changing or order.cancelling or order.state in (OrderState.SENT, OrderState.UNKNOWN)
+def is_patient(order: Order, now: datetime) -> bool:
+    """Return whether an order must be left alone for now: something is on its way, or was refused a moment ago."""
+    in_flight = order.changing or order.cancelling or order.state in (OrderState.SENT, OrderState.UNKNOWN)
+    return in_flight or _rests(order, now)
+
+
+def _rests(order: Order, now: datetime) -> bool:
+    return order.retry_at is not None and (order.retries > RETRY.times or now < order.retry_at)
 
 
 def _difference(order: Order, wanted: DesiredExit) -> ChangeExit | None:

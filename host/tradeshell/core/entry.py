@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from tradeshell.core.book import entry_specs, moved, stops_of
+from tradeshell.core.book import moved, stops_of
 from tradeshell.core.commands import AskQuote
 from tradeshell.core.desk import Watcher
 from tradeshell.core.events import RiskRejected
@@ -16,14 +16,18 @@ from tradeshell.core.exits import chased_limit
 from tradeshell.core.guards import Refusal, check_entry, check_sell
 from tradeshell.core.inputs import QuoteAnswered, TradeRequested
 from tradeshell.core.market import Bar, Quote
-from tradeshell.core.orders import Order, OrderState, Side
+from tradeshell.core.orders import Order, Side
+from tradeshell.core.settle import sibling_just_executed
+from tradeshell.core.specs import entry_specs
 from tradeshell.core.strategy import Entered, Refused
-from tradeshell.core.trade import Trade, TradePhase, first_leg, leg_of
+from tradeshell.core.trade import Leg, Trade, TradePhase, first_leg, leg_of
 from tradeshell.core.turn import Evidence, Turn
 from tradeshell.core.watch import Watchers
 
 CHASE_EVERY = 1.0  # seconds between looks at an elected stop
 CHASE_AGE = 1.0  # seconds: oldest touch that may move an elected stop
+PATIENCE = 1.0  # seconds in which a touch may be fetched for an entry
+TOO_LATE = 3.0  # seconds after its trigger at which an entry may not leave any more
 
 
 def ask_entry(turn: Turn, watcher: Watcher, bar: Bar) -> None:
@@ -60,8 +64,11 @@ def request_trade(turn: Turn, request: TradeRequested) -> None:
 def open_trade(turn: Turn, trade: Trade) -> None:
     """Put the attempt into its book and ask for the touch."""
     turn.book(trade.plan.symbol, trade.instrument)
+    if trade.stop is not None or trade.tp is not None:
+        trade = replace(trade, legs=(Leg(1, trade.plan.qty),))
     turn.put_trade(trade)
-    turn.commands.append(AskQuote(trade.id, trade.plan.symbol, trade.plan.quote_age))
+    turn.commands.append(AskQuote(trade.id, trade.plan.symbol, trade.plan.quote_age, PATIENCE))
+    turn.timer(f"ask:{trade.id}", TOO_LATE)
 
 
 def answer_quote(turn: Turn, watchers: Watchers, answer: QuoteAnswered) -> None:
@@ -75,7 +82,10 @@ def answer_quote(turn: Turn, watchers: Watchers, answer: QuoteAnswered) -> None:
     if trade is None or trade.phase is not TradePhase.ASKING:
         return
     book = turn.book(trade.plan.symbol)
+    waited = (turn.at - trade.asked_at).total_seconds()
     refusal = _gate(turn, trade)
+    if waited > TOO_LATE:
+        refusal = Refusal("too_late", f"the touch came {waited:.1f} s after the trigger")
     if refusal is None and trade.plan.side is Side.SELL:
         refusal = check_sell(trade.plan.symbol, trade.plan.qty, book.held(), book.committed())
     if refusal is not None:
@@ -101,6 +111,23 @@ def answer_quote(turn: Turn, watchers: Watchers, answer: QuoteAnswered) -> None:
     trade = turn.place(trade, specs, Evidence(answer.quote, trade.bar))
     if trade.plan.entry_timeout is not None:
         turn.timer(f"entry:{trade.id}", trade.plan.entry_timeout)
+
+
+def overdue(turn: Turn, watchers: Watchers, id_: str) -> None:
+    """End an attempt whose touch never came."""
+    trade = turn.desk.trade(id_)
+    if trade is not None and trade.phase is TradePhase.ASKING:
+        _refuse(
+            turn, watchers, trade, Refusal("no_quote", f"no quote for {trade.plan.symbol} arrived in time")
+        )
+
+
+def abandon(turn: Turn, watchers: Watchers, id_: str) -> None:
+    """End an attempt that nobody waits for any more, unless its order has left."""
+    trade = turn.desk.trade(id_)
+    if trade is not None and trade.phase is TradePhase.ASKING:
+        turn.put_trade(replace(trade, phase=TradePhase.CLOSED, end_reason="abandoned"))
+        watchers.end(turn, id_, "cancelled")
 
 
 def _gate(turn: Turn, trade: Trade) -> Refusal | None:
@@ -153,12 +180,12 @@ def see_quote(turn: Turn, quote: Quote) -> None:
 
 
 def _chase(turn: Turn, order: Order, quote: Quote | None) -> None:
-    if order.elected_at is None or order.state is not OrderState.WORKING or not turn.desk.link.up:
+    if not order.is_chased or not turn.desk.link.up or order.absent_at is not None:
         return
     book = turn.book(order.spec.symbol)
     trade = book.trade_of(order.spec.ref)
     limit = chased_limit(order, quote, book.instrument.grid, turn.at)
-    if trade is None or limit is None:
+    if trade is None or limit is None or sibling_just_executed(trade, order, turn):
         return
     changed = replace(
         moved(order, qty=order.spec.qty, limit=limit, stop=order.spec.stop), repriced_at=turn.at

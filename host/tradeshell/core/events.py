@@ -286,6 +286,16 @@ class OrderRefused(Event, frozen=True, kw_only=True):
         return f"{self.what} refused by the broker ({self.code}): {self.text}"
 
 
+class OrderMissing(Event, frozen=True, kw_only=True):
+    """An order that should live was in none of two complete pictures of the broker's: it counts as ended."""
+
+    weight: ClassVar[Weight] = Weight.ALARM
+    order_ref: str
+
+    def story(self) -> str | None:
+        return "the broker does not have this order any more; it counts as ended"
+
+
 class OrderOutcomeUnknown(Event, frozen=True, kw_only=True):
     """Nothing was heard of an order in time; it counts as working until the broker shows the truth."""
 
@@ -357,7 +367,7 @@ class LadderStopLossReplaceFailed(Event, frozen=True, kw_only=True):
 
 
 class LadderProtectionStateChanged(Event, frozen=True, kw_only=True):
-    """How much of a position has a living stop. States: ARMING, PROTECTED, PARTIAL, EMERGENCY, UNPROTECTED, FLAT."""
+    """How much of a position has a living stop. States: ARMING, PROTECTED, PARTIAL, UNPROTECTED, OVERSOLD, FLAT."""
 
     state: str
     held: Shares
@@ -369,6 +379,11 @@ class LadderProtectionStateChanged(Event, frozen=True, kw_only=True):
     def story(self) -> str | None:
         if self.state == "PROTECTED":
             return f"protected 100 % · {self.protected} of {self.held} shares have a stop"
+        if self.state == "OVERSOLD":
+            return (
+                f"OVERSOLD · {-self.held} shares more were sold than this trade bought · "
+                f"look at `positions`; the account may be short {self.symbol}"
+            )
         if self.state in ("UNPROTECTED", "PARTIAL", "EMERGENCY"):
             short = self.held - self.protected
             return (
@@ -378,7 +393,49 @@ class LadderProtectionStateChanged(Event, frozen=True, kw_only=True):
         return None
 
     def how(self) -> Weight:
-        return Weight.ALARM if self.state in ("UNPROTECTED", "PARTIAL", "EMERGENCY") else Weight.NOTE
+        alarming = ("UNPROTECTED", "PARTIAL", "EMERGENCY", "OVERSOLD")
+        return Weight.ALARM if self.state in alarming else Weight.NOTE
+
+
+class TradeReopened(Event, frozen=True, kw_only=True):
+    """Late news: a trade that was over holds shares, or has an order that lives."""
+
+    weight: ClassVar[Weight] = Weight.ALARM
+    held: Shares
+
+    def label(self) -> str:
+        return "reopened"
+
+    def story(self) -> str | None:
+        what = f"{self.held} shares are held after all" if self.held else "one of its orders works again"
+        return f"{self.watch} · {what} (an execution or a status came late)"
+
+
+class InventoryConfirmFailed(Event, frozen=True, kw_only=True):
+    """The broker's position and the executions we know do not agree, and stay so."""
+
+    weight: ClassVar[Weight] = Weight.ALARM
+    expected: Shares
+    actual: Shares
+
+    def label(self) -> str:
+        return "position"
+
+    def story(self) -> str | None:
+        return (
+            f"the broker holds {self.actual}, executions make it {self.expected}: the broker is believed · "
+            "shares moved without an execution that was reported"
+        )
+
+
+class OrderChangeGivenUp(Event, frozen=True, kw_only=True):
+    """The broker refused a change or a cancel again and again; it is not asked any more."""
+
+    weight: ClassVar[Weight] = Weight.ALARM
+    order_ref: str
+
+    def story(self) -> str | None:
+        return "change or cancel refused again and again; not asked any more · see `orders`, act in TWS if it must go"
 
 
 class InventoryConfirmed(Event, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from tradeshell.core.events import money
-from tradeshell.core.market import DataKind, Price, PriceGrid, Quote, Session, Shares
+from tradeshell.core.market import DataKind, Price, PriceGrid, Quote, Session, Shares, is_usable
 from tradeshell.core.orders import OrderType, Side
 from tradeshell.core.plan import EntryKind, TradePlan
 
@@ -77,16 +77,21 @@ def _check_quote(plan: TradePlan, quote: Quote | None, side: str, now: datetime)
         return Refusal("halted", f"{plan.symbol} is halted")
     if quote.kind is not DataKind.LIVE:
         return Refusal("delayed_data", f"the quotes of {plan.symbol} are {quote.kind.value}, not live")
-    price = quote.ask if side == "ask" else quote.bid
-    if price is None or price <= 0:
+    price, other = (quote.ask, quote.bid) if side == "ask" else (quote.bid, quote.ask)
+    if price is None or not is_usable(price):
         return Refusal(f"no_{side}", f"{plan.symbol} has no {side}")
     age = quote.age(now)
     if age > plan.quote_age:
         return Refusal(
             "stale_quote", f"the {side} {money(price)} is {age:.1f} s old, quote_age={plan.quote_age:g}"
         )
-    if quote.bid is not None and quote.ask is not None and quote.bid > quote.ask:
-        return Refusal("crossed_quote", f"bid {money(quote.bid)} above ask {money(quote.ask)}")
+    if other is None or not is_usable(other):
+        return None
+    bid, ask = min(price, other), max(price, other)
+    if (bid, ask) != (quote.bid, quote.ask):
+        return Refusal("crossed_quote", f"bid {money(ask)} above ask {money(bid)}")
+    if plan.level is None and ask - bid > bid * COLLAR:
+        return Refusal("price_collar", f"bid {money(bid)} and ask {money(ask)} are more than 3 % apart")
     return None
 
 

@@ -92,6 +92,12 @@ class TradeRequested(Input, frozen=True, kw_only=True):
     instrument: Instrument
 
 
+class TradeAbandoned(Input, frozen=True, kw_only=True):
+    """Whoever asked for an order has stopped waiting for it: one that has not left must not leave any more."""
+
+    id: str
+
+
 class CancelRequested(Input, frozen=True, kw_only=True):
     """The operator asked to cancel one order."""
 
@@ -124,6 +130,11 @@ class OrderReport(Struct, frozen=True, kw_only=True):
     why: str = ""
 
 
+def exec_stem(exec_id: str) -> str:
+    """Return an execution's identity without the number of its revision."""
+    return exec_id.rpartition(".")[0] or exec_id
+
+
 class ExecutionReport(Struct, frozen=True, kw_only=True):
     """One execution. ``exec_id`` ends in a revision (``….01``): the stem identifies it, a later revision replaces it."""
 
@@ -140,7 +151,13 @@ class ExecutionReport(Struct, frozen=True, kw_only=True):
     @property
     def stem(self) -> str:
         """The execution's identity without its revision."""
-        return self.exec_id.rpartition(".")[0] or self.exec_id
+        return exec_stem(self.exec_id)
+
+    @property
+    def revision(self) -> int:
+        """Which correction this is; 0 for an id without a number at its end."""
+        last = self.exec_id.rpartition(".")[2]
+        return int(last) if last.isascii() and last.isdigit() else 0
 
 
 class PositionReport(Struct, frozen=True, kw_only=True):

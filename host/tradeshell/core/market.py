@@ -17,6 +17,11 @@ Price: TypeAlias = Decimal
 Shares: TypeAlias = int
 
 
+def is_usable(price: Price | None) -> bool:
+    """Return whether ``price`` is a price: there, finite and above zero."""
+    return price is not None and price.is_finite() and price > 0
+
+
 class PriceBand(Struct, frozen=True):
     """From ``low_edge`` (USD, inclusive) upwards prices are multiples of ``increment`` (USD)."""
 

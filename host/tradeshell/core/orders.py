@@ -10,7 +10,7 @@ Laws:
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 
 from msgspec import Struct
@@ -178,11 +178,25 @@ TRANSITIONS: dict[tuple[OrderState, Signal], OrderState] = {
 }
 
 
+class Retry(Struct, frozen=True):
+    """How long to wait after a refusal: ``first`` seconds, doubling; after ``times`` refusals no more."""
+
+    first: float = 1.0
+    times: int = 3
+
+    def delay(self, refusals: int) -> timedelta:
+        """Return the pause after so many earlier refusals in a row."""
+        return timedelta(seconds=self.first * 2**refusals)
+
+
+RETRY = Retry()
+
+
 class Order(Struct, frozen=True, kw_only=True):
     """One of our orders: what was asked last, and what the broker has shown of it.
 
-    ``shown`` is the last price pair and quantity the broker itself reported; until it equals ``spec`` a change is in flight.
-    ``filled`` and ``notional`` come from executions only, never from statuses.
+    ``filled`` and ``notional`` come from executions only, never from statuses. While a change is in flight ``before`` is what the
+    broker worked on until then: a refused change leaves that working.
     """
 
     spec: OrderSpec
@@ -190,19 +204,26 @@ class Order(Struct, frozen=True, kw_only=True):
     order_id: int = 0
     filled: Shares = 0
     notional: Price = Price(0)
-    shown_stop: Price | None = None
-    shown_limit: Price | None = None
-    shown_qty: Shares | None = None
-    told_filled: Shares = (
-        0  # what statuses claim; ahead of ``filled`` while executions are still on their way
-    )
+    told_filled: Shares = 0  # what statuses claim; ahead of ``filled`` while executions are on their way
+    told_final: Shares | None = None  # the broker called it filled at this many shares
+    before: OrderSpec | None = None
     changing: bool = False  # a modify has left and is not acknowledged
     cancelling: bool = False  # a cancel has left and is not answered
     cancel_reason: str = ""
+    retries: int = 0  # refusals of a change or a cancel in a row
+    retry_at: datetime | None = None  # no change and no cancel leaves before
+    grown: bool = False  # the broker shows more than was last agreed: down at once
+    absent_at: datetime | None = None  # a complete picture lacked it; a second one, later, ends it
+    ended_at: datetime | None = None
     elected_at: datetime | None = None
     repriced_at: datetime | None = None
     sent_at: datetime | None = None
     why: str = ""  # the broker's own words when it refused or cancelled
+
+    @property
+    def has_limit(self) -> bool:
+        """Whether the order has a limit of its own (some brokers show one where there is none)."""
+        return self.spec.type in (OrderType.LIMIT, OrderType.STOP_LIMIT)
 
     @property
     def remaining(self) -> Shares:

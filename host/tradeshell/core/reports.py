@@ -6,18 +6,24 @@ change leaves the old order working. Words about orders that are not ours are sh
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from msgspec.structs import replace
 
-from tradeshell.core.book import Book, adopt_prices, executed, positioned, reverted, shown
+from tradeshell.core.book import Book, executed, positioned, reconciled, reverted, shown
+from tradeshell.core.commands import SetTimer
 from tradeshell.core.entry import look_at_stop
 from tradeshell.core.events import (
     BracketChildOrderFilled,
     BracketChildOrderStatusChanged,
     BrokerMessageUnclassified,
     CommissionCharged,
+    InventoryConfirmFailed,
     LadderStopLossReplaced,
     LadderStopLossReplaceFailed,
+    OrderChangeGivenUp,
     OrderFilled,
+    OrderMissing,
     OrderOutcomeUnknown,
     OrderRefused,
     OrderSendFailed,
@@ -31,8 +37,12 @@ from tradeshell.core.inputs import (
     PositionReport,
     RefusedWhat,
     SendFailed,
+    SnapshotAnswered,
+    exec_stem,
 )
+from tradeshell.core.market import Price
 from tradeshell.core.orders import (
+    RETRY,
     IllegalTransition,
     Order,
     OrderState,
@@ -41,15 +51,27 @@ from tradeshell.core.orders import (
     advance,
     parse_ref,
 )
-from tradeshell.core.settle import settle
-from tradeshell.core.trade import Trade, TradePhase, is_exit, leg_of
+from tradeshell.core.settle import EARLY, settle
+from tradeshell.core.trade import Trade, TradePhase, awaited, is_exit, leg_of
 from tradeshell.core.turn import Turn
 from tradeshell.core.watch import Watchers
+
+MAX_ORDER_ID = 2**31 - 1_000_000  # foreign numbers near the protocol's end are not followed
+NOT_FOUND = (
+    10147,
+    10148,
+    161,
+    135,
+)  # IBKR: the order is not there to be cancelled; a picture tells what became of it
+STABLE = timedelta(
+    seconds=3
+)  # a position that differs from our ledger this long, in two pictures, is believed
+SECOND_LOOK = timedelta(seconds=1)  # between two pictures that agree
 
 
 def after(turn: Turn, watchers: Watchers, trade: Trade | None) -> None:
     """Settle the trade something happened to, and end its watcher when the trade is over."""
-    if trade is None or trade.phase is TradePhase.CLOSED:
+    if trade is None:
         return
     trade = settle(turn, turn.book(trade.plan.symbol).trades[trade.id])
     if trade.phase is TradePhase.CLOSED:
@@ -59,7 +81,7 @@ def after(turn: Turn, watchers: Watchers, trade: Trade | None) -> None:
 def order_reported(turn: Turn, watchers: Watchers, report: OrderReport) -> None:
     """Book a status."""
     order = turn.desk.order(report.ref)
-    if report.order_id >= turn.desk.next_order_id:
+    if turn.desk.next_order_id <= report.order_id < MAX_ORDER_ID:
         turn.desk = replace(turn.desk, next_order_id=report.order_id + 1)
     if order is None:
         if parse_ref(report.ref) is not None:
@@ -82,8 +104,21 @@ def order_reported(turn: Turn, watchers: Watchers, report: OrderReport) -> None:
     trade = turn.book(order.spec.symbol).trade_of(order.spec.ref)
     if trade is None:
         return
+    if not order.changing and (new.spec.stop, new.spec.limit) != (order.spec.stop, order.spec.limit):
+        turn.put_trade(adopted(trade, new))
     _tell_status(turn, trade, order, new, report)
     after(turn, watchers, trade)
+
+
+def adopted(trade: Trade, order: Order) -> Trade:
+    """Return the trade wanting its exit where the order stands: somebody's change, or one of ours that was refused."""
+    if not is_exit(trade, order.spec.ref):
+        return trade
+    if not order.spec.type.is_stop:
+        return replace(trade, tp=order.spec.limit)
+    if order.elected_at is not None:
+        return trade
+    return replace(trade, stop=order.spec.stop, stop_limit=order.spec.limit)
 
 
 def _tell_status(turn: Turn, trade: Trade, old: Order, new: Order, report: OrderReport) -> None:
@@ -126,9 +161,9 @@ def _tell_status(turn: Turn, trade: Trade, old: Order, new: Order, report: Order
 
 
 def execution_reported(turn: Turn, watchers: Watchers, execution: ExecutionReport) -> None:
-    """Book an execution, ours or anybody's of the account."""
+    """Book an execution of the account, ours or anybody's."""
     book = turn.desk.books.get(execution.symbol)
-    if book is None:
+    if book is None or execution.account != turn.desk.account:
         return
     before = book.orders.get(execution.ref)
     book, added = executed(book, execution)
@@ -136,14 +171,15 @@ def execution_reported(turn: Turn, watchers: Watchers, execution: ExecutionRepor
         return
     turn.put_book(execution.symbol, book)
     order = book.orders.get(execution.ref)
-    if order is not None:
-        turn.mark_chased(execution.symbol, order)
     trade = book.trade_of(execution.ref)
     if order is not None and before is not None and trade is not None:
+        turn.mark_chased(execution.symbol, order)
+        if is_exit(trade, execution.ref):
+            turn.put_trade(replace(trade, exit_at=turn.at, exit_ref=execution.ref))
         _tell_fill(turn, book, trade, order, execution)
     if added:
-        for open_trade in tuple(book.trades.values()):
-            after(turn, watchers, open_trade)
+        for each in tuple(turn.book(execution.symbol).trades.values()):
+            after(turn, watchers, each)
 
 
 def _tell_fill(turn: Turn, book: Book, trade: Trade, order: Order, execution: ExecutionReport) -> None:
@@ -177,19 +213,44 @@ def _tell_fill(turn: Turn, book: Book, trade: Trade, order: Order, execution: Ex
 
 
 def position_reported(turn: Turn, report: PositionReport) -> None:
-    """Book the broker's position."""
+    """Book the broker's position; one that does not follow from the executions is looked at again."""
+    if report.account != turn.desk.account:
+        return
+    if turn.desk.positions.get(report.symbol) != report:
+        turn.desk = replace(turn.desk, positions={**turn.desk.positions, report.symbol: report})
     book = turn.desk.books.get(report.symbol)
-    if book is not None and (new := positioned(book, report)) is not book:
-        turn.put_book(report.symbol, new)
+    if book is None:
+        return
+    new = positioned(book, report, turn.at)
+    if new == book:
+        return
+    turn.put_book(report.symbol, new)
+    if new.differs_at is not None and book.differs_at is None:
+        turn.timer(f"position:{report.symbol}", SECOND_LOOK.total_seconds())
+
+
+def position_confirmed(turn: Turn, watchers: Watchers, book: Book) -> None:
+    """A complete picture has come: believe a position that has differed long enough, or look once more."""
+    symbol = book.instrument.symbol
+    if book.differs_at is None or book.position is None:
+        return
+    if turn.at - book.differs_at < STABLE:
+        turn.timer(f"position:{symbol}", SECOND_LOOK.total_seconds())
+        return
+    turn.say(InventoryConfirmFailed(symbol=symbol, expected=book.expected(), actual=book.position))
+    turn.put_book(symbol, reconciled(book))
+    for each in tuple(turn.book(symbol).trades.values()):
+        after(turn, watchers, each)
 
 
 def commission_reported(turn: Turn, commission: CommissionReported) -> None:
     """Book a fee to the trade that caused it."""
-    stem = commission.exec_id.rpartition(".")[0] or commission.exec_id
-    for book in turn.desk.books.values():
+    stem = exec_stem(commission.exec_id)
+    for symbol, book in turn.desk.books.items():
         execution = book.executions.get(stem)
         trade = None if execution is None else book.trade_of(execution.ref)
-        if execution is not None and trade is not None:
+        if execution is not None and trade is not None and commission.exec_id not in book.fees:
+            turn.put_book(symbol, replace(book, fees=book.fees | {commission.exec_id}))
             turn.put_trade(replace(trade, fees=trade.fees + commission.amount))
             turn.say(
                 CommissionCharged(
@@ -220,20 +281,41 @@ def refused(turn: Turn, watchers: Watchers, refusal: OrderRefusedByBroker) -> No
         )
     )
     if refusal.what is RefusedWhat.ORDER:
-        turn.put_order(replace(advance(order, Signal.REFUSED), why=refusal.text))
-    elif refusal.what is RefusedWhat.CHANGE:
-        old = reverted(order)
-        turn.put_order(old)
-        if is_exit(trade, refusal.ref):
-            trade = adopt_prices(trade, old)
-            turn.put_trade(trade)
-        if order.spec.type.is_stop:
-            turn.say(LadderStopLossReplaceFailed(**who, order_ref=refusal.ref, reason=refusal.text))
-    elif refusal.what is RefusedWhat.CANCEL:
-        turn.put_order(replace(order, cancelling=False))
+        new = replace(advance(order, Signal.REFUSED), why=refusal.text)
+        turn.put_order(replace(new, ended_at=order.ended_at if new.state.is_live else turn.at))
+    elif refusal.what in (RefusedWhat.CHANGE, RefusedWhat.CANCEL):
+        _take_back(turn, trade, order, refusal.what is RefusedWhat.CHANGE, refusal.text)
+        if refusal.code in NOT_FOUND:
+            turn.look_again()
     else:
         return
     after(turn, watchers, trade)
+
+
+def _take_back(turn: Turn, trade: Trade, order: Order, is_change: bool, why: str) -> None:
+    """A change or a cancel did not happen: the order works as before and is left alone for a while."""
+    old = reverted(order, turn.at)
+    turn.put_order(old)
+    if is_change:
+        turn.put_trade(adopted(trade, old))
+        if order.spec.type.is_stop:
+            turn.say(
+                LadderStopLossReplaceFailed(
+                    symbol=order.spec.symbol,
+                    watch=trade.id,
+                    leg=leg_of(order.spec.ref),
+                    order_ref=order.spec.ref,
+                    reason=why,
+                )
+            )
+    if old.retries > RETRY.times:
+        turn.say(
+            OrderChangeGivenUp(
+                symbol=order.spec.symbol, watch=trade.id, leg=leg_of(order.spec.ref), order_ref=order.spec.ref
+            )
+        )
+    elif old.retry_at is not None:
+        turn.commands.append(SetTimer(f"retry:{order.spec.ref}", old.retry_at))
 
 
 def send_failed(turn: Turn, watchers: Watchers, failure: SendFailed) -> None:
@@ -254,16 +336,75 @@ def send_failed(turn: Turn, watchers: Watchers, failure: SendFailed) -> None:
     )
     if failure.action == "place":
         signal = Signal.REFUSED if failure.certain else Signal.LOST_SIGHT
-        turn.put_order(replace(advance(order, signal), why=failure.reason))
+        new = replace(advance(order, signal), why=failure.reason)
+        turn.put_order(replace(new, ended_at=order.ended_at if new.state.is_live else turn.at))
     elif failure.certain:
-        turn.put_order(replace(reverted(order), cancelling=False))
-    after(turn, watchers, trade)
+        _take_back(turn, trade, order, failure.action == "replace", failure.reason)
+    if not failure.certain:
+        turn.look_again()
+    after(turn, watchers, turn.desk.trade(trade.id))
 
 
-def ack_overdue(turn: Turn, ref: str) -> None:
-    """An order has been in flight for too long: its outcome is unknown, it still counts as working."""
+def ack_overdue(turn: Turn, watchers: Watchers, ref: str) -> None:
+    """An order has been in flight for too long: its outcome is unknown, it still counts as working; a picture is asked for."""
     order = turn.desk.order(ref)
     if order is None or order.state is not OrderState.SENT:
         return
     turn.put_order(advance(order, Signal.LOST_SIGHT))
     turn.say(OrderOutcomeUnknown(symbol=order.spec.symbol, leg=leg_of(ref), order_ref=ref))
+    turn.look_again()
+    after(turn, watchers, turn.book(order.spec.symbol).trade_of(ref))
+
+
+def answer_overdue(turn: Turn, ref: str) -> None:
+    """A change or a cancel was not answered in time: a picture says what works."""
+    order = turn.desk.order(ref)
+    if order is not None and order.state.is_live and (order.changing or order.cancelling):
+        turn.look_again()
+
+
+# --- a complete picture -----------------------------------------------------------------------------------------------
+
+
+def pictured(turn: Turn, watchers: Watchers, picture: SnapshotAnswered) -> None:
+    """Book a complete picture: what it shows is true, what it lacks is gone once a second one lacks it too."""
+    for execution in picture.executions:
+        execution_reported(turn, watchers, execution)
+    shown_refs = {report.ref for report in picture.orders}
+    for report in picture.orders:
+        order = turn.desk.order(report.ref)
+        if order is not None and (order.changing or order.cancelling):
+            # Whatever was on its way has arrived or is lost: the picture was asked for afterwards.
+            turn.put_order(replace(order, changing=False, cancelling=False, before=None))
+        order_reported(turn, watchers, report)
+    held = {position.symbol for position in picture.positions}
+    for position in picture.positions:
+        position_reported(turn, position)
+    for symbol, book in tuple(turn.desk.books.items()):
+        if symbol not in held:
+            flat = PositionReport(
+                symbol=symbol,
+                con_id=book.instrument.con_id,
+                account=turn.desk.account,
+                qty=0,
+                average=Price(0),
+            )
+            position_reported(turn, flat)
+    for order in turn.desk.orders():
+        if order.state.is_live and order.spec.ref not in shown_refs:
+            _missing(turn, order)
+
+
+def _missing(turn: Turn, order: Order) -> None:
+    """An order of ours that should live is not in a complete picture."""
+    if order.sent_at is not None and turn.at - order.sent_at < SECOND_LOOK and order.state is OrderState.SENT:
+        return  # it left a moment ago; its own answer comes first
+    if order.absent_at is None:
+        turn.put_order(replace(order, absent_at=turn.at))
+        turn.timer("picture", SECOND_LOOK.total_seconds())
+    elif turn.at - order.absent_at >= SECOND_LOOK - EARLY and awaited(order) == 0:
+        gone = replace(advance(order, Signal.CANCELLED), ended_at=turn.at, why="not at the broker any more")
+        turn.put_order(replace(gone, changing=False, cancelling=False))
+        turn.say(OrderMissing(symbol=order.spec.symbol, leg=leg_of(order.spec.ref), order_ref=order.spec.ref))
+    else:
+        turn.timer("picture", SECOND_LOOK.total_seconds())

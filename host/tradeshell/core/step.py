@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from tradeshell.core import entry, reports
 from tradeshell.core import inputs as i
-from tradeshell.core.book import adopt_prices, moved, new_stop_limit
+from tradeshell.core.changes import check_replace, replaced
 from tradeshell.core.commands import AskSnapshot, Command
 from tradeshell.core.desk import Desk, Link, WatchPhase
 from tradeshell.core.events import (
@@ -24,10 +24,12 @@ from tradeshell.core.events import (
     ReconciliationCompleted,
     ReconciliationStarted,
     ReplayEnded,
+    RiskRejected,
 )
-from tradeshell.core.orders import OrderState, Signal, advance
+from tradeshell.core.orders import Signal, advance
+from tradeshell.core.settle import set_drop_timer
 from tradeshell.core.strategy import Strategy
-from tradeshell.core.trade import TradePhase, entry_of, is_exit
+from tradeshell.core.trade import TradePhase, entry_of, leg_of
 from tradeshell.core.turn import Turn
 from tradeshell.core.watch import Watchers
 
@@ -48,6 +50,7 @@ class Core:
             i.WatchRequested: lambda turn, event: self.watchers.start(turn, event.watch),
             i.WatchCancelRequested: self._cancel_watch,
             i.TradeRequested: entry.request_trade,
+            i.TradeAbandoned: lambda turn, event: entry.abandon(turn, self.watchers, event.id),
             i.CancelRequested: self._cancel_order,
             i.ReplaceRequested: self._replace_order,
             i.OrderReported: lambda turn, event: reports.order_reported(turn, self.watchers, event.report),
@@ -93,19 +96,37 @@ class Core:
     def _timer(self, turn: Turn, event: i.TimerFired) -> None:
         kind, _, rest = event.key.partition(":")
         if kind == "ack":
-            reports.ack_overdue(turn, rest)
+            reports.ack_overdue(turn, self.watchers, rest)
+        elif kind == "answer":
+            reports.answer_overdue(turn, rest)
+        elif kind == "ask":
+            entry.overdue(turn, self.watchers, rest)
         elif kind == "entry":
             self._end_entry(turn, rest, "entry_timeout")
+        elif kind in ("position", "picture"):
+            turn.look_again()
         elif kind == "close":
             watcher = turn.desk.watchers.get(rest)
             if watcher is not None and watcher.phase is WatchPhase.ARMED:
                 self.watchers.end(turn, rest, "session_end")
-        elif kind == "drop":
-            reports.after(turn, self.watchers, turn.desk.trade(rest))
+        elif kind in ("drop", "calm"):
+            self._settle_again(turn, rest, is_drop=kind == "drop")
+        elif kind == "retry":
+            order = turn.desk.order(rest)
+            trade = None if order is None else turn.book(order.spec.symbol).trade_of(rest)
+            reports.after(turn, self.watchers, trade)
         elif kind == "chase":
             order = turn.desk.order(rest)
-            if order is not None and order.state is OrderState.WORKING and turn.desk.link.up:
+            if order is not None and order.is_chased and turn.desk.link.up:
                 entry.look_at_stop(turn, order)
+
+    def _settle_again(self, turn: Turn, id_: str, *, is_drop: bool) -> None:
+        trade = turn.desk.trade(id_)
+        if trade is None:
+            return
+        if is_drop:
+            set_drop_timer(turn, trade)  # a timer that came early is set again
+        reports.after(turn, self.watchers, trade)
 
     # --- operator -----------------------------------------------------------------------------------------------------
 
@@ -123,10 +144,12 @@ class Core:
             self._end_entry(turn, event.watch, "cancelled")
 
     def _end_entry(self, turn: Turn, id_: str, reason: str) -> None:
+        """Want the entry cancelled; settling does it as soon as the link allows."""
         trade = turn.desk.trade(id_)
         order = None if trade is None else entry_of(trade, turn.book(trade.plan.symbol).orders)
-        if trade is not None and order is not None and order.state.is_live and not order.cancelling:
-            turn.cancel(trade, order, reason)
+        if trade is not None and order is not None and order.state.is_live:
+            turn.put_trade(replace(trade, cancel_wanted=reason))
+            reports.after(turn, self.watchers, trade)
 
     def _cancel_order(self, turn: Turn, event: i.CancelRequested) -> None:
         order = turn.desk.order(event.ref)
@@ -139,15 +162,22 @@ class Core:
         trade = None if order is None else turn.book(order.spec.symbol).trade_of(event.ref)
         if order is None or trade is None or not order.state.is_live or order.changing or order.cancelling:
             return
-        stop = order.spec.stop if event.stop is None else event.stop
-        limit = order.spec.limit if event.limit is None else event.limit
-        if event.stop is not None and event.limit is None and order.spec.limit is not None:
-            limit = new_stop_limit(trade, event.stop)
-        qty = order.spec.qty if event.qty is None else event.qty
-        changed = moved(order, qty=qty, limit=limit, stop=stop)
-        if is_exit(trade, event.ref):
-            trade = adopt_prices(trade, changed)
-            turn.put_trade(trade)
+        refusal = check_replace(turn.book(order.spec.symbol), order, event.qty)
+        if refusal is not None:
+            turn.say(
+                RiskRejected(
+                    symbol=order.spec.symbol,
+                    watch=trade.id,
+                    leg=leg_of(event.ref),
+                    reason=refusal.reason,
+                    detail=refusal.detail,
+                    side=order.spec.side,
+                    qty=event.qty or order.spec.qty,
+                )
+            )
+            return
+        changed = replaced(order, trade, event)
+        turn.put_trade(reports.adopted(trade, changed))
         turn.modify(trade, changed, "changed by the operator")
 
     # --- link ---------------------------------------------------------------------------------------------------------
@@ -176,18 +206,21 @@ class Core:
     def _snapshot(self, turn: Turn, event: i.SnapshotAnswered) -> None:
         if event.epoch != turn.desk.link.epoch or not turn.desk.link.up:
             return
-        for execution in event.executions:
-            reports.execution_reported(turn, self.watchers, execution)
-        for report in event.orders:
-            reports.order_reported(turn, self.watchers, report)
-        for position in event.positions:
-            reports.position_reported(turn, position)
-        turn.desk = replace(turn.desk, link=replace(turn.desk.link, reconciled=True))
-        turn.say(
-            ReconciliationCompleted(
-                epoch=event.epoch,
-                orders=len(event.orders),
-                executions=len(event.executions),
-                positions=len(event.positions),
+        reports.pictured(turn, self.watchers, event)
+        if not turn.desk.link.reconciled:
+            turn.desk = replace(turn.desk, link=replace(turn.desk.link, reconciled=True))
+            turn.say(
+                ReconciliationCompleted(
+                    epoch=event.epoch,
+                    orders=len(event.orders),
+                    executions=len(event.executions),
+                    positions=len(event.positions),
+                )
             )
-        )
+        for book in tuple(turn.desk.books.values()):
+            reports.position_confirmed(turn, self.watchers, book)
+            for trade in tuple(turn.book(book.instrument.symbol).trades.values()):
+                reports.after(turn, self.watchers, trade)
+        for order in turn.desk.orders():
+            if order.is_chased:
+                entry.look_at_stop(turn, order)

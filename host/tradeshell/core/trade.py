@@ -1,7 +1,8 @@
-"""One trade attempt: its plan, its orders, and what should be working for it right now.
+"""One trade attempt: its plan, its orders, its legs, and how much of it is protected.
 
 Laws: a trade never sends; it says which exits are desired. Its inventory is what its own entry executed, less what its exits
-executed, less what was taken from it by other sells. Executions alone move it.
+executed, less what was taken from it by other sells. Executions alone move it. A leg is a pair of exits over some of the shares;
+shares that arrive late get a leg of their own.
 """
 
 from __future__ import annotations
@@ -27,7 +28,14 @@ class TradePhase(StrEnum):
     ASKING = "asking"  # triggered; waiting for the touch that decides the entry
     ENTERING = "entering"  # the entry is in flight or working
     OPEN = "open"  # the entry is over and shares are held
-    CLOSED = "closed"
+    CLOSED = "closed"  # nothing is held and nothing works; late news opens it again
+
+
+class Leg(Struct, frozen=True):
+    """A pair of exits, ``sl<number>`` and ``tp<number>``, over ``qty`` shares of the entry."""
+
+    number: int
+    qty: Shares
 
 
 class Trade(Struct, frozen=True, kw_only=True):
@@ -41,12 +49,18 @@ class Trade(Struct, frozen=True, kw_only=True):
     asked_at: datetime
     bar: Bar | None = None
     refs: tuple[str, ...] = ()
+    legs: tuple[Leg, ...] = ()
     stop: Price | None = None
+    stop_limit: Price | None = None  # a limit that the operator gave the stop
     tp: Price | None = None
     taken: Shares = 0
     protection: str = "FLAT"
     fees: Decimal = Decimal(0)
     confirmed: Shares = 0
+    exit_at: datetime | None = None  # when an exit last executed, and which
+    exit_ref: str = ""
+    calm_at: datetime | None = None  # until when siblings are left to the broker's own reduction
+    cancel_wanted: str = ""  # why the entry is to be cancelled, while that has not happened
     drop_at: datetime | None = None  # when exits that nothing needs are cancelled by us
     end_reason: str = ""
 
@@ -121,6 +135,23 @@ def is_over(order: Order | None) -> bool:
     return order is not None and not order.state.is_live and awaited(order) == 0
 
 
+def leg_orders(trade: Trade, leg: Leg, orders: Mapping[str, Order]) -> tuple[Order, ...]:
+    """Return every exit ever sent for a leg."""
+    names = (f"sl{leg.number}", f"tp{leg.number}")
+    return tuple(orders[ref] for ref in trade.refs[1:] if leg_of(ref) in names)
+
+
+def leg_shares(trade: Trade, orders: Mapping[str, Order]) -> dict[int, Shares]:
+    """Return the shares still held in each leg, by number; what was taken by other sells is missing from the latest legs."""
+    left = {leg.number: leg.qty - sum(o.filled for o in leg_orders(trade, leg, orders)) for leg in trade.legs}
+    taken = trade.taken
+    for number in sorted(left, reverse=True):
+        part = min(taken, max(0, left[number]))
+        left[number] -= part
+        taken -= part
+    return left
+
+
 def generation(trade: Trade, leg: str) -> int:
     """Return the next generation number of ``leg``."""
     return 1 + sum(1 for ref in trade.refs if leg_of(ref) == leg)
@@ -132,23 +163,33 @@ def new_ref(trade: Trade, leg: str) -> str:
 
 
 def protected(trade: Trade, orders: Mapping[str, Order]) -> Shares:
-    """Return the shares for which a stop lives at the broker; a stop still in flight does not count yet."""
+    """Return the shares for which a stop lives at the broker.
+
+    A stop in flight does not count yet, one that a complete picture lacked no longer, and a child whose entry still works is held
+    by the broker and does nothing for the shares that have already executed.
+    """
+    if not is_over(entry_of(trade, orders)):
+        return 0
     return sum(
         order.remaining
         for order in exits_of(trade, orders)
-        if order.spec.type.is_stop and order.state in (OrderState.HELD, OrderState.WORKING)
+        if order.spec.type.is_stop
+        and order.state in (OrderState.HELD, OrderState.WORKING)
+        and order.absent_at is None
     )
 
 
 def protection_state(trade: Trade, orders: Mapping[str, Order]) -> tuple[str, Shares, Shares]:
     """Return the protection state and the shares held and protected. ``NONE``: no stop was asked for."""
     held = inventory(trade, orders)
+    entry = entry_of(trade, orders)
+    if held < 0 and entry is not None and entry.filled > 0:
+        return "OVERSOLD", held, 0
     if held <= 0:
         return "FLAT", 0, 0
     if trade.plan.sl is None:
         return "NONE", held, 0
     covered = min(held, protected(trade, orders))
-    entry = entry_of(trade, orders)
     flying = any(o.spec.type.is_stop and o.state is OrderState.SENT for o in exits_of(trade, orders))
     if covered >= held:
         return "PROTECTED", held, covered

@@ -10,8 +10,16 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from tradeshell.core.book import Book, with_order, with_trade
-from tradeshell.core.commands import Announce, CancelOrder, Command, ModifyOrder, PlaceOrder, SetTimer
+from tradeshell.core.book import Book, positioned, with_order, with_trade
+from tradeshell.core.commands import (
+    Announce,
+    AskSnapshot,
+    CancelOrder,
+    Command,
+    ModifyOrder,
+    PlaceOrder,
+    SetTimer,
+)
 from tradeshell.core.desk import Desk
 from tradeshell.core.events import Event, OrderIdAssigned, OrderIntent
 from tradeshell.core.market import Bar, Instrument, Price, Quote, Shares
@@ -42,6 +50,11 @@ class Turn:
         """Announce ``event``."""
         self.commands.append(Announce(event))
 
+    def look_again(self) -> None:
+        """Ask for a complete picture: orders, executions and positions."""
+        if self.desk.link.up and not any(isinstance(command, AskSnapshot) for command in self.commands):
+            self.commands.append(AskSnapshot(self.desk.link.epoch))
+
     def timer(self, key: str, after: float) -> None:
         """Ask for a timer ``after`` seconds from now."""
         self.commands.append(SetTimer(key, self.at + timedelta(seconds=after)))
@@ -51,7 +64,12 @@ class Turn:
         book = self.desk.books.get(symbol)
         if book is None:
             assert instrument is not None, f"no book for {symbol}"
-            book = Book(instrument=instrument)
+            book = Book(instrument=instrument, opened_at=self.at)
+            known = self.desk.positions.get(symbol)
+            if known is not None:
+                book = positioned(book, known, self.at)
+            elif self.desk.link.is_open:
+                book = replace(book, seed=0)  # a complete picture named no position in it
             self.put_book(symbol, book)
         return book
 
@@ -104,12 +122,14 @@ class Turn:
         self.put_order(order)
         self.say(_intent(order.spec, "replace", trade, reason, None))
         self.commands.append(ModifyOrder(order.spec, order.order_id))
+        self.commands.append(SetTimer(f"answer:{order.spec.ref}", self.at + ACK_TIMEOUT))
 
     def cancel(self, trade: Trade, order: Order, reason: str) -> None:
         """Ask to cancel ``order``."""
         self.put_order(replace(order, cancelling=True, cancel_reason=reason))
         self.say(_intent(order.spec, "cancel", trade, reason, None))
         self.commands.append(CancelOrder(order.spec.ref, order.order_id))
+        self.commands.append(SetTimer(f"answer:{order.spec.ref}", self.at + ACK_TIMEOUT))
 
 
 def _who(spec: OrderSpec, trade: Trade) -> dict[str, str]:

@@ -53,7 +53,8 @@ class Watchers:
     def see_bar(self, turn: Turn, closed: BarClosed) -> None:
         """Show a closed bar to the armed watchers of its symbol."""
         bar = closed.bar
-        late = closed.at - bar.end > BAR_GRACE
+        # Neither an old bar nor one that cannot be closed yet.
+        late = abs(closed.at - bar.end) > BAR_GRACE
         for id_ in turn.desk.armed[bar.symbol]:
             watcher = turn.desk.watchers[id_]
             need = watcher.need
@@ -70,6 +71,7 @@ class Watchers:
         strategy = self._strategies[watcher.spec.strategy]
         try:
             state, wishes = strategy.on_bar(watcher.spec, watcher.state, bar, turn.at)
+            _check(wishes)
         except Exception as error:  # noqa: BLE001  # a plugin may raise anything; it costs only its own watcher
             self._quarantine(turn, watcher, error)
             return
@@ -87,6 +89,7 @@ class Watchers:
         strategy = self._strategies[watcher.spec.strategy]
         try:
             state, wishes = strategy.on_news(watcher.spec, watcher.state, news, turn.at)
+            _check(wishes)
         except Exception as error:  # noqa: BLE001  # as above
             self._quarantine(turn, watcher, error)
             return
@@ -150,3 +153,9 @@ class Watchers:
     def _put(self, turn: Turn, watcher: Watcher) -> None:
         desk = replace(turn.desk, watchers={**turn.desk.watchers, watcher.spec.id: watcher})
         turn.desk = desk.with_active(watcher.spec.id, watcher.spec.plan.symbol)
+
+
+def _check(wishes: object) -> None:
+    """Raise ``TypeError`` for what is not a tuple of wishes: a plugin's slip must be its own."""
+    if not isinstance(wishes, tuple) or not all(isinstance(wish, Tell | Enter | Finish) for wish in wishes):
+        raise TypeError(f"a strategy returns a tuple of Tell, Enter and Finish, not {wishes!r:.80}")
