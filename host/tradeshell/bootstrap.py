@@ -28,7 +28,6 @@ from tradeshell.shell.commands import BUILTIN_COMMANDS, RESERVED_WORDS
 from tradeshell.shell.pump import EventPump
 from tradeshell.version import VERSION
 
-
 DEFAULT_SINK = "jsonl"  # on unless switched off; a host without the plugin goes on without it and says so
 
 
@@ -37,6 +36,7 @@ class Run(Struct, frozen=True, kw_only=True):
 
     commands: tuple[str, ...] | None = None
     batch: bool = False
+    session: str | None = None  # an id of the caller's own, so that ids in what is printed can be repeated
     stdin: TextIO | None = None
     stdout: TextIO | None = None
 
@@ -71,7 +71,7 @@ def program(settings: Settings, run: Run, environ: Mapping[str, str]) -> Iterato
         opened.callback(pump.close)
         engine = Engine(
             Plan(
-                session=_session_id(settings),
+                session=run.session or _session_id(settings),
                 version=VERSION,
                 broker_name=settings.broker if offer is not NO_BROKER else "none",
                 broker=offer,

@@ -119,12 +119,16 @@ class QuoteStreamPort(Protocol):
 
 
 class BrokerInfo(Struct, frozen=True, kw_only=True):
-    """Who is at the other end. ``paper`` is decided by the account, not by the port."""
+    """Who is at the other end.
+
+    ``paper`` is decided by the account, not by the port. ``embedded``: a venue inside this program, which ends with it.
+    """
 
     name: str
     account: str
     paper: bool
     words: str
+    embedded: bool = False
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
@@ -280,6 +284,10 @@ class Trading(Protocol):
 
     def view(self) -> View:
         """Return the present picture, without waiting."""
+        ...
+
+    def glance(self) -> View | None:
+        """Return the last picture at once, ``None`` before there was one; a newer one is made for the next glance."""
         ...
 
     def instrument(self, symbol: str) -> Instrument:

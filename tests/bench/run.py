@@ -64,11 +64,11 @@ def child(kind: str, folder: Path, *numbers: int) -> dict[str, Any]:
 def show(title: str, rows: Iterable[Row], reference: str) -> None:
     """Print a table."""
     print(f"\n{title}\n  ratio to: {reference}")
-    print(f"  {'':36}{'median':>14}  {'ratio':>7}  {'lowest – highest':>18}")
+    print(f"  {'':40}{'median':>14}  {'ratio':>7}  {'lowest – highest':>18}")
     for row in rows:
         ratio = "" if row.ratio is None else f"{row.ratio:7.3f}"
         spread = "" if row.ratio is None else f"{row.low:.3f} – {row.high:.3f}"
-        print(f"  {row.name:36}{row.value:>14}  {ratio:>7}  {spread:>18}  {row.note}".rstrip())
+        print(f"  {row.name:40}{row.value:>14}  {ratio:>7}  {spread:>18}  {row.note}".rstrip())
     sys.stdout.flush()
 
 
@@ -265,22 +265,26 @@ def disk(folder: Path, rounds: int) -> None:
 
 def latency(folder: Path, rounds: int) -> None:
     """Measure from the bar's close to the order port."""
-    desks = {0: "direct function", 20: "tradeshell, desk of 20 watchers", 1000: "tradeshell, desk of 1,000"}
+    desks = {0: "by hand", 20: "tradeshell, 20 watchers", 1000: "tradeshell, 1,000 watchers"}
     found: dict[int, list[dict[str, Any]]] = {watchers: [] for watchers in desks}
     for number in range(rounds):
         found[0].append(child("latency", folder, number, 0, 500, 4))
         found[20].append(child("latency", folder, number, 20, 20, 75))
         found[1000].append(child("latency", folder, number, 1000, 300, 1))
     rows: list[Row] = []
-    for which, words in (("first", "first order"), ("last", "last of three")):
-        for quantile in ("p50", "p99"):
-            bare = [f[which][quantile] for f in found[0]]
-            for watchers, name in desks.items():
-                values = [f[which][quantile] for f in found[watchers]]
-                rows.append(row(f"{words} {quantile} · {name}"[:60], values, bare, in_us))
+    for which, quantile, words in (
+        ("first", "p50", "first order, p50"),
+        ("first", "p99", "first order, p99"),
+        ("cpu", "p99", "first order, p99 of its CPU"),
+        ("last", "p50", "last of three, p50"),
+    ):
+        bare = [f[which][quantile] for f in found[0]]
+        for watchers, name in desks.items():
+            values = [f[which][quantile] for f in found[watchers]]
+            rows.append(row(f"{words} · {name}" if watchers == 0 else f"    {name}", values, bare, in_us))
     show(
         f"Bar close to broker port, in process · {rounds} rounds",
-        [r._replace(name=r.name.replace("tradeshell, ", "")) for r in rows],
+        rows,
         "one function that does the same by hand (latency.py); less is faster",
     )
 

@@ -50,14 +50,14 @@ def test_a_stop_is_never_looser_and_a_target_never_further_than_asked(
     assert snapped.level >= level
 
 
-def test_a_limit_rounds_to_the_side_that_still_trades() -> None:
+def test_a_typed_limit_never_pays_more_or_takes_less_than_it_says() -> None:
     bought = put_on_grid(
         plan(level=None, limit=d("190.001"), sl=None, tps=(), chase_limit=None), US_STOCK_GRID
     )
     sold = put_on_grid(
         plan(level=None, limit=d("190.009"), sl=None, tps=(), chase_limit=None, side=Side.SELL), US_STOCK_GRID
     )
-    assert (bought.limit, sold.limit) == (d("190.01"), d("190.00"))
+    assert (bought.limit, sold.limit) == (d("190.00"), d("190.01"))
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ def main() -> int:
     )
     if options.hold:
         trading.hold_position()
+        trading.on_wait = (options.state_dir / "waiting").touch
     if options.events:
         threading.Thread(target=_tell, args=(trading, options.events, options.most), daemon=True).start()
     code = shell.run()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from tradeshell.shell.pump import EventPump
 from tradeshell.testing.outcome import Runner
 
 ACCOUNT = "DU1230001"
-PAPER = BrokerInfo(name="paper", account=ACCOUNT, paper=True, words="paper venue")
+PAPER = BrokerInfo(name="paper", account=ACCOUNT, paper=True, words="paper venue", embedded=True)
 LIVE = BrokerInfo(name="ibkr", account="U7654321", paper=False, words="Interactive Brokers")
 WHEN = datetime(2025, 7, 8, 13, 42, tzinfo=UTC)  # 09:42 in New York
 
@@ -65,6 +65,7 @@ class FakeTrading:
         self.fail: BaseException | None = None
         self.asked: list[tuple[Any, ...]] = []
         self.over = threading.Event()  # what ``wait`` waits for
+        self.on_wait: Callable[[], None] = lambda: None
         self._seq = 0
         self._trades = 0
 
@@ -158,6 +159,7 @@ class FakeTrading:
     def wait(self, symbols: tuple[str, ...], timeout: float | None) -> bool:
         self._may_fail()
         self.asked.append(("wait", symbols, timeout))
+        self.on_wait()
         waited = 0.0
         while not self.over.wait(0.02):  # short turns, so that Ctrl-C is heard on every system
             waited += 0.02

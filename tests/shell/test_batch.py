@@ -263,6 +263,7 @@ def test_in_json_every_line_is_an_object_and_errors_are_results(tmp_path: Path) 
     assert all(o["error"] for o in results.values() if not o["ok"])
     assert all(o["error"] is None for o in results.values() if o["ok"])
     assert results["buy AAPL 1"]["data"]["orders"][0]["qty"] == 1
+    assert results["soft"]["error"] == "soft failure"
     assert next(o["event"] for o in found if "event" in o) == "OrderIntent"
     assert done.stderr.replace("closed in good order\n", "") == ""
 

@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.core.support import quote
 from tests.shell.support import LIVE, FakeTrading, Line, d, make_runner
 
 from tradeshell.core.market import DataKind
-from tradeshell.core.orders import OrderType, Side, Tif
+from tradeshell.core.orders import OrderState, OrderType, Side, Tif
 from tradeshell.core.plan import EntryKind, ExitMode, TradePlan
-from tradeshell.errors import BrokerError
+from tradeshell.errors import BrokerError, TradeshellError
 from tradeshell.grammar import Answer, Command, Flag, Grammar, Key
-from tradeshell.ports import PluginReport
+from tradeshell.ports import PluginReport, View
 from tradeshell.testing.outcome import Runner
 
 
@@ -52,7 +53,7 @@ def test_buy_passes_every_option_on(typed: tuple[Runner, FakeTrading]) -> None:
     plan = sent(trading)
     assert (plan.entry, plan.limit, plan.tps, plan.sl) == (
         EntryKind.PRICED,
-        d("190.13"),
+        d("190.12"),
         (d("195"),),
         d("187"),
     )
@@ -206,6 +207,7 @@ def test_break_even_is_the_average_entry_rounded_up(typed: tuple[Runner, FakeTra
     trading.desktop.trigger()
     trading.desktop.execute("ts:br-1:entry:1", 60, "190.15", "e1.01")
     trading.desktop.execute("ts:br-1:entry:1", 40, "190.16", "e2.01")
+    trading.quotes["AAPL"] = quote(trading.desktop.at, "191.10", "191.15")
     runner.run("orders replace AAPL.sl1 stop=be").assert_ok()
     assert trading.asked[-1] == ("replace", "ts:br-1:sl1:1", None, d("190.16"), None)
 
@@ -225,6 +227,25 @@ def test_a_change_that_makes_no_sense_is_refused(
     runner, trading = typed
     trading.hold_position()
     runner.run(f"orders replace {words}").assert_refused(why)
+    assert trading.asked == []
+
+
+def test_a_stop_is_not_moved_to_where_it_would_sell_at_once(typed: tuple[Runner, FakeTrading]) -> None:
+    runner, trading = typed
+    trading.hold_position()
+    runner.run("orders replace 3 stop=191.10").assert_refused(
+        "stop=191.10 is not below the bid 191.10", "at once"
+    )
+    assert trading.asked == []
+    runner.run("orders replace 3 stop=191.09").assert_ok()
+    trading.desktop.wait(60)  # a touch this old forbids nothing
+    trading.desktop.report("ts:br-1:sl1:1", OrderState.HELD, stop=d("191.09"), limit=d("191.09"))
+    runner.run("orders replace 3 stop=192").assert_ok()
+
+
+def test_cancelling_all_of_nothing_is_no_failure(typed: tuple[Runner, FakeTrading]) -> None:
+    runner, trading = typed
+    runner.run("orders cancel ALL").assert_ok().assert_says("no order is working")
     assert trading.asked == []
 
 
@@ -277,7 +298,10 @@ def test_shares_that_no_trade_bought_are_called_external(typed: tuple[Runner, Fa
 
     runner, trading = typed
     trading.hold_position()
-    report = i.PositionReport(symbol="AAPL", con_id=265598, account="x", qty=150, average=d("189.5"))
+    trading.desktop.wait(5)
+    report = i.PositionReport(
+        symbol="AAPL", con_id=265598, account=trading.desktop.desk.account, qty=150, average=d("189.5")
+    )
     trading.desktop.do(i.PositionReported, position=report)
     row = runner.run("positions").assert_ok().lines[1].split()
     assert row[:3] == ["AAPL", "150", "189.50"]
@@ -461,6 +485,14 @@ def test_an_operator_that_hides_in_an_alias_or_a_macro_is_refused_too(
     assert trading.asked == []
 
 
+@pytest.mark.parametrize("line", ["set a \x1b[2J b", "history \x00 1", "alias create x \u202e"])
+def test_what_cannot_be_printed_is_not_given_to_commands_that_would(
+    typed: tuple[Runner, FakeTrading], line: str
+) -> None:
+    runner, _ = typed
+    assert len(runner.run(line).assert_refused("cannot be printed").lines) == 1
+
+
 def test_aliases_and_macros_work(typed: tuple[Runner, FakeTrading]) -> None:
     runner, trading = typed
     runner.run("alias create b1 buy AAPL 1").assert_ok()
@@ -613,3 +645,21 @@ def test_quit_with_nothing_open_just_ends(typed: tuple[Runner, FakeTrading]) -> 
     outcome = runner.run("quit").assert_ok()
     assert (outcome.stopped, outcome.text) == (True, "")
     assert runner.run("exit").stopped
+
+
+def test_an_engine_that_is_gone_keeps_nobody_here(typed: tuple[Runner, FakeTrading]) -> None:
+    runner, trading = typed
+
+    def gone() -> View:
+        raise TradeshellError("the engine is not running any more")
+
+    trading.view = trading.glance = gone  # type: ignore[method-assign]
+    runner.run("orders").assert_refused("the engine is not running any more")
+    assert runner.shell.prompt == "paper> "
+    assert runner.shell.get_bottom_toolbar() == [("", "no picture of the desk (TradeshellError)")]
+    assert runner.run("quit").assert_says("the engine is not running any more").stopped
+
+
+def test_help_of_an_alias_is_help_of_what_it_stands_for(typed: tuple[Runner, FakeTrading]) -> None:
+    runner, _ = typed
+    assert runner.run("help pos").assert_ok().text == runner.run("help positions").text

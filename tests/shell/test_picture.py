@@ -123,7 +123,7 @@ def test_after_the_terminal_is_gone_the_shell_stays_until_it_is_flat(
     shell, trading = make_shell(tmp_path, broker=LIVE, batch=True)
     trading.hold_position()
     trading.over.set()
-    shell._ended_by = signal.SIGHUP
+    shell.ended_by = signal.SIGHUP
     assert shell.run() == 0
     assert trading.asked == [("wait", ("AAPL",), None)]
     assert capsys.readouterr().out == ""

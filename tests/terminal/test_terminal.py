@@ -168,6 +168,19 @@ def test_sigterm_ends_in_good_order(tmp_path: Path, line: str) -> None:
         opened.sees("closed in good order")
 
 
+def test_when_the_terminal_goes_away_open_trades_keep_the_program_going(tmp_path: Path) -> None:
+    with terminal(tmp_path, "--hold", "--live-account") as opened:
+        opened.prompts("LIVE>")
+        opened.child.kill(signal.SIGHUP)
+        opened.until((tmp_path / "waiting").exists, "to wait for the end of the trade")
+        opened.child.kill(signal.SIGTERM)
+        assert opened.code() == 129
+    with terminal(tmp_path / "other", "--live-account") as opened:
+        opened.prompts("LIVE>")
+        opened.child.kill(signal.SIGHUP)
+        assert opened.code() == 129
+
+
 def test_what_was_typed_is_there_again_in_the_next_session(tmp_path: Path) -> None:
     with terminal(tmp_path) as opened:
         opened.prompts("paper>")

@@ -163,6 +163,8 @@ def _agreed(order: Order, report: OrderReport, *, is_live: bool) -> tuple[OrderS
         total = max(min(report.qty, report.filled + report.remaining), order.filled)
     if order.changing:
         prices_agree = (stop, limit) == (spec.stop, spec.limit)
+        if report.qty is None and order.before is not None and spec.qty != order.before.qty:
+            return spec, True, False  # a bare status says nothing about a total
         if order.before is not None and spec.qty > order.before.qty:  # a raise has to be seen
             return spec, not (prices_agree and total == spec.qty), False
         return replace(spec, qty=min(spec.qty, total)), not (prices_agree and total <= spec.qty), False

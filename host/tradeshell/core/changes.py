@@ -48,4 +48,5 @@ def _stop_on_grid(price: Price, side: Side, grid: PriceGrid) -> Price:
 
 
 def _limit_on_grid(price: Price, side: Side, grid: PriceGrid) -> Price:
-    return grid.down(price) if side is Side.SELL else grid.up(price)
+    """Never pay more or take less than what was typed."""
+    return grid.up(price) if side is Side.SELL else grid.down(price)

@@ -64,15 +64,15 @@ class TradePlan(Struct, frozen=True, kw_only=True):
 
 
 def put_on_grid(plan: TradePlan, grid: PriceGrid) -> TradePlan:
-    """Return the plan with prices on the grid: a long stop rounds up, a target down, a level and a limit to the safe side.
+    """Return the plan with prices on the grid: a long stop rounds up, a target down, a level up.
 
-    A stop that is rounded towards the market is never looser than asked; a level rounds up so that the plan never enters
-    below the price that was named.
+    A stop that is rounded towards the market is never looser than asked; a level rounds up so that the plan never enters below
+    the price that was named; a limit that was typed never pays more or takes less than it said.
     """
     return replace(
         plan,
         level=None if plan.level is None else grid.up(plan.level),
-        limit=None if plan.limit is None else (grid.up if plan.side is Side.BUY else grid.down)(plan.limit),
+        limit=None if plan.limit is None else (grid.down if plan.side is Side.BUY else grid.up)(plan.limit),
         tps=tuple(grid.down(tp) for tp in plan.tps),
         sl=None if plan.sl is None else grid.up(plan.sl),
         chase_limit=None if plan.chase_limit is None else grid.up(plan.chase_limit),

@@ -10,12 +10,10 @@ import asyncio
 import difflib
 import io
 import shutil
-import signal
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import FrameType
-from typing import Any, Protocol, TextIO
+from typing import Any, TextIO
 
 import cmd2
 from cmd2 import CompletionItem, Completions
@@ -33,9 +31,9 @@ from tradeshell.shell import (
     picture,
     render,
 )
-from tradeshell.shell.base import SUSPEND_REFUSED, is_usage_error
-from tradeshell.shell.batch import INTERRUPTED, BatchShell
+from tradeshell.shell.base import is_usage_error
 from tradeshell.shell.commands import ALIASES, KEPT
+from tradeshell.shell.life import LivingShell
 from tradeshell.shell.pump import EventPump
 from tradeshell.version import VERSION
 
@@ -43,15 +41,7 @@ HOST = "tradeshell"
 _TOOLBAR_STYLES = {"": "", "live": "fg:ansired bold", "alarm": "fg:ansired"}
 
 
-class ScreenTrading(Trading, Protocol):
-    """What the shell itself needs besides: a look that never waits, for the toolbar and completion."""
-
-    def glance(self) -> View | None:
-        """Return the last picture without waiting, ``None`` before there is one."""
-        ...
-
-
-class TradeShell(BatchShell):
+class TradeShell(LivingShell):
     """The cmd2 application.
 
     ``commands`` are those of the host and of all plugins by name, ``owners`` who brought each. ``commands_to_run`` are run
@@ -64,7 +54,7 @@ class TradeShell(BatchShell):
         *,
         commands: Mapping[str, Command],
         owners: Mapping[str, str],
-        trading: ScreenTrading,
+        trading: Trading,
         pump: EventPump,
         state_dir: Path,
         batch: bool = False,
@@ -82,8 +72,6 @@ class TradeShell(BatchShell):
         self.owners = {HOST: HOST, **owners}
         self._state_dir = state_dir
         self._notes = tuple(notes)
-        self._ended_by: int | None = None
-        self._eofs = 0
         if commands_to_run is not None:
             stdin = io.StringIO("\n".join((*commands_to_run, "")))
         typed = not batch and (sys.stdin if stdin is None else stdin).isatty()
@@ -98,7 +86,8 @@ class TradeShell(BatchShell):
         )
         for command in (*commands_shell.commands(self), *commands.values()):
             self._install(command)
-        pump.attach(self._tell, self._write, live=live)
+        self._set_prompt()
+        pump.attach(self._tell, self.write, live=live)
 
     # --- commands -----------------------------------------------------------------------------------------------------
 
@@ -135,7 +124,7 @@ class TradeShell(BatchShell):
         except commands_shell.Leave:
             return True
         except (Exception, SystemExit, asyncio.CancelledError) as error:
-            if self._ended_by is not None:
+            if self.ended_by is not None:
                 raise  # a signal of ours, not the command's own idea
             self._crash(error, command.name)
             return False
@@ -148,9 +137,11 @@ class TradeShell(BatchShell):
             self.pump.drain()
             data = render.answer_data(answer) if self.as_json else None
             if data is not None:
-                self._frames[-1].data = data
+                self.frame.data = data
+            if self.as_json and not answer.ok:
+                self.frame.errors += [line for line in answer.lines if isinstance(line, str)]
             elif answer.lines and not self.as_json:
-                self._write(render.answer_text(answer.lines, self.screen()) + "\n")
+                self.write(render.answer_text(answer.lines, self.screen()) + "\n")
 
     def _fail_after_events(self, message: str) -> None:
         with self.sigint_protection, self.pump.screen:
@@ -160,8 +151,7 @@ class TradeShell(BatchShell):
     def _crash(self, error: BaseException, what: str) -> None:
         owner = self.owners.get(what, HOST)
         name = what if owner == HOST else f"{what} (plugin {owner})"
-        line = self._frames[-1].line if self._frames else what
-        path = crash.report(error, line, VERSION, self._state_dir)
+        path = crash.report(error, self.frame.line or what, VERSION, self._state_dir)
         self._fail_after_events(crash.told(error, name, path))
 
     # --- completion (on a completion thread) --------------------------------------------------------------------------
@@ -187,6 +177,7 @@ class TradeShell(BatchShell):
 
     def show_help(self, name: str | None) -> None:
         """Show all commands, or one."""
+        name = None if name is None else self.aliases.get(name, name).split()[0]
         if name is None:
             listed = {n: (c.group, c.help) for n, c in self.commands.items()}
             listed |= {
@@ -202,9 +193,9 @@ class TradeShell(BatchShell):
         else:
             raise OperatorError(f"help: {name} is no command{self._near(name)}")
         if self.as_json:
-            self._frames[-1].data = {"text": text.splitlines()}
+            self.frame.data = {"text": text.splitlines()}
         else:
-            self._write(text + "\n")
+            self.write(text + "\n")
 
     def default(self, statement: cmd2.Statement) -> None:
         """Refuse an unknown command in one line."""
@@ -225,16 +216,16 @@ class TradeShell(BatchShell):
         objects = tuple(map(_harmless, objects))
         if self.as_json:
             if (
-                self._frames and kwargs.get("style", "error") is not None
-            ):  # unstyled: remarks, such as the time it took
-                self._frames[-1].errors.append(" ".join(str(o) for o in objects))
+                kwargs.get("style", "error") is not None
+            ):  # without a style: a remark, such as the time it took
+                self.frame.errors.append(" ".join(str(o) for o in objects))
         else:
             super().perror(*objects, **kwargs)
 
     def pexcept(self, exception: BaseException, **kwargs: Any) -> None:
         """Turn what a built-in command raised into one line: the operator's mistake, or ours with a report."""
         del kwargs
-        name = self._frames[-1].line.split()[0] if self._frames else "shell"
+        name = next(iter(self.frame.line.split()), "shell")
         if is_usage_error(exception) and name not in self.commands:
             why = "there is no such line" if isinstance(exception, IndexError) else exception
             self._fail_after_events(f"{name}: {why}")
@@ -257,7 +248,7 @@ class TradeShell(BatchShell):
             name, why = type(record.event).__name__, type(error).__name__
             return f"{render.clock(record.ts)} an event of type {name} cannot be shown ({why})"
 
-    def _write(self, text: str) -> None:
+    def write(self, text: str) -> None:
         """Write to the screen or into the file in its place; a screen that is gone ends nothing."""
         stream = self.out if self.as_json else self.stdout
         try:
@@ -277,7 +268,7 @@ class TradeShell(BatchShell):
         """Write one line of JSON, after the events that came before it."""
         with self.sigint_protection, self.pump.screen:
             self.pump.drain()
-            self._write(text + "\n")
+            self.write(text + "\n")
 
     def say_error(self, message: str) -> None:
         """Show one line in red on standard error."""
@@ -293,7 +284,10 @@ class TradeShell(BatchShell):
         get_app().create_background_task(self.pump.at_prompt())
 
     def _set_prompt(self) -> None:
-        mode = picture.mode(self._glance())
+        try:
+            mode = picture.mode(self._glance())
+        except TradeshellError:
+            return  # an engine that does not answer: the last prompt stays, commands will say so
         style = render.ALARM if mode == "LIVE" else ""
         self.prompt = f"{render.styled(mode, style, self.screen())}> "
 
@@ -315,30 +309,15 @@ class TradeShell(BatchShell):
             self.pump.leave_prompt()
             self.pump.drain()
 
-    # --- life ---------------------------------------------------------------------------------------------------------
-
-    def run(self) -> int:
-        """Run until the lines end, ``quit`` or a signal; returns the exit code. The caller stops the engine afterwards."""
-        suspend = getattr(signal, "SIGTSTP", None)  # not on every system
-        before = None if suspend is None else signal.signal(suspend, self._refuse_suspend)
-        try:
-            self._set_prompt()
-            return self.cmdloop(self._intro())
-        except SystemExit as end:  # a signal at the prompt: cmd2 lets it through
-            return end.code if isinstance(end.code, int) else 1
-        finally:
-            if self._ended_by is not None and self._ended_by == getattr(signal, "SIGHUP", None):
-                self._go_on_without_terminal()
-            self.pump.close()
-            if suspend is not None:
-                signal.signal(suspend, before)
+    # --- what the life of a shell needs -------------------------------------------------------------------------------
 
     def _glance(self) -> View:
         """Return the last picture; only the very first one is waited for."""
         view = self.trading.glance()
         return self.trading.view() if view is None else view
 
-    def _intro(self) -> str:
+    def intro_line(self) -> str:
+        """Tell the notes, and return the first line for a person; nothing for a script."""
         for note in self._notes:
             self.stderr_line(render.clean(note))
         if self.batch or self.as_json:
@@ -348,62 +327,11 @@ class TradeShell(BatchShell):
         example = "" if watch is None else next(iter(watch.examples), "")
         return picture.intro(self.trading.view(), VERSION, loaded, example)
 
-    def termination_signal_handler(self, signum: int, _: FrameType | None) -> None:
-        """End in good order on SIGTERM and SIGHUP."""
-        self._ended_by = signum
-        raise SystemExit(128 + signum)
-
-    def sigint_handler(self, signum: int, frame: FrameType | None) -> None:
-        """Leave the command that runs; while a pipe is read, leave the program."""
-        if self.batch and self.current_command is None and not self.sigint_protection:
-            raise SystemExit(INTERRUPTED)
-        super().sigint_handler(signum, frame)
-
-    def _refuse_suspend(self, signum: int, frame: FrameType | None) -> None:
-        del signum, frame
-        self.stderr_line(SUSPEND_REFUSED)
-
-    def _go_on_without_terminal(self) -> None:
-        """Keep open trades company after the terminal was closed, until they are flat (their stops may need to be chased)."""
-        self.pump.mute()
-        symbols = tuple({trade.plan.symbol for trade in picture.open_trades(self.trading.view().desk)})
-        if symbols and not picture.is_embedded(self.trading.view()):
-            self.trading.wait(symbols, None)
-
-    def leave(self, *, at_end: bool) -> bool:
-        """Say what stays and what stops, ask at a terminal, and return whether to leave. ``at_end``: the lines are used up."""
-        view = self.trading.view()
-        told = picture.leaving(view)
-        if not told:
-            return True
-        if not self.has_terminal or self.as_json:
-            if not self.as_json and not picture.is_embedded(view):
-                for line in told:
-                    self.stderr_line(line)
-            return True
-        self._eofs = self._eofs + 1 if at_end else 0
-        if self._eofs >= 3:
-            return True  # a terminal that only says "end of file" is gone
-        self._write(render.answer_text(told, self.screen()) + "\n")
-        self.pump.enter_prompt()  # events wait while the question stands
-        try:
-            return self.read_input("Leave? [y/N] ").strip().lower() in ("y", "yes")
-        except (EOFError, KeyboardInterrupt):
-            return False
-        finally:
-            self.pump.leave_prompt()
-
-    def do__eof(self, _: Any) -> bool:
-        """Leave at the end of the lines (Ctrl-D); no blank line after piped input."""
-        if self.has_terminal:
-            self._write("\n")
-        return self.leave(at_end=True)
-
     # --- lines of scripts ---------------------------------------------------------------------------------------------
 
     def echo_line(self, line: str) -> None:
         """Show a line that is about to run, as if it had been typed."""
-        self._write(f"{self.prompt}{render.clean(line)}\n")
+        self.write(f"{self.prompt}{render.clean(line)}\n")
 
     def run_line(self, line: str, *, remember: bool) -> bool:
         """Run one line of a script; returns whether running lines should stop."""

@@ -95,6 +95,13 @@ class BaseShell(cmd2.Cmd):
         """Whether lines are typed at a terminal (or at what stands for one in a test)."""
         return self._is_tty_session(self.main_session)
 
+    def terminal_is_gone(self) -> bool:
+        """Return whether the terminal was closed: it says "end of file" for ever then."""
+        try:
+            return not os.isatty(self.stdin.fileno())
+        except (OSError, ValueError):
+            return False
+
     def _own_keys(self) -> KeyBindings:
         keys = KeyBindings()
 

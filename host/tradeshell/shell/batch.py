@@ -7,6 +7,7 @@ exit code 1 unless ``keep_going``, which only delays it; Ctrl-C ends it with 130
 
 from __future__ import annotations
 
+import contextlib
 import io
 import sys
 from contextlib import nullcontext, redirect_stderr
@@ -56,6 +57,11 @@ class BatchShell(BaseShell):
             self.stdout = io.StringIO()
         self.register_postparsing_hook(self._refuse_operators)
 
+    @property
+    def frame(self) -> Frame:
+        """The line being run; one that nobody looks at when there is none."""
+        return self._frames[-1] if self._frames else Frame("")
+
     # --- frames -------------------------------------------------------------------------------------------------------
 
     def onecmd_plus_hooks(
@@ -89,7 +95,7 @@ class BatchShell(BaseShell):
 
     def onecmd(self, statement: cmd2.Statement | str, *, add_to_history: bool = True) -> bool:
         """Run a parsed line; the only place where a frame becomes good."""
-        frame = self._frames[-1] if self._frames else Frame(str(statement))
+        frame = self.frame
         self.last_result = None
         name = statement.command if isinstance(statement, cmd2.Statement) else ""
         known = self.get_command_func(name) is not None
@@ -116,8 +122,7 @@ class BatchShell(BaseShell):
     def fail(self, message: str) -> None:
         """Show one line in red and count the line being run as failed."""
         self.last_result = False
-        if self._frames:
-            self._frames[-1].errors.append(message)
+        self.frame.errors.append(message)
         if not self.as_json:
             self.say_error(message)
 
@@ -168,12 +173,15 @@ class BatchShell(BaseShell):
             typed = []  # an alias closed the quote
         made = lines.raw_tokens(statement.command_and_args)
         refusal = lines.refused_operator([*typed, *made, statement.redirector])
+        if statement.command in KEPT and not statement.raw.replace("\t", " ").isprintable():
+            refusal = f"{statement.command}: the line holds a character that cannot be printed"  # argparse would print it
         if refusal is None:
             return data
         self.fail(refusal)
         raise cmd2.exceptions.SkipPostcommandHooks(refusal)
 
     def stderr_line(self, text: str) -> None:
-        """Write one line to standard error."""
-        sys.stderr.write(text + "\n")
-        sys.stderr.flush()
+        """Write one line to standard error; one that is gone ends nothing."""
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(text + "\n")
+            sys.stderr.flush()

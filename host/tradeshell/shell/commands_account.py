@@ -11,6 +11,7 @@ from typing import Any
 from tradeshell import words as w
 from tradeshell.core.book import Book
 from tradeshell.core.events import money, signed
+from tradeshell.core.inputs import PositionReport
 from tradeshell.core.market import DataKind, Price, Quote, Shares
 from tradeshell.core.orders import parse_ref
 from tradeshell.core.trade import Trade, exits_of, inventory, live
@@ -56,6 +57,11 @@ def positions(trading: Trading, words: Words) -> Answer:
         for symbol, book in sorted(view.desk.books.items())
         if book.held() != 0 and (not words.rest or symbol in words.rest)
     ]
+    found += [
+        _foreign(view, report)
+        for symbol, report in sorted(view.desk.positions.items())
+        if symbol not in view.desk.books and report.qty != 0 and (not words.rest or symbol in words.rest)
+    ]
     if not found:
         where = f" in {' '.join(words.rest)}" if words.rest else ""
         return Answer(lines=(f"no position{where}",), data=[])
@@ -87,6 +93,22 @@ def _position(view: View, symbol: str, book: Book) -> dict[str, Any]:
         "targets": [price for trade in trades for price in _targets(trade, book)],
         "stops": sorted({price for trade in trades for price in _stops(trade, book)}),
         "protected": covered * 100 // held if held > 0 else None,
+    }
+
+
+def _foreign(view: View, report: PositionReport) -> dict[str, Any]:
+    """Return a position that nothing of ours has to do with."""
+    last = _mark(view.quotes.get(report.symbol))
+    return {
+        "symbol": report.symbol,
+        "qty": report.qty,
+        "average": report.average,
+        "last": last,
+        "pnl": None if last is None else (last - report.average) * report.qty,
+        "origin": ["external"],
+        "targets": [],
+        "stops": [],
+        "protected": 0 if report.qty > 0 else None,
     }
 
 

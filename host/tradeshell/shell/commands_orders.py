@@ -8,14 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 from tradeshell import words as w
-from tradeshell.core.events import order_words
+from tradeshell.core.events import money, order_words
 from tradeshell.core.market import Price, Shares
-from tradeshell.core.orders import Order
+from tradeshell.core.orders import Order, Side
 from tradeshell.core.trade import leg_of
 from tradeshell.errors import OperatorError
 from tradeshell.grammar import Answer, Column, Command, Grammar, Key, Table, Verb, Words
-from tradeshell.ports import Trading
+from tradeshell.ports import Trading, View
 from tradeshell.shell import choices, targets
+from tradeshell.shell.picture import STALE
 from tradeshell.words import masked
 
 BREAK_EVEN = "be"
@@ -183,6 +184,8 @@ def as_data(order: Order) -> dict[str, Any]:
 
 def _cancel(trading: Trading, wanted: tuple[str, ...]) -> Answer:
     desk = trading.view().desk
+    if not targets.working(desk) and any(word.upper() == targets.ALL for word in wanted):
+        return Answer(lines=("no order is working",), data={"asked": []})
     # Every word is understood before the first cancel leaves: nothing is half done.
     found = {order.spec.ref: order for word in wanted for order in targets.find(desk, word)}
     for ref in found:
@@ -191,7 +194,8 @@ def _cancel(trading: Trading, wanted: tuple[str, ...]) -> Answer:
 
 
 def _replace(trading: Trading, words: Words) -> Answer:
-    desk = trading.view().desk
+    view = trading.view()
+    desk = view.desk
     limit: Price | None = words.get("limit")
     stop: Price | str | None = words.get("stop")
     qty: Shares | None = words.get("qty")
@@ -201,6 +205,7 @@ def _replace(trading: Trading, words: Words) -> Answer:
     if isinstance(stop, str):
         stop = targets.break_even(desk, order)
     _check_change(order, limit, stop, qty)
+    _check_stop(order, stop, view)
     trading.replace_order(order.spec.ref, limit, stop, qty)
     return Answer(
         data={"asked": order.spec.ref, "id": order.order_id, "limit": limit, "stop": stop, "qty": qty}
@@ -223,6 +228,18 @@ def _check_change(order: Order, limit: Price | None, stop: Price | None, qty: Sh
         raise OperatorError(f"orders replace: a cancel of {name} is under way")
     if order.changing:
         raise OperatorError(f"orders replace: a change of {name} is under way, wait for the broker's answer")
+
+
+def _check_stop(order: Order, stop: Price | None, view: View) -> None:
+    """Refuse a stop at or above the bid: it would be elected at once, which nobody means by moving a stop."""
+    if stop is None or order.spec.side is not Side.SELL or order.elected_at is not None:
+        return
+    quote = view.quotes.get(order.spec.symbol)
+    if quote is not None and quote.bid is not None and stop >= quote.bid and quote.age(view.now) <= STALE:
+        raise OperatorError(
+            f"orders replace: stop={money(stop)} is not below the bid {money(quote.bid)}: it would sell at once · "
+            f"cancel {targets.address(order)} and sell if that is wanted"
+        )
 
 
 ORDERS_COMMAND = Command(

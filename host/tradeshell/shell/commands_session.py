@@ -30,6 +30,9 @@ NOTHING = Grammar()
 # --- status, link -----------------------------------------------------------------------------------------------------
 
 
+SCREEN = "screen"  # the sink that the shell itself is
+
+
 def status(trading: Trading, words: Words) -> Answer:
     """Show mode, link, account, watchers, trades, protection and the age of data."""
     del words
@@ -38,6 +41,7 @@ def status(trading: Trading, words: Words) -> Answer:
     link = "up, reconciled: entries may leave" if desk.link.is_open else _link_words(desk)
     risk, bare = open_risk(desk)
     share = protected_share(desk)
+    sinks = [name for name in view.sinks if name != SCREEN]
     rows = [
         ("mode", f"{mode(view)} · {view.broker.words}"),
         ("account", masked(desk.account or view.broker.account) or "unknown"),
@@ -53,6 +57,7 @@ def status(trading: Trading, words: Words) -> Answer:
         ),
         ("protected", "nothing is held" if share is None else f"{share} % of the shares held"),
         ("quotes", _quotes(view)),
+        ("audit", " ".join(sinks) or "no sink: events are on the screen only"),
     ]
     data = {
         "mode": mode(view),
@@ -66,6 +71,7 @@ def status(trading: Trading, words: Words) -> Answer:
         "risk": risk,
         "without_stop": bare,
         "protected": share,
+        "audit": sinks,
     }
     return Answer(lines=tuple(f"  {name:<11}{text}" for name, text in rows), data=data)
 

@@ -172,5 +172,4 @@ def leaving(view: View) -> tuple[str, ...]:
 
 def is_embedded(view: View) -> bool:
     """Return whether the venue is simulated inside this program."""
-    # Brokers of this version do not say so themselves; the one that is bundled is known by its name.
-    return view.replaying or bool(getattr(view.broker, "embedded", view.broker.name == "paper"))
+    return view.broker.embedded

@@ -1,8 +1,8 @@
 """``python -m tradeshell.testing.record FILE [ARGS…]``: record a session as a transcript.
 
-Lines are typed at a prompt (or piped in) and run on a fresh tradeshell with ``ARGS``; at the end the commands and what they printed
-are written to ``FILE``, and replayed once to see that they repeat. Ids that differ from session to session become regular
-expressions.
+Lines are typed at a prompt (or piped in) and run on a fresh tradeshell with ``ARGS``; at the end the commands and what they
+printed are written to ``FILE``, and replayed once to see that they repeat. Ids that differ from session to session become
+regular expressions.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from tradeshell.errors import TradeshellError
 from tradeshell.shell.app import TradeShell
@@ -63,12 +63,14 @@ class Recorder:
         self._shell = shell
         self._run = shell.onecmd_plus_hooks
         self._inside = False
-        shell.out = Tee(shell.out, io.StringIO())  # asked whether there is a terminal, for styles and folds
+        shell.out = cast(
+            "TextIO", Tee(shell.out, io.StringIO())
+        )  # asked whether there is a terminal, for styles and folds
         setattr(shell, "onecmd_plus_hooks", self._record)  # noqa: B010  # mypy: a method is replaced on one object
 
     def _record(self, line: str, **options: Any) -> bool:
         text = line.strip()
-        if self._inside or not text or text in ("_eof", "quit", "exit"):
+        if self._inside or not text or text in ("_eof", "quit", "exit"):  # the end is no part of the story
             return self._run(line, **options)
         copy = io.StringIO()
         shell = self._shell
@@ -89,7 +91,11 @@ class Recorder:
 
 def transcript_text(steps: Sequence[tuple[str, str]], prompt: str, args: str, *, exact: bool) -> str:
     """Return the transcript of ``steps``."""
-    head = ["# Recorded with `python -m tradeshell.testing.record`.\n", *([f"# args: {args}\n"] if args else []), "\n"]
+    head = [
+        "# Recorded with `python -m tradeshell.testing.record`.\n",
+        *([f"# args: {args}\n"] if args else []),
+        "\n",
+    ]
     body = []
     for line, output in steps:
         body.append(f"{prompt}{line}\n")
@@ -103,18 +109,22 @@ def _literal(line: str, prompt: str, *, exact: bool) -> str:
     """Return a printed line as the transcript writes it."""
     text = line.replace("/", "\\/")
     if not exact:
-        text = _VOLATILE.sub(lambda match: _ANY_ID, text)
+        text = _VOLATILE.sub(_ANY_ID, text)
     # A printed line that looks like a command becomes one that cannot be taken for it.
     return f"/{re.escape(text[0])}/{text[1:]}" if line.startswith(prompt) else text
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Record a session; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tradeshell.testing.record", description="Record a transcript.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tradeshell.testing.record", description="Record a transcript."
+    )
     parser.add_argument("--exact", action="store_true", help="keep ids as they are")
     parser.add_argument("--force", action="store_true", help="overwrite FILE")
     parser.add_argument("file", type=Path, metavar="FILE")
-    parser.add_argument("args", nargs=argparse.REMAINDER, metavar="ARGS", help="of tradeshell, such as --market DEMO=100")
+    parser.add_argument(
+        "args", nargs=argparse.REMAINDER, metavar="ARGS", help="of tradeshell, such as --market DEMO=100"
+    )
     options = parser.parse_args(argv)
     path: Path = options.file
     if path.exists() and not options.force:
@@ -148,7 +158,9 @@ def _record(path: Path, args: str, *, exact: bool) -> int:
             replay(again, path)
     except (Mismatch, TranscriptError) as error:
         told = error.explanation() if isinstance(error, Mismatch) else str(error)
-        sys.stderr.write(f"it does not repeat; put what changes between slashes, as a regular expression:\n{told}\n")
+        sys.stderr.write(
+            f"it does not repeat; put what changes between slashes, as a regular expression:\n{told}\n"
+        )
         return 1
     return 0
 

@@ -98,6 +98,7 @@ class PaperBroker:
             account=self._settings.rules.account,
             paper=True,
             words=f"paper venue · {self._market.words}",
+            embedded=True,
         )
 
     async def connect(self) -> None:
