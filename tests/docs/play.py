@@ -49,7 +49,8 @@ def environment(folder: Path) -> dict[str, str]:
     home = folder / "home"
     home.mkdir(exist_ok=True)
     kept["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)])
-    return kept | {"HOME": str(home), "COLUMNS": COLUMNS, "LINES": "40", "LC_ALL": "C.UTF-8", "PYTHONUTF8": "1"}
+    kept |= {"HOME": str(home), "COLUMNS": COLUMNS, "LINES": "40"}
+    return kept | {"LC_ALL": "C.UTF-8", "PYTHONUTF8": "1"}
 
 
 class Player:
@@ -132,9 +133,11 @@ class Player:
                 said = replace(one, head=begin[0], shown=one.shown.removeprefix(begin[0]))
                 out += _shown(said, f"{self._runner.shell.intro_line()}\n")  # what a person sees first
                 continue
-            assert self._is_fast or not one.line.startswith("wait"), f"{block.place}: waits in real time; give --speed max"
-            outcome = self._runner.run(one.line)
-            out += _shown(replace(one, head=f"{prompt}{one.line}\n"), outcome.text.replace(str(self._folder), "."))
+            assert self._is_fast or "wait" not in one.line, (
+                f"{block.place}: --speed max, or it takes real time"
+            )
+            text = self._runner.run(one.line).text.replace(str(self._folder), ".")
+            out += _shown(replace(one, head=f"{prompt}{one.line}\n"), text)
         return out
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from tests.docs.pages import DOCS, ELSEWHERE, ROOT, Block, blocks, name_of, pages
 from tests.docs.play import COLUMNS, NOT_RUN, agrees, played
-from tradeshell_paper.settings import read_settings
 
 from tradeshell.config import load_settings
 from tradeshell.testing.pytest_plugin import fix_terminal
+from tradeshell_paper.settings import read_settings
 
 LANGUAGES = ("console", "json", "python", "text", "toml")
 PLAYED = [page for page in pages() if name_of(page) not in ELSEWHERE]

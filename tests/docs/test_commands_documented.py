@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 from tests.docs.pages import DOCS, ROOT, plain, sections, tables
-from tradeshell_breakout.grammar import BREAKOUT_GRAMMAR, PLAN_GRAMMAR
-from tradeshell_breakout.policy import chase_limit, trade_plan, watch_params
 
 from tradeshell import words as w
 from tradeshell.core import entry as entering
@@ -22,6 +20,8 @@ from tradeshell.engine import facade
 from tradeshell.grammar import Command, Grammar, Key, parse
 from tradeshell.shell.commands import ALIASES, KEPT
 from tradeshell.testing import open_shell
+from tradeshell_breakout.grammar import BREAKOUT_GRAMMAR, PLAN_GRAMMAR
+from tradeshell_breakout.policy import chase_limit, trade_plan, watch_params
 
 PAGE = DOCS / "commands.md"
 GUARDS = DOCS / "guards.md"
@@ -95,18 +95,24 @@ def test_the_keys_of_every_command_are_those_of_its_table(program: Mapping[str, 
 def test_values_that_are_offered_are_named(program: Mapping[str, Command]) -> None:
     for command in program.values():
         for name, grammar in grammars(command):
-            rows = {row["key"]: row["values"].split() for row in table(documented()[name], "key")}
+            said = {row["key"]: row["values"] for row in table(documented()[name], "key")}
             for key in grammar.keys:
-                if key.name in rows and (fixed := _fixed_values(key)):
-                    offered = rows[key.name]
-                    assert set(fixed) <= {word.strip(",") for word in offered} or offered == ["yes", "or", "no"], (
-                        name,
-                        key.name,
-                    )
+                if key.name in said and said[key.name] != "yes or no":
+                    words = re.findall(r"[\w*]+", said[key.name])
+                    assert set(_fixed_values(key)) <= set(words), f"{name} {key.name}"
 
 
 def _fixed_values(key: Key) -> list[str]:
     return [] if callable(key.values) else [value for value, _ in key.values]
+
+
+def test_what_is_said_to_be_yes_or_no_is(program: Mapping[str, Command]) -> None:
+    for command in program.values():
+        for name, grammar in grammars(command):
+            for row in table(documented()[name], "key"):
+                key = grammar.key(row["key"])
+                assert key is not None
+                assert (row["values"] == "yes or no") is (key.parse is w.boolean), f"{name} {key.name}"
 
 
 def test_words_that_are_refused_for_now_are_listed(program: Mapping[str, Command]) -> None:
@@ -135,9 +141,10 @@ def test_usage_and_bare_words_are_in_the_section(program: Mapping[str, Command])
 
 def test_examples_that_help_shows_are_understood(program: Mapping[str, Command]) -> None:
     for command in program.values():
-        lines = [line for line in command.examples if line.split()[0] == command.name and not line.endswith("?")]
-        for line in lines:
-            parse(command.name, command.grammar, line.split()[1:])
+        for line in command.examples:
+            name, *words = line.split()
+            if name == command.name and words != ["?"]:
+                parse(name, command.grammar, words)
 
 
 def plan_of(*more: str) -> tuple[TradePlan, dict[str, str]]:
@@ -191,7 +198,8 @@ def test_every_reason_of_a_refusal_is_documented() -> None:
 
 
 def test_the_figures_of_the_guards_are_those_of_the_code() -> None:
-    entry, _, typed, watching = ({next(iter(row.values())): row["figure"] for row in rows} for rows in guard_rows())
+    figures = [{next(iter(row.values())): row["figure"] for row in rows} for rows in guard_rows()]
+    entry, _, typed, watching = figures
     plan = TradePlan(symbol="AAPL", qty=1, account="")
     assert entry["no_quote"] == f"{entering.PATIENCE:g} s"
     assert entry["too_late"] == f"{entering.TOO_LATE:g} s"

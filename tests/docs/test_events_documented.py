@@ -11,15 +11,15 @@ from types import ModuleType
 
 import msgspec
 import pytest
+from tests.docs.pages import DOCS, sections, tables
+
+import tradeshell.core
 import tradeshell_breakout
 import tradeshell_jsonl_log
 import tradeshell_paper
-from tests.docs.pages import DOCS, sections, tables
-from tradeshell_jsonl_log.writer import ENVELOPE, encode
-
-import tradeshell.core
 from tradeshell import Event, Record
 from tradeshell.shell.render import Screen, event_line
+from tradeshell_jsonl_log.writer import ENVELOPE, encode
 
 PAGE = DOCS / "events.md"
 BASE = {"symbol", "watch", "leg"}
@@ -37,7 +37,7 @@ def classes() -> dict[str, type[Event]]:
     for module in (module for package in packages for module in modules(package)):
         for thing in vars(module).values():
             if isinstance(thing, type) and issubclass(thing, Event) and thing is not Event:
-                assert found.setdefault(thing.__name__, thing) is thing, f"two events are called {thing.__name__}"
+                assert found.setdefault(thing.__name__, thing) is thing, thing.__name__  # one owner each
     return found
 
 

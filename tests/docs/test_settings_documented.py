@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 from tests.docs.pages import DOCS, sections, tables
-from tradeshell_paper import broker as paper_broker
-from tradeshell_paper import feed_generated
-from tradeshell_paper.pump import Phase
-from tradeshell_paper.settings import Fees, Rules, Settings, read_settings
 
 from tradeshell import config
 from tradeshell.cli import parser
+from tradeshell.config import table
 from tradeshell.errors import ConfigError
+from tradeshell.testing import open_shell
+from tradeshell_paper import feed_generated
+from tradeshell_paper.pump import Phase
+from tradeshell_paper.settings import Fees, Rules, Settings, read_settings
 
 NONE = "–"
 
@@ -29,10 +30,9 @@ def rows(page: str, section: str, number: int = 0) -> list[dict[str, str]]:
 
 
 def test_every_setting_is_listed_with_its_three_names_and_its_default() -> None:
-    said = [tuple(row[name] for name in ("file", "flag", "environment", "default")) for row in rows("config.md", "Settings")]
-    assert said == [
-        (s.key, s.option or NONE, s.env or NONE, shown(s.default)) for s in config._SETTINGS
-    ]
+    columns = ("file", "flag", "environment", "default")
+    said = [tuple(row[name] for name in columns) for row in rows("config.md", "Settings")]
+    assert said == [(s.key, s.option or NONE, s.env or NONE, shown(s.default)) for s in table.SETTINGS]
 
 
 def shown(value: Any) -> str:
@@ -44,7 +44,8 @@ def shown(value: Any) -> str:
 
 
 def test_every_flag_of_the_command_line_is_a_setting_or_says_what_to_run() -> None:
-    flags = {option for action in parser()._actions for option in action.option_strings if option.startswith("--")}
+    options = [option for action in parser()._actions for option in action.option_strings]
+    flags = {option for option in options if option.startswith("--")}
     said = {row["flag"] for row in rows("config.md", "Settings")} - {NONE}
     assert flags - said == {"--help", "--version", "--config"}
     assert said <= flags
@@ -53,7 +54,7 @@ def test_every_flag_of_the_command_line_is_a_setting_or_says_what_to_run() -> No
 def test_the_defaults_of_commands_are_listed_and_their_examples_are_taken(tmp_path: Path) -> None:
     listed = rows("config.md", "Defaults of commands")
     column = "key in `[defaults]`"
-    assert [f"defaults.{row[column]}" for row in listed] == list(config._FILE_EXAMPLES)
+    assert [f"defaults.{row[column]}" for row in listed] == list(table.FILE_EXAMPLES)
     for row in listed:
         for text in row["example"].split(", or "):
             line = text if "=" in text else f"{row[column]} = {text}"
@@ -64,12 +65,10 @@ def test_the_defaults_of_commands_are_listed_and_their_examples_are_taken(tmp_pa
 
 def test_variables_without_effect_are_listed() -> None:
     said = [row["variable"] for row in rows("config.md", "Variables without effect in this version")]
-    assert said == list(config._NOT_YET)
+    assert said == list(table.NOT_YET)
 
 
 def test_the_files_of_the_state_directory_are_those_that_a_session_leaves(tmp_path: Path) -> None:
-    from tradeshell.testing import open_shell
-
     for _ in range(2):
         with open_shell(["--speed", "max", "--state-dir", str(tmp_path)]):
             pass
@@ -108,12 +107,19 @@ def _typed(text: str) -> Any:
     return float(text) if text.replace(".", "").isdigit() else text
 
 
-def test_a_setting_with_two_words_takes_both() -> None:
-    for row in rows("paper.md", "Settings"):
-        words = {"oca_shows": ("total", "remaining"), "partial_parent": ("cancel", "hold"), "reduced_to_filled": ("cancelled", "filled")}
-        for word in words.get(row["key"], ()):
-            assert word in row["what"]
-            read_settings({row["key"]: word})
+@pytest.mark.parametrize(
+    "key, words",
+    [
+        ("oca_shows", ("total", "remaining")),
+        ("partial_parent", ("cancel", "hold")),
+        ("reduced_to_filled", ("cancelled", "filled")),
+    ],
+)
+def test_a_setting_with_two_words_names_and_takes_both(key: str, words: tuple[str, str]) -> None:
+    (row,) = (row for row in rows("paper.md", "Settings") if row["key"] == key)
+    for word in words:
+        assert word in row["what"]
+        read_settings({key: word})
 
 
 def test_the_order_of_things_at_an_instant_is_the_pumps() -> None:
@@ -141,7 +147,17 @@ def test_the_figures_of_the_generated_market_are_those_of_the_code() -> None:
         assert f"{symbol} {Decimal(price).normalize():f}".rstrip("0").rstrip(".") in prices
 
 
+def test_a_market_without_a_flag_is_the_default_one() -> None:
+    flags = {
+        row["flag"].split()[0]: row["without it"] for row in tables((DOCS / "paper.md").read_text("utf-8"))[0]
+    }
+    defaults = {s.option: shown(s.default) for s in table.SETTINGS if s.key.startswith("venue.")}
+    assert set(flags) == set(defaults)
+    assert [flags[name] for name in ("--seed", "--speed", "--replay")] == [
+        defaults[name] for name in ("--seed", "--speed", "--replay")
+    ]
+
+
 def test_the_switches_of_open_questions_are_settings() -> None:
     asked = {row["the other form"] for row in rows("orders.md", "Not verified on a real account")} - {NONE}
     assert asked <= set(known_settings())
-    assert paper_broker.PaperBroker is not None

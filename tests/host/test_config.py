@@ -14,9 +14,7 @@ from typing import Any
 
 import pytest
 
-from tradeshell.config import _SETTINGS as SETTINGS
 from tradeshell.config import (
-    BARS,
     CONFIG_ENV,
     FLAGS,
     Settings,
@@ -25,7 +23,8 @@ from tradeshell.config import (
     load_settings,
     open_state_dir,
 )
-from tradeshell.config import _model as model
+from tradeshell.config.file import BARS, model
+from tradeshell.config.table import SETTINGS
 from tradeshell.errors import ConfigError, StateError
 
 

@@ -1,0 +1,69 @@
+"""The config file a new operator starts from: every setting at its default, commented out."""
+
+
+def default_config_text() -> str:
+    """Return a config file in which every setting stands at its default, commented out, with what it means."""
+    return _DEFAULT_TEXT
+
+
+_DEFAULT_TEXT = """\
+# Settings of tradeshell. A flag wins over an environment variable, that over this file, that over the default.
+# Every line that starts with # and a name shows a default: take the # away to change it.
+
+# The broker or venue: one that a plugin offers (`plugins` lists them). --broker, TRADESHELL_BROKER
+#broker = "paper"
+
+# Where journals and logs live. Without this: the state directory of your system. --state-dir, TRADESHELL_STATE_DIR
+# example: state_dir = "~/trading"
+
+# The plugins to load; without this all that are installed. TRADESHELL_LOAD_PLUGINS=breakout,paper (empty: none)
+# example: load_plugins = ["breakout", "jsonl_log", "paper"]
+
+# Load the bundled plugins only. --safe-mode, TRADESHELL_SAFE_MODE
+#safe_mode = false
+
+# Refuse every account that is not a paper account. PAPER_ONLY
+#paper_only = true
+
+# Wait until an order's intent has reached the disk before the order leaves; costs milliseconds. TRADESHELL_AUDIT_FSYNC
+#audit_fsync = false
+
+# For scripts: one JSON object per line on stdout; go on after a failing command. --json, --keep-going
+#json = false
+#keep_going = false
+
+# What a command falls back to when its word is not given; the keys are those of `breakout`.
+#[defaults]
+# example: quote_age = 2          # seconds: an older quote decides nothing
+# example: entry_timeout = 20     # seconds, or "off": then the unfilled rest of an entry is cancelled
+# example: max_chase = 1.50       # USD above the level, or "off": beyond it the entry is rejected
+# example: entry = "limit"        # limit (at the ask) or market
+# example: tif = "DAY"            # of entries: DAY GTC IOC FOK
+# example: exit_tif = "GTC"       # of targets and stops: GTC DAY
+# example: sl_type = "stop_limit" # or stop
+# example: sl_offset = 0.05       # USD: limit of a stop-limit = sl - offset
+# example: rth = true             # bars of regular hours only
+# example: outside_rth = false    # orders may work outside regular hours
+# example: bar = "1m"             # 1m 2m 3m 5m 15m 30m 1h
+# example: max_bars = 60          # give up after so many bars
+
+# How a simulated venue is fed. --replay FILE…, --speed, --from, --market, --seed; paths are relative to this file.
+#[venue]
+#replay = []                      # recorded bars and quotes; empty: a generated market
+#speed = 1                        # a factor, or "max"
+#market = []                      # prices of the generated market
+#seed = 1
+# example: from = "10:30"         # New York, or ISO; earlier bars are history
+# example: market = ["DEMO=100"]
+
+# Interactive Brokers. IB_HOST, IB_PORT, IB_CLIENT_ID. Other brokers have tables of their own: [brokers.NAME]
+#[brokers.ibkr]
+#host = "127.0.0.1"
+#port = 7497
+#client_id = 7
+
+# Who gets every event. A table switches a sink on, `enabled = false` off; the rest of a table belongs to its plugin.
+#[sinks.jsonl]
+#enabled = true
+# example: path = "~/trading/events.jsonl"    # APPS_EVENT_LOG_PATH wins
+"""

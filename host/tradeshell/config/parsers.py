@@ -1,0 +1,128 @@
+"""Parsers of settings: a text or a TOML value in, the value out, ``ValueError`` with the rule otherwise."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from pathlib import Path
+
+from tradeshell import words
+from tradeshell.grammar import shown
+
+
+def boolean(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    text = str(value).strip().lower()
+    if isinstance(value, str | int) and text in ("true", "yes", "on", "1"):
+        return True
+    if isinstance(value, str | int) and text in ("false", "no", "off", "0"):
+        return False
+    raise ValueError("is true or false")
+
+
+def whole(low: int, high: int) -> Callable[[object], int]:
+    def parse(value: object) -> int:
+        text = str(value)
+        plain = isinstance(value, str | int) and not isinstance(value, bool)
+        if plain and re.fullmatch(r"[0-9]{1,12}", text, re.ASCII) and low <= int(text) <= high:
+            return int(text)
+        raise ValueError(f"is a whole number from {low} to {high}")
+
+    return parse
+
+
+def name(value: object) -> str:
+    if isinstance(value, str) and re.fullmatch(r"[a-z][a-z0-9_]{0,40}", value, re.ASCII):
+        return value
+    raise ValueError("is a name of lower-case letters, digits and _")
+
+
+def host(value: object) -> str:
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9.:_-]{1,253}", value, re.ASCII):
+        return value
+    raise ValueError("is a host name or an address")
+
+
+def path(value: object) -> Path:
+    if not isinstance(value, str | Path) or not str(value).strip() or "\0" in str(value):
+        raise ValueError("is a path")
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:
+        raise ValueError("starts with ~ and there is no such home") from None
+
+
+def _items(value: object) -> tuple[object, ...]:
+    if isinstance(value, str):
+        return tuple(item.strip() for item in value.split(",") if item.strip())
+    if isinstance(value, Sequence):
+        return tuple(value)
+    raise ValueError("is a list")
+
+
+def plugins(value: object) -> tuple[str, ...]:
+    names = _items(value)
+    if not all(isinstance(name, str) and re.fullmatch(r"[\w.-]+", name) for name in names):
+        raise ValueError("is a list of plugin names")
+    return tuple(dict.fromkeys(str(name) for name in names))
+
+
+def files(value: object) -> tuple[Path, ...]:
+    # A comma may be part of a file's name, so a text is one file.
+    return tuple(path(item) for item in ((value,) if isinstance(value, str | Path) else _items(value)))
+
+
+def speed(value: object) -> float:
+    if value == "max":
+        return math.inf
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        text = str(value)
+        if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text, re.ASCII) and float(text) > 0:
+            return float(text)
+    raise ValueError("is a factor above 0, or max")
+
+
+def start(value: object) -> str:
+    if isinstance(value, date):  # TOML has dates and times of its own
+        return value.isoformat()
+    if isinstance(value, str):
+        if re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", value, re.ASCII):
+            return value
+        try:
+            datetime.fromisoformat(value)
+        except ValueError:
+            pass
+        else:
+            return value
+    raise ValueError("is a time of day in New York, or an ISO date and time")
+
+
+def market(value: object) -> tuple[str, ...]:
+    return tuple(_symbol_at_price(item) for item in _items(value))
+
+
+def _symbol_at_price(item: object) -> str:
+    symbol, equals, price = str(item).partition("=")
+    if not equals:
+        raise ValueError(f"{shown(symbol)!r} lacks its price")
+    return f"{words.symbol(symbol)}={words.price(price)}"
+
+
+def text_of(parse: Callable[[str], object]) -> Callable[[object], str]:
+    """Return a parser of a command's word: what ``parse`` accepts is kept as text, as if it had been typed."""
+
+    def check(value: object) -> str:
+        if not isinstance(value, str | int | float):
+            raise ValueError("is a number or a text")  # noqa: TRY004  # pydantic and the callers expect ValueError
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        parse(text)
+        return text
+
+    return check
+
+
+def or_off(parse: Callable[[str], object]) -> Callable[[str], object]:
+    return lambda text: None if text == "off" else parse(text)

@@ -1,0 +1,124 @@
+"""Every setting in all its places: flag, environment variable, file and default, with one parser for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from msgspec import Struct
+
+from tradeshell.config import parsers
+
+APP = "tradeshell"
+MAX_INT = 2**31 - 1  # what the TWS protocol can carry
+
+
+class Setting(Struct, frozen=True, kw_only=True):
+    """One setting in all its places. ``key`` is the path in the file, ``flag`` the name in ``flags``."""
+
+    key: str
+    parse: Callable[[object], Any]
+    example: str
+    default: Any
+    flag: str | None = None
+    option: str = ""
+    env: str | None = None
+
+    @property
+    def toml(self) -> str:
+        """The last part of the key, as it stands under its table."""
+        return self.key.rpartition(".")[2]
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        key="broker", parse=parsers.name, example="paper", default="paper",
+        flag="broker", option="--broker", env="TRADESHELL_BROKER",
+    ),
+    Setting(
+        key="state_dir", parse=parsers.path, example="~/trading", default=None,
+        flag="state_dir", option="--state-dir", env="TRADESHELL_STATE_DIR",
+    ),
+    Setting(
+        key="load_plugins", parse=parsers.plugins, example="breakout,paper", default=None,
+        env="TRADESHELL_LOAD_PLUGINS",
+    ),
+    Setting(
+        key="safe_mode", parse=parsers.boolean, example="true", default=False,
+        flag="safe_mode", option="--safe-mode", env="TRADESHELL_SAFE_MODE",
+    ),
+    Setting(
+        key="json", parse=parsers.boolean, example="true", default=False,
+        flag="json", option="--json", env="TRADESHELL_JSON",
+    ),
+    Setting(
+        key="keep_going", parse=parsers.boolean, example="true", default=False,
+        flag="keep_going", option="--keep-going", env="TRADESHELL_KEEP_GOING",
+    ),
+    Setting(
+        key="audit_fsync", parse=parsers.boolean, example="true", default=False, env="TRADESHELL_AUDIT_FSYNC",
+    ),
+    Setting(key="paper_only", parse=parsers.boolean, example="true", default=True, env="PAPER_ONLY"),
+    Setting(
+        key="venue.replay", parse=parsers.files, example="AAPL_1m.csv", default=(), flag="replay", option="--replay",
+    ),
+    Setting(key="venue.speed", parse=parsers.speed, example="60", default=1.0, flag="speed", option="--speed"),
+    Setting(key="venue.from", parse=parsers.start, example="10:30", default=None, flag="start", option="--from"),
+    Setting(
+        key="venue.market", parse=parsers.market, example="DEMO=100", default=(), flag="market", option="--market",
+    ),
+    Setting(
+        key="venue.seed", parse=parsers.whole(0, MAX_INT), example="7", default=1, flag="seed", option="--seed",
+    ),
+    Setting(key="brokers.ibkr.host", parse=parsers.host, example="127.0.0.1", default="127.0.0.1", env="IB_HOST"),
+    Setting(key="brokers.ibkr.port", parse=parsers.whole(1, 65535), example="7497", default=7497, env="IB_PORT"),
+    Setting(
+        key="brokers.ibkr.client_id", parse=parsers.whole(0, MAX_INT), example="7", default=7, env="IB_CLIENT_ID",
+    ),
+)  # fmt: skip
+
+FLAGS = frozenset(setting.flag for setting in SETTINGS if setting.flag is not None) | {"config"}
+CONFIG_ENV = "TRADESHELL_CONFIG"
+
+# Examples for what the file has beyond the table above.
+FILE_EXAMPLES: Mapping[str, str] = MappingProxyType(
+    {
+        "defaults.quote_age": "quote_age = 2",
+        "defaults.entry_timeout": "entry_timeout = 20",
+        "defaults.max_chase": "max_chase = 1.50",
+        "defaults.entry": 'entry = "limit"',
+        "defaults.tif": 'tif = "DAY"',
+        "defaults.exit_tif": 'exit_tif = "GTC"',
+        "defaults.sl_type": 'sl_type = "stop_limit"',
+        "defaults.sl_offset": "sl_offset = 0.05",
+        "defaults.rth": "rth = true",
+        "defaults.outside_rth": "outside_rth = false",
+        "defaults.bar": 'bar = "1m"',
+        "defaults.max_bars": "max_bars = 60",
+    }
+)
+
+# Variables of features that are not built yet: setting one says so instead of being ignored in silence.
+NOT_YET: Mapping[str, str] = MappingProxyType(
+    dict.fromkeys(
+        (
+            "APPS_BAR_SELF_HEAL_ENABLED",
+            "APPS_BAR_HEALTH_POLL_SECS",
+            "APPS_BAR_STALL_MULTIPLIER",
+            "APPS_BAR_STALL_FLOOR_SECS",
+            "APPS_BAR_RECOVERY_COOLDOWN_SECS",
+            "APPS_BAR_RECOVERY_MAX_ATTEMPTS",
+            "APPS_BAR_RECOVERY_MAX_CONCURRENCY",
+            "APPS_BAR_RECOVERY_STALL_BURST_COUNT",
+        ),
+        "streams are not healed yet",
+    )
+    | dict.fromkeys(
+        ("APPS_ORPHAN_EXIT_SCOPE", "APPS_ORPHAN_EXIT_ACTION"), "orphan exits are not looked for yet"
+    )
+    | {
+        "APPS_OPS_LOG_PATH": "the ops log is not written yet",
+        "APPS_IB_GATEWAY_LOG_PATH": "the gateway log is not written yet",
+    }
+)
