@@ -57,6 +57,8 @@ class Book(Struct, frozen=True, kw_only=True):
     average: Price | None = None
     since_position: Shares = 0  # executed since the broker last said the position
     executed_at: datetime | None = None
+    net: Shares = 0  # net shares of all executions since the book opened, anybody's
+    has_taken: bool = False  # some trade has lost shares to other sells
     seed: Shares | None = None
     differs_at: datetime | None = None  # since when position and ledger disagree
 
@@ -65,17 +67,13 @@ class Book(Struct, frozen=True, kw_only=True):
         parts = parse_ref(ref) if ref in self.orders else None
         return None if parts is None else self.trades[parts.watch]
 
-    def net(self) -> Shares:
-        """Return the net shares of all executions since the book opened, anybody's."""
-        return sum(e.side.sign * e.qty for e in self.executions.values() if self.counts(e))
-
     def counts(self, execution: ExecutionReport) -> bool:
         """Return whether an execution happened while the book was open; older ones are in the position it began with."""
         return execution.at >= self.opened_at or execution.ref in self.orders
 
     def expected(self) -> Shares:
         """Return the position that follows from where the book began and every execution since."""
-        return (self.seed or 0) + self.net()
+        return (self.seed or 0) + self.net
 
     def held(self) -> Shares:
         """Return the shares that are certainly held: the lower of the position and what executions make of it."""
@@ -136,6 +134,7 @@ def shown(order: Order, report: OrderReport, at: datetime) -> Order:
         cancelling=order.cancelling and after.state.is_live,
         elected_at=at if elected else order.elected_at,
         ended_at=at if ended else order.ended_at,
+        was_cut=order.was_cut or (ended and after.state is not OrderState.FILLED),
         why=report.why or order.why,
     )
 
@@ -217,13 +216,17 @@ def executed(book: Book, execution: ExecutionReport) -> tuple[Book, Shares]:
         since_position=book.since_position + execution.side.sign * added,
         executed_at=execution.at if book.executed_at is None else max(book.executed_at, execution.at),
     )
+    if book.counts(execution):
+        book = replace(book, net=book.net + execution.side.sign * added)
     order = book.orders.get(execution.ref)
     if order is not None:
         value = execution.price * execution.qty - (
             Decimal(0) if before is None else before.price * before.qty
         )
         book = with_order(book, _filled(order, added, value, execution.at, is_correction=before is not None))
-    return with_taken(book), added
+    trade = book.trade_of(execution.ref)
+    is_plain = trade is not None and trade.plan.side is Side.BUY and not book.has_taken
+    return book if is_plain else with_taken(book), added
 
 
 def _filled(order: Order, added: Shares, value: Decimal, at: datetime, *, is_correction: bool) -> Order:
@@ -257,7 +260,7 @@ def with_taken(book: Book) -> Book:
         left -= part
         if part != trade.taken:
             book = with_trade(book, replace(trade, taken=part))
-    return book
+    return replace(book, has_taken=any(trade.taken for trade in book.trades.values()))
 
 
 def positioned(book: Book, report: PositionReport, at: datetime) -> Book:
@@ -266,7 +269,7 @@ def positioned(book: Book, report: PositionReport, at: datetime) -> Book:
     is_calm = book.executed_at is None or at - book.executed_at >= LAG
     if report.qty > book.expected() and (book.seed is None or is_calm):
         # More than we know of: somebody else's shares. Less is never believed at once, a position may lag behind.
-        book = with_taken(replace(book, seed=report.qty - book.net()))
+        book = with_taken(replace(book, seed=report.qty - book.net))
     if report.qty == book.expected():
         return replace(book, differs_at=None)
     return book if book.differs_at is not None else replace(book, differs_at=at)

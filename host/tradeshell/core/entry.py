@@ -180,7 +180,7 @@ def see_quote(turn: Turn, quote: Quote) -> None:
 
 
 def _chase(turn: Turn, order: Order, quote: Quote | None) -> None:
-    if not order.is_chased or not turn.desk.link.up or order.absent_at is not None:
+    if not order.is_chased or not turn.desk.link.is_open or order.absent_at is not None:
         return
     book = turn.book(order.spec.symbol)
     trade = book.trade_of(order.spec.ref)

@@ -83,6 +83,17 @@ class Instrument(Struct, frozen=True, kw_only=True):
     grid: PriceGrid = US_STOCK_GRID
 
 
+class _Lengths(dict[int, timedelta]):
+    """Bar lengths by their seconds, each made once: every bar is asked for its end, and a timedelta costs ten times that."""
+
+    def __missing__(self, seconds: int) -> timedelta:
+        made = self[seconds] = timedelta(seconds=seconds)
+        return made
+
+
+_LENGTHS = _Lengths()
+
+
 class Bar(Struct, frozen=True):
     """One closed bar: ``[start, start + seconds)``; prices in USD, volume in shares."""
 
@@ -98,7 +109,7 @@ class Bar(Struct, frozen=True):
     @property
     def end(self) -> datetime:
         """The instant at which the bar is closed, UTC."""
-        return self.start + timedelta(seconds=self.seconds)
+        return self.start + _LENGTHS[self.seconds]
 
 
 class DataKind(StrEnum):

@@ -215,6 +215,7 @@ class Order(Struct, frozen=True, kw_only=True):
     grown: bool = False  # the broker shows more than was last agreed: down at once
     absent_at: datetime | None = None  # a complete picture lacked it; a second one, later, ends it
     ended_at: datetime | None = None
+    was_cut: bool = False  # it ended by a cancel or a refusal, whatever executed afterwards
     elected_at: datetime | None = None
     repriced_at: datetime | None = None
     sent_at: datetime | None = None

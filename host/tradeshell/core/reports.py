@@ -165,7 +165,7 @@ def execution_reported(turn: Turn, watchers: Watchers, execution: ExecutionRepor
     book = turn.desk.books.get(execution.symbol)
     if book is None or execution.account != turn.desk.account:
         return
-    before = book.orders.get(execution.ref)
+    before, trades_before = book.orders.get(execution.ref), book.trades
     book, added = executed(book, execution)
     if book is turn.desk.books[execution.symbol]:
         return
@@ -177,8 +177,10 @@ def execution_reported(turn: Turn, watchers: Watchers, execution: ExecutionRepor
         if is_exit(trade, execution.ref):
             turn.put_trade(replace(trade, exit_at=turn.at, exit_ref=execution.ref))
         _tell_fill(turn, book, trade, order, execution)
-    if added:
-        for each in tuple(turn.book(execution.symbol).trades.values()):
+    if not added:
+        return
+    for id_, each in tuple(turn.book(execution.symbol).trades.items()):
+        if each is not trades_before.get(id_) or (trade is not None and id_ == trade.id):
             after(turn, watchers, each)
 
 
@@ -282,7 +284,7 @@ def refused(turn: Turn, watchers: Watchers, refusal: OrderRefusedByBroker) -> No
     )
     if refusal.what is RefusedWhat.ORDER:
         new = replace(advance(order, Signal.REFUSED), why=refusal.text)
-        turn.put_order(replace(new, ended_at=order.ended_at if new.state.is_live else turn.at))
+        turn.put_order(_ended(new, turn))
     elif refusal.what in (RefusedWhat.CHANGE, RefusedWhat.CANCEL):
         _take_back(turn, trade, order, refusal.what is RefusedWhat.CHANGE, refusal.text)
         if refusal.code in NOT_FOUND:
@@ -290,6 +292,13 @@ def refused(turn: Turn, watchers: Watchers, refusal: OrderRefusedByBroker) -> No
     else:
         return
     after(turn, watchers, trade)
+
+
+def _ended(order: Order, turn: Turn) -> Order:
+    """Return an order with the instant of its end, if it ended without being filled."""
+    if order.state.is_live or order.state is OrderState.FILLED:
+        return order
+    return replace(order, ended_at=order.ended_at or turn.at, was_cut=True)
 
 
 def _take_back(turn: Turn, trade: Trade, order: Order, is_change: bool, why: str) -> None:
@@ -337,7 +346,7 @@ def send_failed(turn: Turn, watchers: Watchers, failure: SendFailed) -> None:
     if failure.action == "place":
         signal = Signal.REFUSED if failure.certain else Signal.LOST_SIGHT
         new = replace(advance(order, signal), why=failure.reason)
-        turn.put_order(replace(new, ended_at=order.ended_at if new.state.is_live else turn.at))
+        turn.put_order(_ended(new, turn))
     elif failure.certain:
         _take_back(turn, trade, order, failure.action == "replace", failure.reason)
     if not failure.certain:
@@ -403,8 +412,8 @@ def _missing(turn: Turn, order: Order) -> None:
         turn.put_order(replace(order, absent_at=turn.at))
         turn.timer("picture", SECOND_LOOK.total_seconds())
     elif turn.at - order.absent_at >= SECOND_LOOK - EARLY and awaited(order) == 0:
-        gone = replace(advance(order, Signal.CANCELLED), ended_at=turn.at, why="not at the broker any more")
-        turn.put_order(replace(gone, changing=False, cancelling=False))
+        gone = replace(advance(order, Signal.CANCELLED), why="not at the broker any more")
+        turn.put_order(_ended(replace(gone, changing=False, cancelling=False), turn))
         turn.say(OrderMissing(symbol=order.spec.symbol, leg=leg_of(order.spec.ref), order_ref=order.spec.ref))
     else:
         turn.timer("picture", SECOND_LOOK.total_seconds())

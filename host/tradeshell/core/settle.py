@@ -213,7 +213,7 @@ def _may_arm(trade: Trade, orders: dict[str, Order], wanted: DesiredExit) -> boo
 
 def _ended_with(entry: Order, child: Order) -> bool:
     is_child = child.spec.parent_ref is not None and child.filled == 0 and not child.cancel_reason
-    if not is_child or child.ended_at is None or entry.ended_at is None:
+    if not is_child or not entry.was_cut or child.ended_at is None or entry.ended_at is None:
         return False
     return child.ended_at <= entry.ended_at + TOGETHER
 

@@ -1,6 +1,6 @@
 """``step(desk, input) -> (desk, commands)``: the only way in which anything about money changes.
 
-The way of a bar: ``BarClosed`` -> ``watch.see_bar`` -> the strategy asks to enter -> ``entry.ask_entry`` (the watcher is
+The way of a bar: ``BarClosed`` -> ``watch.read_bar`` -> the strategy asks to enter -> ``entry.ask_entry`` (the watcher is
 closed for ever, the touch is asked for) -> ``QuoteAnswered`` -> ``guards.check_entry`` -> ``book.entry_specs`` ->
 ``PlaceOrder``. What the broker answers comes back through ``reports`` and ends in ``settle``, which compares desired and
 actual exits.
@@ -42,7 +42,6 @@ class Core:
     def __init__(self, strategies: Mapping[str, Strategy]) -> None:
         self.watchers = Watchers(strategies, entry.ask_entry)
         self._handlers: dict[type[i.Input], Callable[[Turn, Any], None]] = {
-            i.BarClosed: self._bar,
             i.QuoteSeen: lambda turn, event: entry.see_quote(turn, event.quote),
             i.QuoteAnswered: lambda turn, event: entry.answer_quote(turn, self.watchers, event),
             i.BarsRefused: self._bars_refused,
@@ -68,16 +67,19 @@ class Core:
 
     def step(self, desk: Desk, event: i.Input) -> tuple[Desk, tuple[Command, ...]]:
         """Return the next desk and what to do. The same desk and no command: the input did not matter."""
-        if type(event) is i.BarClosed and event.bar.symbol not in desk.armed:
-            return desk, NOTHING
+        if type(event) is i.BarClosed:
+            # The hot path: most bars matter to nobody, and cost no turn.
+            readings = self.watchers.read_bar(desk, event)
+            if not readings:
+                return desk, NOTHING
+            turn = Turn(desk, event.at)
+            self.watchers.heed_bar(turn, readings)
+            return turn.desk, tuple(turn.commands)
         turn = Turn(desk, event.at)
         self._handlers[type(event)](turn, event)
         return turn.desk, tuple(turn.commands)
 
     # --- market and time ----------------------------------------------------------------------------------------------
-
-    def _bar(self, turn: Turn, event: i.BarClosed) -> None:
-        self.watchers.see_bar(turn, event)
 
     def _bars_refused(self, turn: Turn, event: i.BarsRefused) -> None:
         watcher = turn.desk.watchers.get(event.key)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
 from tradeshell.core.commands import UnwatchBars, WatchBars
-from tradeshell.core.desk import Watcher, WatchPhase
+from tradeshell.core.desk import Desk, Watcher, WatchPhase
 from tradeshell.core.events import BrokerMessageUnclassified
 from tradeshell.core.inputs import BarClosed, WatchSpec
 from tradeshell.core.market import Bar
@@ -23,6 +24,15 @@ BAR_GRACE = timedelta(seconds=5)  # a closed bar may reach us this late and stil
 CLOSE_GRACE = 1.0  # seconds after the close at which a watcher ends, so that the last bar is still looked at
 
 AskEntry = Callable[[Turn, Watcher, Bar], None]
+
+
+class Reading(NamedTuple):
+    """What a bar means to one watcher: its next state and wishes, or what its strategy raised."""
+
+    watcher: Watcher
+    state: Any
+    wishes: tuple[Wish, ...]
+    error: Exception | None = None
 
 
 class Watchers:
@@ -50,36 +60,41 @@ class Watchers:
             end = spec.session.extended_close if spec.plan.outside_rth else spec.session.close
             turn.timer(f"close:{spec.id}", (end - turn.at).total_seconds() + CLOSE_GRACE)
 
-    def see_bar(self, turn: Turn, closed: BarClosed) -> None:
-        """Show a closed bar to the armed watchers of its symbol."""
+    def read_bar(self, desk: Desk, closed: BarClosed) -> list[Reading]:
+        """Show a closed bar to the armed watchers of its symbol; returns what it means to those to whom it matters."""
         bar = closed.bar
-        # Neither an old bar nor one that cannot be closed yet.
-        late = abs(closed.at - bar.end) > BAR_GRACE
-        for id_ in turn.desk.armed[bar.symbol]:
-            watcher = turn.desk.watchers[id_]
-            need = watcher.need
-            if (
-                late
-                or need.seconds != bar.seconds
-                or need.rth is not closed.rth
-                or bar.end <= watcher.started_at
-            ):
+        ids = desk.armed.get(bar.symbol)
+        if ids is None:
+            return []
+        end = bar.end
+        if abs(closed.at - end) > BAR_GRACE:
+            return []  # an old bar, or one that cannot be closed yet
+        readings: list[Reading] = []
+        for id_ in ids:
+            watcher = desk.watchers[id_]
+            need, spec = watcher.need, watcher.spec
+            if need.seconds != bar.seconds or need.rth is not closed.rth or end <= watcher.started_at:
                 continue
-            self._let_decide(turn, watcher, bar)
+            try:
+                state, wishes = self._strategies[spec.strategy].on_bar(spec, watcher.state, bar, closed.at)
+                if state is watcher.state and not wishes:
+                    continue
+                _check(wishes)
+            except Exception as error:  # noqa: BLE001  # a plugin may raise anything; it costs only its own watcher
+                readings.append(Reading(watcher, watcher.state, (), error))
+            else:
+                readings.append(Reading(watcher, state, wishes))
+        return readings
 
-    def _let_decide(self, turn: Turn, watcher: Watcher, bar: Bar) -> None:
-        strategy = self._strategies[watcher.spec.strategy]
-        try:
-            state, wishes = strategy.on_bar(watcher.spec, watcher.state, bar, turn.at)
-            _check(wishes)
-        except Exception as error:  # noqa: BLE001  # a plugin may raise anything; it costs only its own watcher
-            self._quarantine(turn, watcher, error)
-            return
-        if state is watcher.state and not wishes:
-            return
-        watcher = replace(watcher, state=state)
-        self._put(turn, watcher)
-        self._heed(turn, watcher, wishes)
+    def heed_bar(self, turn: Turn, readings: list[Reading]) -> None:
+        """Do what a bar's readings ask for."""
+        for watcher, state, wishes, error in readings:
+            if error is not None:
+                self._quarantine(turn, watcher, error)
+                continue
+            after = replace(watcher, state=state)
+            self._put(turn, after)
+            self._heed(turn, after, wishes)
 
     def news(self, turn: Turn, id_: str, news: News) -> None:
         """Tell a watcher's strategy about its own trade."""

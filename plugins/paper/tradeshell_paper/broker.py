@@ -260,6 +260,8 @@ class PaperBroker:
 
     def on_open(self, now: datetime, symbol: str, price: Price, seconds: int, volume: Shares) -> None:
         """Match the open of a recorded bar."""
+        if self.exchange.is_out_of_reach(symbol, price, price):
+            return
         if self.exchange.awaits_touch(symbol):
             self._show_touch(now, symbol)
         reports = self.exchange.open_bar(now, symbol, price, seconds, volume)
@@ -268,6 +270,8 @@ class PaperBroker:
 
     def on_range(self, now: datetime, bar: Bar) -> None:
         """Match the range of a recorded bar."""
+        if self.exchange.is_out_of_reach(bar.symbol, bar.low, bar.high):
+            return
         reports = self.exchange.close_bar(now, bar)
         self._report(reports)
         self._show_released(now, bar.symbol, reports)

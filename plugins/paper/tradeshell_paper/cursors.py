@@ -54,17 +54,21 @@ class BarCursor:
         """Hand the bar that has just closed to its listeners."""
         del now
         bar = self._bar
-        if self._rth or self._bar_at is None:
+        if self._bar_at is None:
             self._prepare()
         else:  # the same as _prepare, for the many
             row = self._row
             try:
-                self._bar = following = self._bar_at(row)
+                following = self._bar_at(row)
             except IndexError:
                 self._prepare()
             else:
-                self._row = row + 1
-                self.at = following.start + self._length
+                if self._rth and following.start >= self._regular_until:
+                    self._prepare()
+                else:
+                    self._bar = following
+                    self._row = row + 1
+                    self.at = following.start + self._length
         link = self._link
         if link.is_up:
             link.has_spoken = True
@@ -202,14 +206,22 @@ def next_deciding(tape: Tape, trades: Trades, row: int) -> tuple[int, datetime |
 
     Where finer trades of the same symbol cover the time of a row, they decide.
     """
-    length = timedelta(seconds=trades.seconds) or MILLISECOND
     while True:
         if row >= len(trades):
             if tape.grow():
                 continue
             return row, None
         start = trades.start(row)
-        covering = next((span for span in trades.finer if span.overlaps(start, start + length)), None)
+        if not trades.finer:
+            return row, start
+        covering = next(
+            (
+                span
+                for span in trades.finer
+                if span.overlaps(start, start + (timedelta(seconds=trades.seconds) or MILLISECOND))
+            ),
+            None,
+        )
         if covering is None:
             return row, start
         row = max(row + 1, trades.find(covering.last))

@@ -7,6 +7,8 @@ traded before it came, nothing while its symbol is halted, nothing outside its h
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import NamedTuple
 
 from tradeshell import Bar, OrderState, Price, Quote, Shares, Side, Tif
 from tradeshell_paper import fillrule
@@ -14,6 +16,16 @@ from tradeshell_paper.floor import Floor
 from tradeshell_paper.tickets import Line, Ticket
 
 LAST_MOMENT = timedelta(milliseconds=1)
+
+
+class Band(NamedTuple):
+    """Prices (USD) strictly between which no trade concerns an order."""
+
+    low: Price
+    high: Price
+
+
+NO_BAND = Band(Decimal("Infinity"), Decimal("-Infinity"))
 
 
 class Matcher:
@@ -123,6 +135,27 @@ class Matcher:
                 if not fillrule.limit_allows(ticket, found):
                     found = None
             budget = self._fill_or_rest(ticket, found, budget, executed_at)
+
+    def band(self, symbol: str) -> Band:
+        """Return between which prices nothing happens to the orders of ``symbol`` as they stand."""
+        low, high = Decimal("-Infinity"), Decimal("Infinity")
+        for ticket in self._floor.lines[symbol].tickets:
+            if not ticket.is_ready:
+                continue
+            spec = ticket.spec
+            if ticket.waits_for_stop:
+                price, above = spec.stop, spec.side is Side.BUY
+            elif ticket.fresh or ticket.takes_any_price:
+                return NO_BAND
+            else:
+                price, above = spec.limit, spec.side is Side.SELL
+            if price is None:
+                return NO_BAND
+            if above:
+                high = min(high, price)
+            else:
+                low = max(low, price)
+        return Band(low, high)
 
     # --- inside -------------------------------------------------------------------------------------------------------
 

@@ -36,7 +36,7 @@ from tradeshell import (
 from tradeshell_paper.calendar import Hours
 from tradeshell_paper.entry import OrderEntry
 from tradeshell_paper.floor import Floor, Report
-from tradeshell_paper.matcher import Matcher
+from tradeshell_paper.matcher import Band, Matcher
 from tradeshell_paper.settings import Rules
 from tradeshell_paper.tickets import Line
 
@@ -51,6 +51,7 @@ class Exchange:
         self._matcher = Matcher(self._floor)
         self._entry = OrderEntry(self._floor, self._matcher)
         self._hours = Hours()
+        self._bands: dict[str, Band] = {}  # dropped whenever anything may have changed
 
     # --- looking ------------------------------------------------------------------------------------------------------
 
@@ -69,6 +70,13 @@ class Exchange:
     def awaits_touch(self, symbol: str) -> bool:
         """Return whether the next touch of ``symbol`` concerns an order that does not rest yet."""
         return any(ticket.awaits_touch for ticket in self._floor.lines[symbol].tickets)
+
+    def is_out_of_reach(self, symbol: str, low: Price, high: Price) -> bool:
+        """Return whether a recorded bar's trades from ``low`` to ``high`` cannot concern any order of ``symbol``."""
+        band = self._bands.get(symbol)
+        if band is None:
+            band = self._bands[symbol] = self._matcher.band(symbol)
+        return band.low < low and high < band.high
 
     def is_flat(self) -> bool:
         """Return whether no position is open."""
@@ -202,4 +210,5 @@ class Exchange:
 
     def _done(self) -> Reports:
         self._matcher.settle()
+        self._bands.clear()
         return self._floor.drain()
