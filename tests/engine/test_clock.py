@@ -61,6 +61,19 @@ def test_a_cancelled_timer_does_not_run_and_does_not_disturb() -> None:
         assert seen == ["yes"]
 
 
+def test_no_timer_runs_before_its_instant_however_close_the_one_before_it_is() -> None:
+    with venue() as (loop, clock):
+        due = [START + timedelta(microseconds=10 + n) for n in range(3000)]
+        ran: list[tuple[datetime, datetime]] = []
+        due += [START + timedelta(seconds=1, microseconds=10 * n) for n in range(100)]
+        for at in due:
+            if at.microsecond % 10 == 0:  # between two microseconds, as `sleep` makes them
+                loop.call_at(at.timestamp() - 6e-7, lambda: None)
+            clock.call_at(at, lambda at=at: ran.append((at, clock.now())))  # type: ignore[misc]  # a bound default
+        loop.run_until_complete(asyncio.sleep(2))
+        assert ran == [(at, at) for at in due]
+
+
 @pytest.mark.parametrize("speed", [600.0, math.inf])
 def test_what_happens_is_dated_the_same_at_every_speed(speed: float) -> None:
     with venue(speed) as (loop, clock):

@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.core.support import AAPL, ENTRY, SESSION, Desktop, bar, plan, quote
-from tests.engine.support import Stage
+from tests.engine.support import Nothing, Stage
 
 from tradeshell.core import inputs as i
-from tradeshell.core.commands import PlaceOrder
+from tradeshell.core.commands import Command, PlaceOrder
+from tradeshell.core.desk import Desk
 from tradeshell.core.orders import OrderState
 from tradeshell.core.step import Core
 from tradeshell.core.trade import TradePhase
 from tradeshell.engine.journal import read_journal
-from tradeshell.errors import BrokerError, StateError
-from tradeshell.ports import Record
+from tradeshell.errors import BrokerError, OperatorError, StateError
+from tradeshell.ports import Record, Snapshot
 from tradeshell_breakout.strategy import Breakout
 
 
@@ -149,7 +152,9 @@ def test_poison_bars_and_repetitions_never_reach_a_strategy(stage: Stage) -> Non
     assert stage.session.desk is before
 
 
-def test_a_watcher_whose_bars_cannot_be_had_is_ended_and_told(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_watcher_whose_bars_cannot_be_had_is_ended_and_told(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: object) -> None:
         raise BrokerError("AAPL: 5s bars are finer than what is recorded")
 
@@ -275,3 +280,209 @@ def test_the_core_needs_nothing_but_its_strategies() -> None:
     again, commands = Core({}).step(desk, i.TimerFired(at=bar(0, "1").start, key="ack:nobody"))
     assert again is desk
     assert commands == ()
+
+
+def test_bars_that_are_not_finite_or_have_not_ended_are_poison(stage: Stage) -> None:
+    arm(stage)
+    stage.run(asyncio.sleep(60))
+    stage.broker.quotes["AAPL"] = quote(stage.clock.now())
+    stage.deliver(bar(0, "190.12", high="Infinity"))
+    stage.deliver(bar(0, "Infinity", low="189"))
+    stage.deliver(bar(1, "190.12"))
+    assert stage.names().count("DataRejected") == 3
+    assert stage.broker.sent == []
+    stage.run(asyncio.sleep(55))  # its end may be 5 s ahead: clocks differ
+    stage.broker.quotes["AAPL"] = quote(stage.clock.now())
+    stage.deliver(bar(1, "190.12"))
+    assert len(stage.broker.sent) == 3
+
+
+@pytest.mark.parametrize(
+    "error", [BrokerError("no data line"), ZeroDivisionError("a defect"), asyncio.CancelledError()]
+)
+def test_a_touch_that_cannot_be_had_ends_the_attempt_whatever_the_adapter_raises(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    async def fails(*_: object) -> None:
+        raise error
+
+    arm(stage)
+    stage.run(asyncio.sleep(60))
+    monkeypatch.setattr(stage.broker, "snapshot", fails)
+    stage.deliver(bar(0, "190.12"))
+    stage.run(asyncio.sleep(5))
+    assert stage.session.desk.busy() == ()
+    assert stage.broker.sent == []
+    assert {"DataRejected", "EngineFault"} & set(stage.names())
+
+
+@pytest.mark.parametrize("call", ["latest", "session", "subscribe_quotes", "subscribe"])
+@pytest.mark.parametrize("error", [BrokerError("no data line"), ZeroDivisionError("a defect")])
+def test_a_failing_market_data_call_neither_escapes_nor_leaves_anything_armed_blind(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, call: str, error: Exception
+) -> None:
+    def fails(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(stage.broker, call, fails)
+    arm(stage)
+    if call in {"latest", "session"}:
+        break_out(stage)
+        stage.run(asyncio.sleep(2))
+    assert stage.session.desk.busy() == () or call == "latest"
+    assert {"DataRejected", "EngineFault"} & set(stage.names())
+
+
+def test_an_elected_stop_is_told_once_that_its_touches_cannot_be_had_and_they_are_asked_for_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise BrokerError("no market data line")
+
+    asked: list[str] = []
+
+    def works(symbol: str, on_quote: object = None) -> Nothing:
+        asked.append(symbol)
+        return Nothing([], symbol)
+
+    monkeypatch.setattr(stage.broker, "subscribe_quotes", fails)
+    for _ in range(3):
+        stage.session.feeds.chase(frozenset({"AAPL", "MSFT"}))
+    assert stage.names().count("DataRejected") == 2
+    monkeypatch.setattr(stage.broker, "subscribe_quotes", works)
+    stage.session.feeds.chase(frozenset({"AAPL", "MSFT"}))
+    assert asked == ["AAPL", "MSFT"]
+
+
+def test_a_command_that_fails_does_not_take_the_others_with_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("no timers")
+
+    arm(stage)
+    stage.run(asyncio.sleep(60))
+    monkeypatch.setattr(stage.session, "_set_timer", fails)
+    stage.broker.quotes["AAPL"] = quote(stage.clock.now())
+    stage.deliver(bar(0, "190.12"))
+    assert len(stage.broker.sent) == 3
+    assert "EngineFault" in stage.names()
+
+
+def test_a_request_that_the_core_refuses_is_raised_after_everything_else_was_processed(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = stage.session
+    step = session._core.step
+
+    def refuses(desk: Desk, event: i.Input) -> tuple[Desk, tuple[Command, ...]]:
+        if isinstance(event, i.WatchRequested):
+            session.submit(i.WatchCancelRequested(at=event.at, watch="br-1"))
+            session.submit(i.LinkChanged(at=event.at, up=False, account="DU…0001", paper=True, why="gone"))
+        if isinstance(event, i.WatchRequested | i.WatchCancelRequested):
+            raise OperatorError(f"{type(event).__name__} makes no sense")
+        return step(desk, event)
+
+    monkeypatch.setattr(session._core, "step", refuses)
+    with pytest.raises(OperatorError, match="WatchRequested makes no sense"):
+        arm(stage)
+    assert not session.desk.link.up
+    assert "EngineFault" in stage.names()
+
+
+def test_what_makes_no_sense_is_never_raised_back_into_the_adapter(stage: Stage) -> None:
+    nobody: Any = None
+    stage.inside(
+        lambda: stage.session.receive(
+            i.LinkChanged(at=stage.clock.now(), up=True, account=nobody, paper=True)
+        )
+    )
+    assert stage.names()[-1] == "EngineFault"
+
+
+# --- snapshots --------------------------------------------------------------------------------------------------------
+
+
+class Accountant:
+    """Answers snapshots a second after they were requested; ``requested`` says when."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.requested: list[float] = []
+        self.at_once = 0
+        self._stage = stage
+        self._began = stage.loop.time()
+
+    async def snapshot_account(self) -> Snapshot:
+        """Answer, one at a time."""
+        self.requested.append(round(self._stage.loop.time() - self._began, 6))
+        self.at_once += 1
+        assert self.at_once == 1
+        try:
+            await asyncio.sleep(1)
+        finally:
+            self.at_once -= 1
+        return Snapshot(orders=(), executions=(), positions=())
+
+
+def test_a_snapshot_asked_for_while_one_is_in_flight_is_requested_after_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.run(asyncio.sleep(1))
+    accountant = Accountant(stage)
+    monkeypatch.setattr(stage.broker, "snapshot_account", accountant.snapshot_account)
+    stage.inside(stage.session.reconcile)
+    stage.run(asyncio.sleep(0.5))
+    for _ in range(3):
+        stage.inside(stage.session.reconcile)
+    stage.run(asyncio.sleep(5))
+    assert accountant.requested == [0, 1]
+
+
+def test_snapshots_are_requested_a_quarter_of_a_second_apart(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requested: list[float] = []
+
+    async def at_once() -> Snapshot:
+        requested.append(stage.loop.time())
+        return Snapshot(orders=(), executions=(), positions=())
+
+    monkeypatch.setattr(stage.broker, "snapshot_account", at_once)
+    for _ in range(20):
+        stage.inside(stage.session.reconcile)
+        stage.run(asyncio.sleep(0.05))
+    gaps = [b - a for a, b in pairwise(requested)]
+    assert 3 <= len(gaps) <= 5
+    assert min(gaps) >= 0.2499
+
+
+def test_a_new_connection_does_not_wait_for_a_snapshot_of_the_old_one(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accountant = Accountant(stage)
+    monkeypatch.setattr(stage.broker, "snapshot_account", accountant.snapshot_account)
+    for up in (False, True, False, True):
+        stage.submit(i.LinkChanged(at=stage.clock.now(), up=up, account="DU…0001", paper=True))
+        stage.run(asyncio.sleep(0.1))
+    assert accountant.requested == [0.1, 0.3]
+    assert not stage.session.desk.link.is_open
+    stage.run(asyncio.sleep(1))
+    assert stage.session.desk.link.is_open
+
+
+@pytest.mark.parametrize(
+    "error", [BrokerError("positionEnd never came"), ZeroDivisionError("a defect"), asyncio.CancelledError()]
+)
+def test_a_snapshot_that_fails_is_told_whatever_the_adapter_raises(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    async def fails() -> Snapshot:
+        raise error
+
+    monkeypatch.setattr(stage.broker, "snapshot_account", fails)
+    stage.submit(i.LinkChanged(at=stage.clock.now(), up=False, account="DU…0001", paper=True))
+    stage.submit(i.LinkChanged(at=stage.clock.now(), up=True, account="DU…0001", paper=True))
+    stage.run(asyncio.sleep(1))
+    assert stage.names()[-1] == "SinkMuted"
+    assert stage.session.unreconciled
+    assert not stage.session.desk.link.is_open

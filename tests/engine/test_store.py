@@ -46,6 +46,18 @@ def test_the_snapshot_is_for_its_owner_alone_and_leaves_nothing_beside_it(tmp_pa
     assert [entry.name for entry in tmp_path.iterdir()] == ["state.toml"]
 
 
+def test_a_snapshot_that_was_written_in_part_does_not_replace_one_that_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, real = tmp_path / "state.toml", os.write
+    save(path, picture())
+    monkeypatch.setattr(os, "write", lambda fd, data: real(fd, data[:20]))
+    with pytest.raises(OSError, match="full"):
+        save(path, picture())
+    monkeypatch.undo()
+    assert load(path) == (picture(), ())
+
+
 def test_a_missing_snapshot_is_no_snapshot(tmp_path: Path) -> None:
     assert load(tmp_path / "state.toml") == (None, ())
 

@@ -1,10 +1,13 @@
 """Account ids at the border: the core, the journal, the audit and the screen know an alias (``DU…0001``), the broker the id.
 
-Law: an account id is written to no file and shown on no screen; the alias is stable, so that a
-record of today can be compared with one of last month.
+Laws: an account id is written to no file and shown on no screen; the alias is stable, so that a
+record of today can be compared with one of last month; an alias means one account for as long as the program runs.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
 
 from msgspec.structs import replace
 
@@ -25,11 +28,16 @@ class Accounts:
 
     def __init__(self) -> None:
         self._ids: dict[str, str] = {}
+        self._aliases: dict[str, str] = {}
 
     def alias(self, account: str) -> str:
-        """Return the alias of ``account`` and remember whose it is."""
-        known = masked(account)
-        self._ids[known] = account
+        """Return the alias of ``account`` and remember whose it is; one that another account has is lengthened."""
+        if "…" in account:
+            return account
+        known = self._aliases.get(account)
+        if known is None:
+            known = next(name for name in _names(account) if self._ids.setdefault(name, account) == account)
+            self._aliases[account] = known
         return known
 
     def to_core(self, event: Input) -> Input:
@@ -54,3 +62,12 @@ class Accounts:
         """Return an order with the account's id in it, as the broker wants it."""
         account = self._ids.get(order.account, order.account)
         return order if account == order.account else replace(order, account=account)
+
+
+def _names(account: str) -> Iterator[str]:
+    """Yield what ``account`` may be called, shortest first, never the whole id."""
+    short = masked(account)
+    yield short
+    head, _, tail = short.partition("…")
+    yield from (f"{head}…{account[-n:]}" for n in range(len(tail) + 1, len(account) - len(head)))
+    yield from (f"{short}#{n}" for n in count(2))

@@ -1,8 +1,8 @@
 """Clocks: the wall clock for real brokers, and a loop on a venue's own time for simulated ones.
 
-Laws of the venue loop: time moves only inside ``select``, from timer to timer, so what happens is the same at every speed; two
-timers of one instant run in the order in which they were set; while *held*, no time passes at all (a script's commands are
-typed at one instant, time flows while ``wait`` runs); at infinite speed nothing ever sleeps.
+Laws of the venue loop: time moves only inside ``select``, from timer to timer, so what happens is the same at every speed; no
+timer runs before its instant, and two of one instant run in the order in which they were set; while *held*, no time passes at
+all (a script's commands are typed at one instant, time flows while ``wait`` runs); at infinite speed nothing ever sleeps.
 """
 
 from __future__ import annotations
@@ -78,8 +78,7 @@ class VenueLoop(asyncio.SelectorEventLoop):
         self.is_held = False
         self._timers = 0
         super().__init__(selector)
-        # Above the distance between neighbouring floats at today's epoch; smaller and _run_once would spin.
-        self._clock_resolution = 1e-6
+        self._set(0.0)
         self._scheduled: list[_FifoTimer]
         self._ready: Any
 
@@ -89,11 +88,11 @@ class VenueLoop(asyncio.SelectorEventLoop):
 
     def move_to(self, now: float) -> None:
         """Move the venue's time forward."""
-        self._now = max(self._now, now)
+        self._set(max(self._now, now))
 
     def start_at(self, now: float) -> None:
         """Set the venue's time; only before anything was scheduled."""
-        self._now = now
+        self._set(now)
         self._anchor = (now, time.monotonic())
 
     def flowing_time(self) -> float:
@@ -137,8 +136,13 @@ class VenueLoop(asyncio.SelectorEventLoop):
         scheduled = self._scheduled
         if scheduled and scheduled[0].when() <= to:
             return False
-        self._now = max(self._now, to)
+        self._set(max(self._now, to))
         return True
+
+    def _set(self, now: float) -> None:
+        self._now = now
+        # The stock loop runs what is due *before* now + resolution: with the next float, exactly what is due by now.
+        self._clock_resolution = math.ulp(now)
 
 
 class LoopClock:

@@ -1,7 +1,7 @@
 """``Trading`` for commands: bounded questions to the engine, asked from the main thread.
 
 Laws: a refusal is an ``OperatorError`` with one line; nothing is half started; after a command has returned, what it caused at
-once has been announced.
+once has been announced. A command that ends without its answer (time is up, Ctrl-C) sends nothing later, and says what is out.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from tradeshell.core import inputs as i
@@ -19,8 +20,8 @@ from tradeshell.core.market import Bar, DataKind, Instrument, Price, Quote, Sess
 from tradeshell.core.orders import Order, OrderState, Side
 from tradeshell.core.plan import TradePlan, check_plan, put_on_grid
 from tradeshell.core.trade import Trade, TradePhase, entry_of
-from tradeshell.engine.runtime import Engine
-from tradeshell.errors import BrokerError, OperatorError
+from tradeshell.engine.runtime import Engine, Unanswered
+from tradeshell.errors import BrokerError, OperatorError, StateError, TradeshellError
 from tradeshell.ports import Defaults, PluginReport, View
 
 DUPLICATE_WINDOW = timedelta(seconds=5)
@@ -39,6 +40,7 @@ class EngineTrading:
         self._counter = 0
         self._symbols: dict[str, None] = {}
         self._recent: list[tuple[datetime, TradePlan]] = []
+        self._sending = ""  # the trade that `trade` waits for
         self._last_view: View | None = None
 
     # --- looking ------------------------------------------------------------------------------------------------------
@@ -158,6 +160,9 @@ class EngineTrading:
         started = session.desk.watchers[id_]
         if started.end_reason == "no_bars":
             raise OperatorError(f"{plan.symbol}: these bars cannot be had; the watcher was not started")
+        if not session.is_recorded(id_):
+            session.submit(i.WatchCancelRequested(at=now, watch=id_))
+            raise StateError(f"{plan.symbol}: the journal cannot be written; the watcher was not started")
         return id_
 
     def cancel_watch(self, watch: str) -> None:
@@ -174,7 +179,27 @@ class EngineTrading:
 
     def trade(self, plan: TradePlan, again: bool = False) -> str:
         """Send an order now."""
-        return self._engine.call(self._trade(plan, again), ANSWER_TIMEOUT * 2, "the broker")
+        self._sending = ""
+        try:
+            return self._engine.call(self._trade(plan, again), ANSWER_TIMEOUT * 2, "the broker")
+        except (Unanswered, KeyboardInterrupt) as error:
+            words = self._given_up()
+            if isinstance(error, Unanswered):
+                raise Unanswered(f"{plan.symbol}: {error}; {words}") from None
+            raise KeyboardInterrupt(f"{plan.symbol}: interrupted; {words}") from None
+
+    def _given_up(self) -> str:
+        """Say what became of the order whose call was given up; only the engine knows whether it left before it heard so."""
+
+        async def is_out() -> bool:
+            await self._breathe()  # let the call end: it has the trade abandoned
+            return self._has_left(self._sending)
+
+        try:
+            found = self._engine.call(is_out(), ANSWER_TIMEOUT)
+        except TradeshellError:
+            return "whether the order is out is not known: see `orders`"
+        return "the order is out: see `orders`" if found else "the order was not sent"
 
     async def _trade(self, plan: TradePlan, again: bool) -> str:
         session = self._engine.session
@@ -184,7 +209,7 @@ class EngineTrading:
         check_plan(plan)
         self._must_be_own_account(plan)
         now = session.clock.now()
-        self._recent = [(at, old) for at, old in self._recent if now - at < DUPLICATE_WINDOW]
+        self._recent = [old for old in self._recent if now - old[0] < DUPLICATE_WINDOW]
         if not again and any(old == plan for _, old in self._recent):
             raise OperatorError(
                 f"{plan.side.value.lower()} {plan.symbol} {plan.qty}: the same order was sent less than 5 s ago; "
@@ -200,9 +225,19 @@ class EngineTrading:
             )
             if refusal is not None:
                 raise OperatorError(f"{refusal.reason}: {refusal.detail}")
-        id_ = self._new_id("m")
-        session.submit(i.TradeRequested(at=now, id=id_, plan=plan, instrument=instrument))
-        await self._until(lambda: self._has_answer(id_))
+        self._sending = id_ = self._new_id("m")
+        sent = (now, plan)
+        self._recent.append(sent)  # before it leaves: who interrupts it and types it again is told
+        try:
+            session.submit(i.TradeRequested(at=now, id=id_, plan=plan, instrument=instrument))
+            await self._until_in_time(lambda: self._has_answer(id_))
+        except asyncio.CancelledError:
+            # Nothing may be sent any more for a trade that still asks for its touch; one whose orders left goes on.
+            session.submit(i.TradeAbandoned(at=session.clock.now(), id=id_))
+            raise
+        finally:
+            if not self._has_left(id_):
+                self._recent = [old for old in self._recent if old is not sent]
         trade = session.desk.trade(id_)
         assert trade is not None
         entry = self._entry(trade)
@@ -210,9 +245,13 @@ class EngineTrading:
             raise OperatorError(f"{plan.symbol}: the order was refused before it left ({trade.end_reason})")
         if entry.state is OrderState.REFUSED:
             raise BrokerError(f"{plan.symbol}: the broker refused the order: {entry.why}")
-        self._recent.append((now, plan))
         await self._breathe()
         return id_
+
+    def _has_left(self, id_: str) -> bool:
+        trade = self._engine.session.desk.trade(id_)
+        entry = None if trade is None else self._entry(trade)
+        return entry is not None and entry.state is not OrderState.REFUSED
 
     def _has_answer(self, id_: str) -> bool:
         trade = self._engine.session.desk.trade(id_)
@@ -258,29 +297,31 @@ class EngineTrading:
         return self._engine.call(self._wait(symbols, timeout), None)
 
     async def _wait(self, symbols: tuple[str, ...], seconds: float | None) -> bool:
-        loop, held = self._engine.venue_loop, False
-        if loop is not None and loop.is_held:
-            loop.release()
-            held = True
-        try:
-            async with asyncio.timeout(seconds):
-                await self._until(lambda: not self._engine.session.desk.busy(symbols))
-        except TimeoutError:
-            return False
-        finally:
-            if held and loop is not None:
-                loop.hold()
+        with self._flowing():
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._until(lambda: not self._engine.session.desk.busy(symbols))
+            except TimeoutError:
+                return False
         return True
 
     def connect(self) -> None:
         """Connect and reconcile."""
 
         async def connect() -> None:
-            if self._engine.session.desk.link.is_open:
+            session = self._engine.session
+            if session.desk.link.is_open:
                 raise OperatorError("already connected; `status` shows to whom")
-            if not self._engine.session.desk.link.up:
+            session.unreconciled = ""  # of the attempt before
+            if session.desk.link.up:
+                session.reconcile()
+            else:
                 await self._engine.broker.connect()
-            await self._until(lambda: self._engine.session.desk.link.is_open)
+            await self._until_in_time(lambda: session.desk.link.is_open or session.unreconciled != "")
+            if session.unreconciled:
+                raise BrokerError(
+                    f"connected, but orders and positions are not known: {session.unreconciled}; type: connect"
+                )
 
         self._engine.call(connect(), 30.0, "the broker")
 
@@ -303,6 +344,25 @@ class EngineTrading:
         account = self._engine.session.desk.account
         if plan.account != account:
             raise OperatorError(f"account={plan.account} is not the connected account; leave account= away")
+
+    async def _until_in_time(self, is_true: Callable[[], bool]) -> None:
+        """Wait until ``is_true``; a venue's held time flows meanwhile, unless turns of the loop suffice."""
+        if (loop := self._engine.venue_loop) is not None and loop.is_held:
+            await self._breathe()
+        with self._flowing():
+            await self._until(is_true)
+
+    @contextmanager
+    def _flowing(self) -> Iterator[None]:
+        loop = self._engine.venue_loop
+        if loop is None or not loop.is_held:
+            yield
+            return
+        loop.release()
+        try:
+            yield
+        finally:
+            loop.hold()
 
     async def _until(self, is_true: Callable[[], bool]) -> None:
         """Wait until ``is_true``; looked at after every change of the desk."""

@@ -4,11 +4,15 @@ One line a record: eight hex digits of CRC-32, a blank, one JSON object. The fir
 other holds an input that changed something and the order commands that followed. Written with one ``write`` to a file opened
 for appending (survives a killed process); synced to the disk by a thread within 10 ms, or before the order leaves when
 ``audit_fsync`` is set.
+
+Laws: a record is there whole or not at all; a decision that could not be written is missing for good, and a ``Gap`` that says so
+goes before the next one. Numbers are spent on missing decisions too.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import threading
 import zlib
@@ -34,6 +38,7 @@ AnyInput = (
     | inputs.WatchRequested
     | inputs.WatchCancelRequested
     | inputs.TradeRequested
+    | inputs.TradeAbandoned
     | inputs.CancelRequested
     | inputs.ReplaceRequested
     | inputs.OrderReported
@@ -57,6 +62,14 @@ class Entry(Struct, frozen=True):
     orders: tuple[OrderCommand, ...]
 
 
+class Gap(Struct, frozen=True):
+    """Decisions that are missing: how many, the number of the last one, and why it could not be written."""
+
+    gap: int
+    n: int
+    why: str
+
+
 class Header(Struct, frozen=True):
     """The first record of a journal."""
 
@@ -68,6 +81,8 @@ class Header(Struct, frozen=True):
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(Entry)
 _HEADER = msgspec.json.Decoder(Header)
+_GAP = msgspec.json.Decoder(Gap)
+_GAP_STARTS = b'{"gap":'  # no other record starts so
 
 
 def frame(payload: bytes) -> bytes:
@@ -82,15 +97,20 @@ class Journal:
         """Start a new journal at ``path``; an earlier one is kept as ``NAME.1``. Raises ``StateError``."""
         self.path = path
         self.written = 0
+        self._count = 0
+        self._missing = 0
+        self._why = ""
+        self._length = 0
+        self._torn = False
         self._fsync = fsync
+        self._dirty = threading.Event()
         try:
             if path.exists():
                 path.replace(path.with_name(path.name + ".1"))
             self._fd = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-            os.write(self._fd, frame(_ENCODER.encode(Header(VERSION, session, broker))))
+            self._write(frame(_ENCODER.encode(Header(VERSION, session, broker))), sync=False)
         except OSError as error:
             raise StateError(f"journal {path}: {error.strerror}; choose another --state-dir") from None
-        self._dirty = threading.Event()
         self._closing = False
         self._thread: threading.Thread | None = None
         if not fsync:
@@ -98,15 +118,40 @@ class Journal:
             self._thread.start()
 
     def append(self, event: inputs.Input, commands: tuple[Command, ...]) -> None:
-        """Write one decision; raises ``OSError`` when the disk will not take it."""
+        """Write one decision; raises whatever keeps it, or the gap before it, from the disk. Then it is missing."""
+        self._count += 1
         orders = tuple(c for c in commands if isinstance(c, PlaceOrder | ModifyOrder | CancelOrder))
-        line = frame(_ENCODER.encode(Entry(self.written + 1, event, orders)))  # type: ignore[arg-type]  # every Input is listed
-        if os.write(self._fd, line) != len(line):
-            raise OSError(28, "the disk is full")
-        self.written += 1
-        if self._fsync and orders:
-            os.fdatasync(self._fd)
-        elif not self._fsync:
+        try:
+            line = frame(_ENCODER.encode(Entry(self._count, event, orders)))  # type: ignore[arg-type]  # every Input is listed
+            if self._missing:
+                self._write(frame(_ENCODER.encode(Gap(self._missing, self._count - 1, self._why))), sync=True)
+                self._missing = 0
+            self._write(line, sync=bool(orders))
+        except Exception as error:
+            self._missing += 1
+            # Whatever was wrong with the text, this can be written.
+            self._why = ascii(f"{type(error).__name__}: {error}")[1:-1]
+            raise
+        self.written = self._count
+
+    def _write(self, line: bytes, *, sync: bool) -> None:
+        """Write one line whole, or leave the file as it was."""
+        if self._torn:
+            os.ftruncate(self._fd, self._length)
+        self._torn = True
+        try:
+            if os.write(self._fd, line) != len(line):
+                raise OSError(errno.ENOSPC, "the disk is full")
+            if self._fsync and sync:
+                os.fdatasync(self._fd)
+        except OSError:
+            with contextlib.suppress(OSError):  # then the next write begins with it
+                os.ftruncate(self._fd, self._length)
+                self._torn = False
+            raise
+        self._torn = False
+        self._length += len(line)
+        if not self._fsync:
             self._dirty.set()
 
     def _sync_often(self) -> None:
@@ -131,7 +176,19 @@ class Journal:
 
 
 def read_journal(path: Path) -> Iterator[Entry]:
-    """Yield the decisions of a journal, oldest first; a torn last line ends it quietly, damage elsewhere is a ``StateError``."""
+    """Yield the decisions of a journal, oldest first, those after a gap too; their numbers and ``read_gaps`` tell of it.
+
+    A torn last line ends it quietly, damage elsewhere is a ``StateError``.
+    """
+    return (record for record in _records(path) if isinstance(record, Entry))
+
+
+def read_gaps(path: Path) -> tuple[Gap, ...]:
+    """Return where decisions are missing; raises ``StateError`` as ``read_journal`` does."""
+    return tuple(record for record in _records(path) if isinstance(record, Gap))
+
+
+def _records(path: Path) -> Iterator[Entry | Gap]:
     lines = path.read_bytes().split(b"\n")
     for number, line in enumerate(lines, 1):
         if number == len(lines):
@@ -149,6 +206,6 @@ def read_journal(path: Path) -> Iterator[Entry]:
                         f"journal {path}: version {header.v} is not the {VERSION} this program reads"
                     )
             else:
-                yield _DECODER.decode(payload)
+                yield (_GAP if payload.startswith(_GAP_STARTS) else _DECODER).decode(payload)
         except msgspec.MsgspecError as error:
             raise StateError(f"journal {path} line {number}: {error}") from None

@@ -26,13 +26,18 @@ from tradeshell.engine.clock import LoopClock, VenueLoop, WallClock
 from tradeshell.engine.journal import Journal
 from tradeshell.engine.session import CrashFile, Session
 from tradeshell.engine.store import Keeper, Saved, snapshot
-from tradeshell.errors import BrokerError, TradeshellError
+from tradeshell.errors import BrokerError, PluginError, TradeshellError
 from tradeshell.ports import Broker, BrokerContext, BrokerOffer, Sink, SinkContext, SinkOpener, VenueOptions
 
 T = TypeVar("T")
+NOT_RUNNING = "the engine is not running any more; leave with `quit` and start again"
 START_TIMEOUT = 120.0  # seconds of real time: a large replay is read and checked before the clock starts
 CALL_TIMEOUT = 10.0
 POLL = 0.05
+
+
+class Unanswered(TradeshellError):
+    """The engine or the broker did not answer in time; what was asked may still happen."""
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -84,7 +89,8 @@ class Engine:
     def stop(self) -> None:
         """Close everything that was opened; safe to call twice."""
         if self._thread.is_alive():
-            self.loop.call_soon_threadsafe(self._stop.set)
+            with contextlib.suppress(RuntimeError):  # the loop may have ended just now
+                self.loop.call_soon_threadsafe(self._stop.set)
             self._thread.join(10)
 
     def call(
@@ -96,7 +102,7 @@ class Engine:
         """
         if not self._thread.is_alive():
             work.close()
-            raise TradeshellError("the engine is not running any more; leave with `quit` and start again")
+            raise TradeshellError(NOT_RUNNING)
         return self._await(
             asyncio.run_coroutine_threadsafe(work, self.loop), timeout, f"{what} did not answer"
         )
@@ -110,12 +116,18 @@ class Engine:
                 except concurrent.futures.TimeoutError:
                     if future.done():
                         raise
+                    if not self._thread.is_alive() and not future.done():  # nobody is left to answer
+                        raise TradeshellError(NOT_RUNNING) from None
                     self.idle()
                     waited += POLL
                     if timeout is not None and waited >= timeout:
-                        future.cancel()
-                        raise TradeshellError(f"{words} within {timeout:g} s") from None
-        except KeyboardInterrupt:
+                        raise Unanswered(f"{words} within {timeout:g} s") from None
+        except concurrent.futures.CancelledError:  # the loop ends, or an adapter gave up what it was asked
+            self._thread.join(1.0)
+            if not self._thread.is_alive():
+                raise TradeshellError(NOT_RUNNING) from None
+            raise Unanswered(f"{words}: the request was given up") from None
+        except BaseException:
             future.cancel()
             raise
 
@@ -123,10 +135,14 @@ class Engine:
         own_clock = self._plan.broker.own_clock
         self.loop = VenueLoop(self._plan.options.speed) if own_clock else asyncio.new_event_loop()
         asyncio.set_event_loop(self.loop)
-        try:
-            self.loop.run_until_complete(self._main())
-        finally:
-            self.loop.close()
+        # The runner ends what is still under way, ``_main`` too, when something ends the loop from inside.
+        with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
+            try:
+                runner.run(self._main())
+            except BaseException as error:  # noqa: BLE001  # SystemExit of a plugin's callback: the main thread notices
+                CrashFile(self._plan.state_dir / "crash.log").write(error, "the engine's end")
+                if not self._started.done():
+                    self._started.set_exception(BrokerError(f"the engine did not start: {_one_line(error)}"))
 
     async def _main(self) -> None:
         with ExitStack() as opened:
@@ -136,11 +152,9 @@ class Engine:
             except TradeshellError as error:
                 self._started.set_exception(error)
                 return
-            except Exception as error:  # noqa: BLE001  # a broker plugin may raise anything while it opens
+            except BaseException as error:  # noqa: BLE001  # a broker plugin may raise anything while it opens, SystemExit too
                 self._started.set_exception(
-                    BrokerError(
-                        f"broker {self._plan.broker_name} cannot be opened: {type(error).__name__}: {error}"
-                    )
+                    BrokerError(f"broker {self._plan.broker_name} cannot be opened: {_one_line(error)}")
                 )
                 return
             gc.freeze()  # what start-up made stays; collections while trading are then short
@@ -159,6 +173,8 @@ class Engine:
                 audit.add(name, opened.enter_context(opener(settings)))
             except TradeshellError as error:  # trading goes on without it; `status` and this line say so
                 self.notes = (*self.notes, f"sink {name} is off: {error}")
+            except BaseException as error:  # noqa: BLE001  # a defect of the plugin, SystemExit too: without it nobody would know
+                raise PluginError(f"sink {name} cannot be opened: {_one_line(error)}") from None
         if self._screen is not None:
             audit.add("screen", self._screen)
         journal = Journal(plan.state_dir / "journal", plan.session, plan.broker_name, fsync=plan.audit_fsync)
@@ -183,11 +199,13 @@ class Engine:
         self.session.tell(SessionStarted(version=plan.version, broker=plan.broker_name))
 
     def _picture(self) -> Saved:
+        """Return what is saved; on the keeper's thread."""
+        written = self.session.journal_seq  # before the desk: what is on disk by now has changed it already
         return snapshot(
             self.session.desk,
             session=self._plan.session,
             broker=self._plan.broker_name,
-            journal_seq=self.session.journal_seq,
+            journal_seq=written,
         )
 
     def _complain(self, words: str) -> None:
@@ -210,3 +228,7 @@ class Engine:
             self.notes = (*self.notes, str(error))
         for _ in range(20):  # the first snapshot of an in-process venue needs turns of the loop, not time
             await asyncio.sleep(0)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())

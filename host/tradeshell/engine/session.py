@@ -1,26 +1,28 @@
 """The session: input -> ``step`` -> record -> send -> outcome.
 
 Laws, in this order for every input: the state changes (orders are in flight), the decision is on disk, the audit has it, the
-bytes leave, the outcome comes back as an input. An input that changes nothing is not recorded. Nothing here decides.
+bytes leave, the outcome comes back as an input. An input that changes nothing is not recorded. Nothing here decides. Whatever a
+broker, a disk or a sink raises costs what it was asked for and nothing else; no entry leaves whose trigger is not on disk.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import traceback
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tradeshell.core import commands as c
 from tradeshell.core.desk import Desk
-from tradeshell.core.events import EngineFault, Event, OrderSent, SinkMuted
+from tradeshell.core.events import DataRejected, EngineFault, Event, OrderSent, SinkMuted
 from tradeshell.core.inputs import BarsRefused, Input, QuoteAnswered, SendFailed, SnapshotAnswered, TimerFired
 from tradeshell.core.market import Quote
-from tradeshell.core.orders import Side
+from tradeshell.core.orders import Side, parse_ref
 from tradeshell.core.step import Core
 from tradeshell.core.trade import leg_of
 from tradeshell.engine.accounts import Accounts
@@ -29,6 +31,9 @@ from tradeshell.engine.feeds import Feeds
 from tradeshell.engine.journal import Journal
 from tradeshell.errors import BrokerError, TradeshellError
 from tradeshell.ports import Broker, Clock, Handle
+
+T = TypeVar("T")
+SNAPSHOT_EVERY = 0.25  # seconds between two requests on one connection
 
 
 class CrashFile:
@@ -66,6 +71,13 @@ class Session:
         self._draining = False
         self._timers: dict[str, Handle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        # Watchers and trades whose start or trigger is not on disk.
+        self._unrecorded: frozenset[str] = frozenset()
+        self._wanted = False  # a snapshot that was asked for and is not requested yet
+        self._snapshots: asyncio.Task[None] | None = None
+        self._snapshots_of = 0  # the epoch that they are requested for
+        self._requested_at = -math.inf  # loop time of the last request on this connection
+        self.unreconciled = ""  # why the last snapshot failed; "" while that is not known
         self.broker: Broker
         self.feeds: Feeds
 
@@ -80,30 +92,37 @@ class Session:
         self.feeds = Feeds(broker, self.submit, self.audit.tell, self.clock.now)
 
     def receive(self, event: Input) -> None:
-        """Take an input from the broker, who knows accounts by their ids."""
-        self.submit(self.accounts.to_core(event))
+        """Take an input from the broker, who knows accounts by their ids; nothing is raised back into the adapter."""
+        try:
+            self.submit(self.accounts.to_core(event))
+        except Exception as error:  # noqa: BLE001  # an input that makes no sense is dropped and told
+            self.report_fault(error, type(event).__name__)
 
     def submit(self, event: Input) -> None:
         """Take an input; it is processed before this returns, unless another one is being processed: then right after it.
 
-        Raises ``OperatorError`` for a request that the core refuses. A defect of ours drops the input that caused it, is told,
-        and never stops the engine.
+        Raises the core's ``TradeshellError`` for a request that it refuses, after everything else was processed. A defect of
+        ours drops the input that caused it, is told, and never stops the engine.
         """
         self._inbox.append(event)
         if self._draining:
             return
         self._draining = True
+        refusal: TradeshellError | None = None
         try:
             while self._inbox:
                 current = self._inbox.popleft()
                 try:
-                    self._process(current)
-                except TradeshellError:
-                    raise
+                    refused = self._process(current)
+                    if refused is not None and current is not event:
+                        raise refused  # nobody typed it: a defect
+                    refusal = refusal or refused
                 except Exception as error:  # noqa: BLE001  # our own defect: open risk must not die with it
                     self.report_fault(error, type(current).__name__)
         finally:
             self._draining = False
+        if refusal is not None:
+            raise refusal
 
     def report_fault(self, error: BaseException, where: str) -> None:
         """Tell a defect in one line and keep its traceback in the crash file."""
@@ -112,41 +131,50 @@ class Session:
         path = "" if self._crashes is None else f"; details in {self._crashes.path}"
         self.audit.tell(EngineFault(where=where, reason=f"{type(error).__name__}: {error}{path}"))
 
-    def _process(self, event: Input) -> None:
-        desk, commands = self._core.step(self.desk, event)
-        if desk is self.desk and not commands:
-            return
+    def _process(self, event: Input) -> TradeshellError | None:
+        """Let the core decide and do what it says; returns the core's refusal of the input."""
+        before = self.desk
+        try:
+            desk, commands = self._core.step(before, event)
+        except TradeshellError as refusal:
+            return refusal
+        if desk is before and not commands:
+            return None
         self.desk = desk
-        no_journal = self._record(event, commands)
+        no_journal = self._record(before, event, commands)
         unsent: set[str] = set()
         for command in commands:
-            if isinstance(command, c.Announce):
-                self.audit.tell(command.event)
-            elif isinstance(command, c.PlaceOrder):
-                self._place(command, no_journal, unsent)
-            else:
-                self._execute(command)
+            self._execute(command, no_journal, unsent)
         self.feeds.chase(desk.chased)
         for callback in self.changed:
             callback()
+        return None
 
-    def _record(self, event: Input, commands: tuple[c.Command, ...]) -> str:
+    def _record(self, before: Desk, event: Input, commands: tuple[c.Command, ...]) -> str:
         """Put the decision on disk; returns why that failed. Entries wait for the disk, protection does not."""
         if self._journal is None:
             return ""
         try:
             self._journal.append(event, commands)
-        except OSError as error:
-            reason = error.strerror or str(error)
+        except Exception as error:  # noqa: BLE001  # what cannot be encoded is no more on disk than what does not fit
+            self._unrecorded |= _begun(before, self.desk)
+            reason = (isinstance(error, OSError) and error.strerror) or f"{type(error).__name__}: {error}"
             self.audit.tell(SinkMuted(sink="journal", reason=f"{reason}; entries are refused, exits go on"))
             return reason
         return ""
 
+    def is_recorded(self, id_: str) -> bool:
+        """Return whether the start and the trigger of a watcher or trade are on disk, as far as they happened."""
+        return id_ not in self._unrecorded
+
     def _place(self, command: c.PlaceOrder, no_journal: str, unsent: set[str]) -> None:
         """Send a new order, unless it would be an unrecorded entry or the child of an entry that did not leave."""
         order, order_id = command.order, command.order_id
+        parts = parse_ref(order.ref)
         if no_journal and order.side is Side.BUY:
             reason = f"the journal cannot be written ({no_journal})"
+        elif order.side is Side.BUY and parts is not None and not self.is_recorded(parts.watch):
+            reason = "what triggered it could not be written to the journal"
         elif order.parent_ref in unsent:
             reason = "its entry was not sent"
         elif self._send(
@@ -159,8 +187,19 @@ class Session:
         if reason:
             self._fail(order.ref, "place", reason, certain=True)
 
-    def _execute(self, command: c.Command) -> None:
+    def _execute(self, command: c.Command, no_journal: str, unsent: set[str]) -> None:
+        """Do one command; a defect on the way costs this one only."""
+        try:
+            self._do(command, no_journal, unsent)
+        except Exception as error:  # noqa: BLE001  # the next command may be the stop of an open position
+            self.report_fault(error, type(command).__name__)
+
+    def _do(self, command: c.Command, no_journal: str, unsent: set[str]) -> None:
         match command:
+            case c.Announce(event):
+                self.audit.tell(event)
+            case c.PlaceOrder():
+                self._place(command, no_journal, unsent)
             case c.ModifyOrder(order, order_id):
                 self._send(
                     order.ref,
@@ -179,7 +218,7 @@ class Session:
             case c.SetTimer(key, at):
                 self._set_timer(key, at)
             case c.AskSnapshot(epoch):
-                self._start(self._snapshot(epoch))
+                self._ask_snapshot(epoch)
 
     def _send(self, ref: str, order_id: int, action: str, send: Callable[[], None]) -> bool:
         """Hand one command over; say whether it may have left."""
@@ -206,8 +245,9 @@ class Session:
     def _watch(self, key: str, symbol: str, seconds: int, *, rth: bool) -> None:
         try:
             self.feeds.watch(key, symbol, seconds, rth)
-        except BrokerError as error:
-            self._inbox.append(BarsRefused(at=self.clock.now(), key=key, reason=str(error)))
+        except Exception as error:  # noqa: BLE001  # whatever the adapter raises: armed without bars is armed blind
+            reason = str(error) if isinstance(error, BrokerError) else f"{type(error).__name__}: {error}"
+            self._inbox.append(BarsRefused(at=self.clock.now(), key=key, reason=reason))
 
     def _set_timer(self, key: str, at: datetime) -> None:
         old = self._timers.pop(key, None)
@@ -221,43 +261,96 @@ class Session:
         self._timers[key] = self.clock.call_at(at, due)
 
     def _ask_quote(self, ask: c.AskQuote) -> None:
-        quote = self.broker.latest(ask.symbol)
+        quote = self._latest(ask.symbol)
         if quote is not None and quote.age(self.clock.now()) <= ask.max_age:
             self._answer(ask, quote)
         else:
             self._start(self._fetch_quote(ask))
 
     async def _fetch_quote(self, ask: c.AskQuote) -> None:
-        quote = await self.broker.snapshot(ask.symbol, ask.patience)
-        self._answer(ask, quote if quote is not None else self.broker.latest(ask.symbol))
+        quote: Quote | None = None
+        try:
+            quote = await _asked(self.broker.snapshot(ask.symbol, ask.patience))
+        except Exception as error:  # noqa: BLE001  # whatever the adapter raises: the attempt is waiting for an answer
+            self._tell_no_data(ask.symbol, error)
+        self._answer(ask, quote if quote is not None else self._latest(ask.symbol))
 
     def _answer(self, ask: c.AskQuote, quote: Quote | None) -> None:
         now = self.clock.now()
-        session = self.broker.session(ask.symbol, now)
+        session = None
+        try:
+            session = self.broker.session(ask.symbol, now)
+        except Exception as error:  # noqa: BLE001  # as above
+            self._tell_no_data(ask.symbol, error)
         self.submit(QuoteAnswered(at=now, key=ask.key, quote=quote, session=session))
+
+    def _latest(self, symbol: str) -> Quote | None:
+        try:
+            return self.broker.latest(symbol)
+        except Exception as error:  # noqa: BLE001  # as above
+            self._tell_no_data(symbol, error)
+            return None
+
+    def _tell_no_data(self, symbol: str, error: Exception) -> None:
+        if isinstance(error, BrokerError):
+            self.audit.tell(DataRejected(symbol=symbol, reason=str(error)))
+        else:
+            self.report_fault(error, f"market data of {symbol}")
+
+    # --- orders, executions and positions as the broker has them ------------------------------------------------------
+
+    def reconcile(self) -> None:
+        """Request a snapshot on the present connection; ``unreconciled`` says when that failed."""
+        self._ask_snapshot(self.desk.link.epoch)
+
+    def _ask_snapshot(self, epoch: int) -> None:
+        """Request a snapshot after now: the answer to an earlier request may not know what made us ask."""
+        self._wanted, self.unreconciled = True, ""
+        if self._snapshots is not None and not self._snapshots.done():
+            if epoch == self._snapshots_of:
+                return
+            self._snapshots.cancel()  # of an earlier connection: nobody can use it, and it may never be answered
+        if epoch != self._snapshots_of:
+            self._snapshots_of, self._requested_at = epoch, -math.inf
+        self._snapshots = self._start(self._take_snapshots(epoch))
+
+    async def _take_snapshots(self, epoch: int) -> None:
+        """Request one snapshot after the other, never two at a time, until none is wanted."""
+        loop = asyncio.get_running_loop()
+        while self._wanted:
+            await asyncio.sleep(self._requested_at + SNAPSHOT_EVERY - loop.time())
+            self._wanted, self._requested_at = False, loop.time()
+            await self._snapshot(epoch)
 
     async def _snapshot(self, epoch: int) -> None:
         try:
-            found = await self.broker.snapshot_account()
-        except BrokerError as error:
-            self.audit.tell(
-                SinkMuted(sink="reconciliation", reason=f"{error}; no entries until `connect` succeeds")
-            )
-            return
-        self.submit(
-            SnapshotAnswered(
+            found = await _asked(self.broker.snapshot_account())
+            answer = SnapshotAnswered(
                 at=self.clock.now(),
                 epoch=epoch,
                 orders=found.orders,
                 executions=tuple(self.accounts.execution(report) for report in found.executions),
                 positions=tuple(self.accounts.position(report) for report in found.positions),
             )
-        )
+        except Exception as error:  # noqa: BLE001  # whatever the adapter raises: without an answer no entry may leave
+            if not isinstance(error, BrokerError) and self._crashes is not None:
+                self._crashes.write(error, "snapshot")
+            reason = str(error) if isinstance(error, BrokerError) else f"{type(error).__name__}: {error}"
+            self.audit.tell(
+                SinkMuted(sink="reconciliation", reason=f"{reason}; no entries until `connect` succeeds")
+            )
+            if not self._wanted:  # otherwise the next request decides
+                self.unreconciled = reason
+                for callback in self.changed:
+                    callback()
+            return
+        self.submit(answer)
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def tell(self, event: Event) -> None:
         """Announce an event that follows from no input (start, end)."""
@@ -272,3 +365,24 @@ class Session:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.feeds.close()
+
+
+async def _asked(answer: Awaitable[T]) -> T:
+    """Await a broker's answer. A request that the adapter itself cancels (its link is gone) has failed; it is not our end."""
+    try:
+        return await answer
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise BrokerError("the broker's adapter gave the request up") from None
+
+
+def _begun(before: Desk, after: Desk) -> frozenset[str]:
+    """Return the watchers and trades that one step started or fired."""
+    fired = (
+        id_
+        for id_, watcher in after.watchers.items()
+        if id_ not in before.watchers or watcher.fired is not before.watchers[id_].fired
+    )
+    return frozenset((*fired, *(after.trade_symbols.keys() - before.trade_symbols.keys())))

@@ -8,6 +8,7 @@ what cannot be read is set aside and named, never overwritten; writing happens o
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import threading
@@ -218,7 +219,9 @@ def save(path: Path, saved: Saved) -> None:
     temporary = path.with_name(path.name + ".new")
     fd = os.open(temporary, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     try:
-        os.write(fd, text.encode())
+        data = text.encode()
+        if os.write(fd, data) != len(data):  # what is there would replace a snapshot that is whole
+            raise OSError(errno.ENOSPC, "the disk is full")
         os.fsync(fd)
     finally:
         os.close(fd)
@@ -272,7 +275,8 @@ class Keeper:
     def _save(self) -> None:
         try:
             save(self._path, self._picture())
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001  # text that cannot be encoded must not end the thread either
             if not self._complained:
                 self._complained = True
-                self._complain(f"state {self._path} cannot be written: {error.strerror}; the journal goes on")
+                why = (isinstance(error, OSError) and error.strerror) or _one_line(error)
+                self._complain(f"state {self._path} cannot be written: {why}; the journal goes on")
