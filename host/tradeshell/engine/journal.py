@@ -93,8 +93,13 @@ def frame(payload: bytes) -> bytes:
 class Journal:
     """Appends decisions to one file. Not thread-safe: the engine's loop alone writes."""
 
-    def __init__(self, path: Path, session: str, broker: str, *, fsync: bool = False) -> None:
-        """Start a new journal at ``path``; an earlier one is kept as ``NAME.1``. Raises ``StateError``."""
+    def __init__(
+        self, path: Path, session: str, broker: str, *, fsync: bool = False, outlives_us: bool = True
+    ) -> None:
+        """Start a new journal at ``path``; an earlier one is kept as ``NAME.1``. Raises ``StateError``.
+
+        Without ``outlives_us`` (a venue that ends with this program) nothing is ever recovered and nothing is synced.
+        """
         self.path = path
         self.written = 0
         self._count = 0
@@ -103,7 +108,10 @@ class Journal:
         self._length = 0
         self._torn = False
         self._fsync = fsync
-        self._dirty = threading.Event()
+        self._is_dirty = (
+            False  # a plain flag: waking a thread between decision and order costs the order its time
+        )
+        self._closing = threading.Event()
         try:
             if path.exists():
                 path.replace(path.with_name(path.name + ".1"))
@@ -111,9 +119,8 @@ class Journal:
             self._write(frame(_ENCODER.encode(Header(VERSION, session, broker))), sync=False)
         except OSError as error:
             raise StateError(f"journal {path}: {error.strerror}; choose another --state-dir") from None
-        self._closing = False
         self._thread: threading.Thread | None = None
-        if not fsync:
+        if not fsync and outlives_us:
             self._thread = threading.Thread(target=self._sync_often, name="journal-sync", daemon=True)
             self._thread.start()
 
@@ -151,23 +158,18 @@ class Journal:
             raise
         self._torn = False
         self._length += len(line)
-        if not self._fsync:
-            self._dirty.set()
+        self._is_dirty = True
 
     def _sync_often(self) -> None:
-        while True:
-            self._dirty.wait()
-            self._dirty.clear()
-            with contextlib.suppress(OSError):  # the next append meets the same disk and is heard
-                os.fdatasync(self._fd)
-            if self._closing:
-                return
-            threading.Event().wait(SYNC_EVERY)
+        while not self._closing.wait(SYNC_EVERY):
+            if self._is_dirty:
+                self._is_dirty = False
+                with contextlib.suppress(OSError):  # the next append meets the same disk and is heard
+                    os.fdatasync(self._fd)
 
     def close(self) -> None:
         """Sync and close."""
-        self._closing = True
-        self._dirty.set()
+        self._closing.set()
         if self._thread is not None:
             self._thread.join(2)
         with contextlib.suppress(OSError):

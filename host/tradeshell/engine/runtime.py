@@ -25,7 +25,7 @@ from tradeshell.engine.audit import Audit
 from tradeshell.engine.clock import LoopClock, VenueLoop, WallClock
 from tradeshell.engine.journal import Journal
 from tradeshell.engine.session import CrashFile, Session
-from tradeshell.engine.store import Keeper, Saved, snapshot
+from tradeshell.engine.store import SAVE_EVERY, SAVE_EVERY_EMBEDDED, Keeper, Saved, snapshot
 from tradeshell.errors import BrokerError, PluginError, TradeshellError
 from tradeshell.ports import Broker, BrokerContext, BrokerOffer, Sink, SinkContext, SinkOpener, VenueOptions
 
@@ -177,13 +177,24 @@ class Engine:
                 raise PluginError(f"sink {name} cannot be opened: {_one_line(error)}") from None
         if self._screen is not None:
             audit.add("screen", self._screen)
-        journal = Journal(plan.state_dir / "journal", plan.session, plan.broker_name, fsync=plan.audit_fsync)
+        journal = Journal(
+            plan.state_dir / "journal",
+            plan.session,
+            plan.broker_name,
+            fsync=plan.audit_fsync,
+            outlives_us=venue is None,
+        )
         opened.callback(journal.close)
         self.session = Session(
             Core(plan.strategies), clock, journal, audit, CrashFile(plan.state_dir / "crash.log")
         )
         loop.set_exception_handler(self._loop_fault)
-        keeper = Keeper(plan.state_dir / "state.toml", self._picture, self._complain)
+        keeper = Keeper(
+            plan.state_dir / "state.toml",
+            self._picture,
+            self._complain,
+            every=SAVE_EVERY if venue is None else SAVE_EVERY_EMBEDDED,
+        )
         opened.callback(keeper.close)
         self.session.changed.append(keeper.touch)
         context = BrokerContext(

@@ -27,6 +27,7 @@ from tradeshell.errors import StateError
 
 VERSION = 1
 SAVE_EVERY = 0.5  # seconds between two snapshots while things change
+SAVE_EVERY_EMBEDDED = 5.0  # the same for a venue that ends with the program: nothing is resumed from it
 FOLDERS = 50
 
 
@@ -242,8 +243,15 @@ def _without_none(value: Any) -> Any:
 class Keeper:
     """Saves the desk on a thread of its own, soon after it changed and once more at the end."""
 
-    def __init__(self, path: Path, picture: Callable[[], Saved], complain: Callable[[str], None]) -> None:
-        """Keep ``path`` up to date; the file of the session before becomes the generation ``NAME.1``."""
+    def __init__(
+        self,
+        path: Path,
+        picture: Callable[[], Saved],
+        complain: Callable[[str], None],
+        every: float = SAVE_EVERY,
+    ) -> None:
+        """Keep ``path`` up to date, ``every`` so many seconds; the file of the session before becomes ``NAME.1``."""
+        self._every = every
         self._path, self._picture, self._complain = path, picture, complain
         self._dirty = threading.Event()
         self._end = threading.Event()
@@ -269,7 +277,7 @@ class Keeper:
             self._dirty.wait()
             self._dirty.clear()
             self._save()
-            self._end.wait(SAVE_EVERY)
+            self._end.wait(self._every)
         self._save()
 
     def _save(self) -> None:

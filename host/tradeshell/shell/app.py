@@ -118,8 +118,9 @@ class TradeShell(LivingShell):
         except TradeshellError as error:
             self._fail_after_events(str(error))
             return False
-        except KeyboardInterrupt:
-            self._fail_after_events(f"{command.name}: interrupted; the engine goes on with what is under way")
+        except KeyboardInterrupt as stop:
+            words = str(stop) or "interrupted; the engine goes on with what is under way"
+            self._fail_after_events(f"{command.name}: {words}")
             raise
         except commands_shell.Leave:
             return True
