@@ -85,8 +85,8 @@ def program(settings: Settings, run: Run, environ: Mapping[str, str]) -> Iterato
             ),
             pump.post,
         )
-        engine.start()
         opened.callback(engine.stop)
+        engine.start()
         trading = EngineTrading(engine, settings.defaults, lambda: plugins.reports)
         notes = (
             *settings.notes,

@@ -148,6 +148,17 @@ def test_a_damaged_state_file_is_set_aside_and_named(tmp_path: Path) -> None:
     assert (folder / "state.toml.damaged-1").read_text(encoding="utf-8") == "[[["
 
 
+def test_a_start_that_fails_leaves_the_records_of_the_session_before(tmp_path: Path) -> None:
+    assert tradeshell(tmp_path, *STORY).returncode == 0
+    kept = {name: (tmp_path / "paper" / name).read_bytes() for name in ("journal", "state.toml", "events.jsonl")}
+    (tmp_path / "config.toml").write_text('[brokers.paper]\nlatency = "x"\n', encoding="utf-8")
+    for _ in range(2):
+        failed = tradeshell(tmp_path, "breakouts")
+        assert failed.returncode == 1
+        assert "latency" in failed.stderr
+    assert {name: (tmp_path / "paper" / name).read_bytes() for name in kept} == kept
+
+
 def test_a_journal_that_cannot_be_written_is_one_line_and_a_failure(tmp_path: Path) -> None:
     (tmp_path / "paper" / "journal").mkdir(parents=True)
     (tmp_path / "paper" / "journal" / "x").touch()

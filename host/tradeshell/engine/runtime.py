@@ -89,7 +89,7 @@ class Engine:
     def stop(self) -> None:
         """Close everything that was opened; safe to call twice."""
         if self._thread.is_alive():
-            with contextlib.suppress(RuntimeError):  # the loop may have ended just now
+            with contextlib.suppress(RuntimeError, AttributeError):  # the loop has just ended, or never began
                 self.loop.call_soon_threadsafe(self._stop.set)
             self._thread.join(10)
 
@@ -114,8 +114,8 @@ class Engine:
                 try:
                     return future.result(POLL)
                 except concurrent.futures.TimeoutError:
-                    if future.done():
-                        raise
+                    if future.done():  # it came just now, or this is its own time-out
+                        return future.result()
                     if not self._thread.is_alive() and not future.done():  # nobody is left to answer
                         raise TradeshellError(NOT_RUNNING) from None
                     self.idle()
@@ -177,26 +177,10 @@ class Engine:
                 raise PluginError(f"sink {name} cannot be opened: {_one_line(error)}") from None
         if self._screen is not None:
             audit.add("screen", self._screen)
-        journal = Journal(
-            plan.state_dir / "journal",
-            plan.session,
-            plan.broker_name,
-            fsync=plan.audit_fsync,
-            outlives_us=venue is None,
-        )
-        opened.callback(journal.close)
         self.session = Session(
-            Core(plan.strategies), clock, journal, audit, CrashFile(plan.state_dir / "crash.log")
+            Core(plan.strategies), clock, None, audit, CrashFile(plan.state_dir / "crash.log")
         )
         loop.set_exception_handler(self._loop_fault)
-        keeper = Keeper(
-            plan.state_dir / "state.toml",
-            self._picture,
-            self._complain,
-            every=SAVE_EVERY if venue is None else SAVE_EVERY_EMBEDDED,
-        )
-        opened.callback(keeper.close)
-        self.session.changed.append(keeper.touch)
         context = BrokerContext(
             emit=self.session.receive,
             clock=clock,
@@ -206,7 +190,24 @@ class Engine:
             state_dir=plan.state_dir,
         )
         self.broker = opened.enter_context(plan.broker.open(context))
-        self.session.attach(self.broker)
+        # Only now: a start that fails must leave the records of the session before as they are.
+        journal = Journal(
+            plan.state_dir / "journal",
+            plan.session,
+            plan.broker_name,
+            fsync=plan.audit_fsync,
+            outlives_us=venue is None,
+        )
+        opened.callback(journal.close)
+        self.session.attach(self.broker, journal)
+        keeper = Keeper(
+            plan.state_dir / "state.toml",
+            self._picture,
+            self._complain,
+            every=SAVE_EVERY if venue is None else SAVE_EVERY_EMBEDDED,
+        )
+        opened.callback(keeper.close)
+        self.session.changed.append(keeper.touch)
         self.session.tell(SessionStarted(version=plan.version, broker=plan.broker_name))
 
     def _picture(self) -> Saved:

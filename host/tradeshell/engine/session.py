@@ -86,8 +86,9 @@ class Session:
         """The number of the last decision on disk."""
         return 0 if self._journal is None else self._journal.written
 
-    def attach(self, broker: Broker) -> None:
-        """Use ``broker`` from now on; once, before the first input."""
+    def attach(self, broker: Broker, journal: Journal | None = None) -> None:
+        """Use ``broker`` (and ``journal``) from now on; once, before the first input."""
+        self._journal = self._journal if journal is None else journal
         self.broker = broker
         self.feeds = Feeds(broker, self.submit, self.audit.tell, self.clock.now)
 
