@@ -173,7 +173,7 @@ class BatchShell(BaseShell):
             typed = []  # an alias closed the quote
         made = lines.raw_tokens(statement.command_and_args)
         refusal = lines.refused_operator([*typed, *made, statement.redirector])
-        if statement.command in KEPT and not statement.raw.replace("\t", " ").isprintable():
+        if statement.command in KEPT and not statement.raw.rstrip("\r\n").replace("\t", " ").isprintable():
             refusal = f"{statement.command}: the line holds a character that cannot be printed"  # argparse would print it
         if refusal is None:
             return data
