@@ -20,7 +20,6 @@ from typing import NamedTuple
 import msgspec
 
 from tradeshell.core import inputs as i
-from tradeshell.core.book import ENTRY_EXPIRY_GRACE
 from tradeshell.core.commands import PlaceOrder
 from tradeshell.core.events import OrderIntent
 from tradeshell.core.market import Bar, Instrument, Quote, Session
@@ -46,6 +45,7 @@ HOURS = Session(
 )
 LEVEL, STOP, TARGET = Decimal("190.00"), Decimal("187.00"), Decimal("195.00")
 LEGS = 3
+GOOD_FOR = timedelta(seconds=25)  # of the entry: its timeout, and the grace of the order at the broker
 
 
 class Sample(NamedTuple):
@@ -286,7 +286,6 @@ def _bracket(
 ) -> tuple[OrderSpec, ...]:
     watch = f"br-{closed.symbol.lower()}"
     entry = order_ref(watch, "entry", 1)
-    timeout = 20.0 if wanted.entry_timeout is None else wanted.entry_timeout
     return (
         OrderSpec(
             ref=entry,
@@ -298,7 +297,7 @@ def _bracket(
             type=OrderType.LIMIT,
             limit=ask,
             tif=Tif.GTD,
-            good_till=CLOSED + timedelta(seconds=timeout + ENTRY_EXPIRY_GRACE),
+            good_till=CLOSED + GOOD_FOR,
             transmit=False,
         ),
         OrderSpec(

@@ -9,7 +9,7 @@ import pytest
 from tests.bench import floor, latency
 from tests.bench.market import MINUTES, Market, differences, make_market, read_trades, write_trades
 from tests.bench.ours import instant, replay
-from tests.bench.run import HERE
+from tests.bench.run import HERE, same_trades
 
 from tradeshell_paper.calendar import session_on
 
@@ -62,6 +62,15 @@ def test_a_changed_trade_is_found(tmp_path: Path) -> None:
     assert [pair[0] for pair in differences(missing, trades)] == [None]
     moved = (again[0]._replace(entry=again[0].entry + 1), *again[1:])
     assert len(list(differences(moved, trades))) == 1
+
+
+def test_a_run_with_other_trades_is_not_the_same(tmp_path: Path) -> None:
+    _, _, trades = floor.run(make_market(symbols=2, days=5))
+    write_trades(tmp_path / "floor.csv", trades)
+    write_trades(tmp_path / "ours.csv", trades)
+    assert same_trades(tmp_path, "ours.csv", "tradeshell")
+    write_trades(tmp_path / "ours.csv", [trades[0]._replace(kind="open"), *trades[1:]])
+    assert not same_trades(tmp_path, "ours.csv", "tradeshell")
 
 
 def test_the_engine_and_the_direct_function_hand_over_the_same_orders(

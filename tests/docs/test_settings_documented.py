@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from tests.docs.pages import DOCS, sections, tables
 
-from tradeshell import config
 from tradeshell.cli import parser
-from tradeshell.config import table
+from tradeshell.config import load_settings, table
 from tradeshell.errors import ConfigError
 from tradeshell.testing import open_shell
 from tradeshell_paper import feed_generated
@@ -60,7 +59,7 @@ def test_the_defaults_of_commands_are_listed_and_their_examples_are_taken(tmp_pa
             line = text if "=" in text else f"{row[column]} = {text}"
             path = tmp_path / "config.toml"
             path.write_text(f"[defaults]\n{line}\n", encoding="utf-8")
-            assert set(config.load_settings({"config": str(path)}, {}).defaults.values) == {row[column]}
+            assert set(load_settings({"config": str(path)}, {}).defaults.values) == {row[column]}
 
 
 def test_variables_without_effect_are_listed() -> None:
