@@ -13,6 +13,10 @@ class OperatorError(TradeshellError):
     """What was typed cannot be done: the operator changes the words."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C while something had begun that cannot be called back: the words say what became of it."""
+
+
 class ConfigError(TradeshellError):
     """A setting (flag, environment variable or config file) is wrong: the operator changes the setting."""
 

@@ -21,7 +21,7 @@ from tradeshell.core.orders import Order, OrderState, Side
 from tradeshell.core.plan import TradePlan, check_plan, put_on_grid
 from tradeshell.core.trade import Trade, TradePhase, entry_of
 from tradeshell.engine.runtime import Engine, Unanswered
-from tradeshell.errors import BrokerError, OperatorError, StateError, TradeshellError
+from tradeshell.errors import BrokerError, Interrupted, OperatorError, StateError, TradeshellError
 from tradeshell.ports import Defaults, PluginReport, View
 
 DUPLICATE_WINDOW = timedelta(seconds=5)
@@ -186,7 +186,7 @@ class EngineTrading:
             words = self._given_up()
             if isinstance(error, Unanswered):
                 raise Unanswered(f"{plan.symbol}: {error}; {words}") from None
-            raise KeyboardInterrupt(f"{plan.symbol}: interrupted; {words}") from None
+            raise Interrupted(f"{plan.symbol}: interrupted; {words}") from None
 
     def _given_up(self) -> str:
         """Say what became of the order whose call was given up; only the engine knows whether it left before it heard so."""

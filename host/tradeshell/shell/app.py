@@ -20,7 +20,7 @@ from cmd2 import CompletionItem, Completions
 from cmd2.exceptions import CompletionError
 from prompt_toolkit.application import get_app
 
-from tradeshell.errors import OperatorError, TradeshellError
+from tradeshell.errors import Interrupted, OperatorError, TradeshellError
 from tradeshell.grammar import Answer, Command, complete, parse
 from tradeshell.ports import Record, Trading, View
 from tradeshell.shell import (
@@ -119,8 +119,8 @@ class TradeShell(LivingShell):
             self._fail_after_events(str(error))
             return False
         except KeyboardInterrupt as stop:
-            words = str(stop) or "interrupted; the engine goes on with what is under way"
-            self._fail_after_events(f"{command.name}: {words}")
+            words = "interrupted; the engine goes on with what is under way"
+            self._fail_after_events(f"{command.name}: {stop if isinstance(stop, Interrupted) else words}")
             raise
         except commands_shell.Leave:
             return True
