@@ -81,6 +81,7 @@ def program(settings: Settings, run: Run, environ: Mapping[str, str]) -> Iterato
                 sinks=_sinks(settings, plugins, state_dir, environ),
                 state_dir=state_dir,
                 audit_fsync=settings.audit_fsync,
+                paper_only=settings.paper_only,
                 hold_between_commands=offer.own_clock and (run.batch or settings.venue.speed == float("inf")),
             ),
             pump.post,
@@ -145,7 +146,7 @@ def _left_over(saved: Saved | None) -> tuple[str, ...]:
         f"{w.symbol} {w.id} was {w.phase.value} when the last session ended and is not resumed; "
         f"type it again: {_typed(w)}"
         for w in saved.watchers
-        if w.phase is not WatchPhase.DONE
+        if w.phase is WatchPhase.ARMED
     ]
     return tuple(lines)
 
@@ -154,6 +155,9 @@ def _typed(watcher: SavedWatcher) -> str:
     words = [watcher.strategy, watcher.symbol, watcher.level, str(watcher.qty)]
     words += [f"tp={'-'.join(watcher.tp)}"] if watcher.tp else []
     words += [f"sl={watcher.sl}"] if watcher.sl else []
+    words += [
+        f"{key}={value}" for key, value in watcher.params.items() if value and (key, value) != ("rth", "true")
+    ]
     return " ".join(word for word in words if word)
 
 

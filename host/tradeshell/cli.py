@@ -67,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
     """Run the program and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    options = parser().parse_args(_replay_ends_at_a_command(arguments))
+    options = parser().parse_args(replay_ends_at_a_command(arguments))
     try:
         return _run(options, os.environ if environ is None else environ)
     except TradeshellError as error:
@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
         return 130
 
 
-def _replay_ends_at_a_command(arguments: list[str]) -> list[str]:
+def replay_ends_at_a_command(arguments: list[str]) -> list[str]:
     """``--replay FILE… COMMAND WORDS`` cannot be told apart by argparse: files end where a word names no file and no option."""
     if "--replay" not in arguments:
         return arguments

@@ -252,7 +252,7 @@ def test_the_position_is_protected_when_the_entry_filled_and_ends_at_the_target(
     desk.report(SL1, OrderState.CANCELLED)
     (closed,) = desk.told(TradeClosed)
     assert (closed.qty, closed.entry, closed.exit, closed.pnl) == (100, d("190.15"), d("195"), d("485"))
-    assert closed.r == d("4.85") / d("3.15")
+    assert closed.r == d("1.5397")
     assert [event.reason for event in desk.told(BreakoutStopped)] == ["trade_closed"]
     assert desk.desk.busy() == ()
 

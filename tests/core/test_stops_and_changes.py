@@ -498,3 +498,42 @@ def test_a_watcher_ends_with_its_session_and_only_once() -> None:
     desk.do(i.WatchCancelRequested, watch="br-1")
     desk.do(i.WatchCancelRequested, watch="nobody")
     assert desk.last == ()
+
+
+def test_a_typed_limit_far_through_the_market_is_refused() -> None:
+    desk = Desktop()
+    priced = plan(
+        entry=EntryKind.PRICED,
+        limit=d("250"),
+        level=None,
+        tps=(),
+        sl=None,
+        mode=ExitMode.NONE,
+        chase_limit=None,
+    )
+    desk.do(i.TradeRequested, id="m-1", plan=priced, instrument=AAPL)
+    desk.answer(quote(desk.at), "m-1")
+    assert [event.reason for event in desk.told(RiskRejected)] == ["price_collar"]
+
+
+def test_a_position_without_working_orders_keeps_nobody_waiting() -> None:
+    desk = Desktop()
+    desk.open_position(tps=(), sl=None, mode=ExitMode.NONE, chase_limit=None)
+    assert desk.trade().phase is TradePhase.OPEN
+    assert desk.desk.busy() == ()
+
+
+def test_a_change_that_reaches_an_order_after_its_end_is_no_alarm() -> None:
+    desk = Desktop()
+    desk.open_position()
+    desk.do(i.ReplaceRequested, ref=SL1, stop=d("188"))
+    desk.execute(SL1, 100, "187", "e2.01")
+    desk.do(
+        i.OrderRefusedByBroker,
+        ref=SL1,
+        what=RefusedWhat.CHANGE,
+        code=104,
+        text="Cannot modify a filled order.",
+    )
+    assert desk.told(LadderStopLossReplaceFailed) == []
+    assert [event.story() for event in desk.told(OrderRefused)] == [None]

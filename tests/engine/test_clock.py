@@ -154,3 +154,17 @@ def test_the_wall_clock_is_utc_and_calls_at_once_what_is_past() -> None:
         return await called
 
     assert abs(asyncio.run(run()) - datetime.now(UTC)) < timedelta(seconds=5)
+
+
+def test_at_a_finite_speed_time_goes_on_while_nothing_is_due() -> None:
+    with venue(1000.0) as (loop, clock):
+        seen: list[datetime] = []
+
+        def later() -> None:
+            time.sleep(0.05)
+            loop.call_soon_threadsafe(lambda: seen.append(clock.now()))
+            loop.call_soon_threadsafe(loop.stop)
+
+        threading.Thread(target=later).start()
+        loop.run_forever()
+        assert seen[0] - START >= timedelta(seconds=45)

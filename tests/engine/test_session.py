@@ -483,6 +483,19 @@ def test_a_snapshot_that_fails_is_told_whatever_the_adapter_raises(
     stage.submit(i.LinkChanged(at=stage.clock.now(), up=False, account="DU…0001", paper=True))
     stage.submit(i.LinkChanged(at=stage.clock.now(), up=True, account="DU…0001", paper=True))
     stage.run(asyncio.sleep(1))
-    assert stage.names()[-1] == "SinkMuted"
+    assert stage.names()[-1] == "ReconciliationFailed"
     assert stage.session.unreconciled
     assert not stage.session.desk.link.is_open
+
+
+def test_a_live_account_is_let_go_at_once_while_only_paper_is_allowed(stage: Stage) -> None:
+    stage.submit(i.LinkChanged(at=stage.clock.now(), up=False, account="DU…0001", paper=True))
+
+    async def go() -> None:
+        stage.session.receive(i.LinkChanged(at=stage.clock.now(), up=True, account="U1234567", paper=False))
+        assert not stage.session.desk.link.up
+        stage.session.paper_only = False
+        stage.session.receive(i.LinkChanged(at=stage.clock.now(), up=True, account="U1234567", paper=False))
+        assert stage.session.desk.link.up
+
+    stage.run(go())

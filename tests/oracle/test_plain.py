@@ -392,16 +392,6 @@ def test_where_ticks_are_replayed_too_they_decide() -> None:
 # --- corners ----------------------------------------------------------------------------------------------------------
 
 DAY, NEXT_DAY = date(2013, 10, 10), date(2013, 10, 11)
-FORMING = pytest.mark.xfail(
-    reason="a minute that forms before the open when the watcher starts counts as regular"
-)
-LAST_BAR = pytest.mark.xfail(
-    reason="a fill in the last bar skips the end (and the begin) of the hours for all others"
-)
-RELEASED = pytest.mark.xfail(
-    reason="a target that was held over night fills at the bid of the open, not at the open"
-)
-BEYOND = pytest.mark.xfail(reason="such a bar fills a target at its open, and leaves a stop-limit resting")
 
 
 @pytest.mark.parametrize("day", [DAY, HALF_DAY], ids=["full-day", "half-day"])
@@ -442,9 +432,7 @@ def test_a_bar_that_is_forming_at_the_start_counts_at_its_close(tmp_path: Path) 
     assert check(files, Wish(level, bars[0].end), bars, None) == NO_TRIGGER
 
 
-@pytest.mark.parametrize(
-    "clock", ["09:00:00", "09:28:00", "09:29:00", pytest.param("09:29:30", marks=FORMING)]
-)
+@pytest.mark.parametrize("clock", ["09:00:00", "09:28:00", "09:29:00", "09:29:30"])
 def test_a_bar_before_the_open_never_triggers_a_regular_breakout(clock: str, tmp_path: Path) -> None:
     high, low = "20 20.05 20 20.05", "20 20 20 20"
     bars = bars_from(DAY, "09:00", *([high] * 30), low, low, "20 20.06 20 20.06", low)
@@ -478,7 +466,6 @@ def test_the_entry_waits_for_the_next_bar_over_a_hole(tmp_path: Path) -> None:
     assert (outcome.entry_at, outcome.result) == (plain.iso(at(DAY, "10:07")), "TP")
 
 
-@LAST_BAR
 def test_a_stop_rests_after_the_close_although_another_trade_ended_in_the_last_bar(tmp_path: Path) -> None:
     bars = bars_from(DAY, "15:56", "20 20 20 20", "20 20.05 20 20.05", "20 20 20 20", "20 20.20 20 20")
     bars += bars_from(DAY, "16:01", "19 19 19 19")
@@ -489,7 +476,6 @@ def test_a_stop_rests_after_the_close_although_another_trade_ended_in_the_last_b
     assert ours == [breakout(alone, bars), breakout(other, bars)]
 
 
-@LAST_BAR
 def test_a_stop_works_again_at_the_open_although_another_trade_ended_just_before(tmp_path: Path) -> None:
     evening = bars_from(DAY, "15:56", "20 20 20 20", "20 20.05 20 20.05", "20 20 20 20", "20 20 20 20")
     morning = bars_from(NEXT_DAY, "09:28", "20 20 20 20", "20 20.20 20 20", "20 20 20 20", "20 20 19 19")
@@ -500,7 +486,6 @@ def test_a_stop_works_again_at_the_open_although_another_trade_ended_just_before
     assert ours[0] == breakout(wish, [*evening, *morning])
 
 
-@RELEASED
 def test_a_target_held_over_night_meets_the_open_with_quotes_as_without(tmp_path: Path) -> None:
     evening = bars_from(DAY, "15:57", "20 20 20 20", "20 20.05 20 20.05", "20 20 20 20")
     morning = bars_from(NEXT_DAY, "09:30", "20.80 20.90 20.70 20.80", "20 20 20 20")
@@ -511,7 +496,6 @@ def test_a_target_held_over_night_meets_the_open_with_quotes_as_without(tmp_path
     check([*files, write_quotes(tmp_path, NEXT_DAY, touch)], wish, [*evening, *morning], None)
 
 
-@BEYOND
 @pytest.mark.parametrize(
     "quote, bar, result, price",
     [

@@ -18,7 +18,7 @@ from tradeshell.core.inputs import PositionReport, WatchSpec
 from tradeshell.core.market import Shares
 from tradeshell.core.orders import Order
 from tradeshell.core.strategy import BarNeed
-from tradeshell.core.trade import Trade, TradePhase, protection_state
+from tradeshell.core.trade import Trade, TradePhase, awaited, protection_state
 
 
 class WatchPhase(StrEnum):
@@ -107,12 +107,21 @@ class Desk(Struct, frozen=True, kw_only=True):
             return ()
         return tuple(id_ for id_, symbol in self.active.items() if not symbols or symbol in symbols)
 
+    def _moves(self, trade: Trade) -> bool:
+        """Return whether anything can still happen to a trade by itself: shares without a working order just lie there."""
+        if trade.phase is TradePhase.ASKING:
+            return True
+        if trade.phase is TradePhase.CLOSED:
+            return False
+        orders = self.books[trade.plan.symbol].orders
+        found = [orders.get(ref) for ref in trade.refs]
+        return any(order is None or order.state.is_live or awaited(order) for order in found)
+
     def with_active(self, id_: str, symbol: str) -> Desk:
-        """Return the desk with ``id_`` active exactly if its watcher or its trade is not over."""
+        """Return the desk with ``id_`` active exactly if its watcher waits or something can still happen to its trade."""
         watcher, trade = self.watchers.get(id_), self.trade(id_)
-        is_active = (watcher is not None and watcher.phase is not WatchPhase.DONE) or (
-            trade is not None and trade.phase is not TradePhase.CLOSED
-        )
+        is_armed = watcher is not None and watcher.phase is WatchPhase.ARMED
+        is_active = is_armed or (trade is not None and self._moves(trade))
         if is_active == (id_ in self.active):
             return self
         others = {key: value for key, value in self.active.items() if key != id_}

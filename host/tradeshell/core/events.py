@@ -99,6 +99,19 @@ class ReconciliationStarted(Event, frozen=True, kw_only=True):
     epoch: int
 
 
+class ReconciliationFailed(Event, frozen=True, kw_only=True):
+    """Orders, executions and positions could not be had: no entry leaves until they are."""
+
+    weight: ClassVar[Weight] = Weight.ALARM
+    reason: str
+
+    def label(self) -> str:
+        return "link"
+
+    def story(self) -> str | None:
+        return f"not reconciled: {self.reason} · no entries until `connect` succeeds"
+
+
 class ReconciliationCompleted(Event, frozen=True, kw_only=True):
     """Orders, executions and positions of this connection are known: entries may leave again."""
 
@@ -281,8 +294,11 @@ class OrderRefused(Event, frozen=True, kw_only=True):
     what: str
     code: int
     text: str
+    is_late: bool = False  # the order had ended before; nothing is lost
 
     def story(self) -> str | None:
+        if self.is_late:
+            return None
         return f"{self.what} refused by the broker ({self.code}): {self.text}"
 
 

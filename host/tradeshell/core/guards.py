@@ -47,7 +47,7 @@ def check_entry(
             "session_closed", "the market is closed for this order; outside_rth=true trades extended hours"
         )
     if plan.entry is EntryKind.PRICED:
-        return Approved(OrderType.LIMIT, plan.limit)
+        return _collared(plan, quote, now) or Approved(OrderType.LIMIT, plan.limit)
     touch_side = "ask" if plan.side is Side.BUY else "bid"
     if (refusal := _check_quote(plan, quote, touch_side, now)) is not None:
         if plan.entry is EntryKind.MARKET and refusal.reason in (
@@ -68,6 +68,22 @@ def check_entry(
     if plan.entry is EntryKind.MARKET:
         return Approved(OrderType.MARKET, None)
     return Approved(OrderType.LIMIT, grid.up(touch) if plan.side is Side.BUY else grid.down(touch))
+
+
+def _collared(plan: TradePlan, quote: Quote | None, now: datetime) -> Refusal | None:
+    """Return a refusal of a typed limit far through the market; without a fresh touch it is the operator's word."""
+    if quote is None or plan.limit is None or quote.age(now) > plan.quote_age:
+        return None
+    touch = quote.ask if plan.side is Side.BUY else quote.bid
+    if touch is None or not is_usable(touch):
+        return None
+    beyond = plan.limit - touch if plan.side is Side.BUY else touch - plan.limit
+    if beyond <= touch * COLLAR:
+        return None
+    side = "ask" if plan.side is Side.BUY else "bid"
+    return Refusal(
+        "price_collar", f"limit {money(plan.limit)} is more than 3 % through the {side} {money(touch)}"
+    )
 
 
 def _check_quote(plan: TradePlan, quote: Quote | None, side: str, now: datetime) -> Refusal | None:
@@ -116,4 +132,5 @@ def check_sell(symbol: str, qty: Shares, held: Shares, committed: Shares) -> Ref
     if qty <= free:
         return None
     why = f"{held} held, {committed} of them in working sells" if committed else f"{held} held"
-    return Refusal("would_short", f"{max(free, 0)} of {symbol} are free to sell ({why})")
+    hint = "; cancel working sells first" if committed else ""
+    return Refusal("would_short", f"{max(free, 0)} of {symbol} are free to sell ({why}){hint}")

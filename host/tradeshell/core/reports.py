@@ -52,7 +52,7 @@ from tradeshell.core.orders import (
     parse_ref,
 )
 from tradeshell.core.settle import EARLY, settle
-from tradeshell.core.trade import Trade, TradePhase, awaited, is_exit, leg_of
+from tradeshell.core.trade import Trade, TradePhase, awaited, is_exit, leg_of, watch_of
 from tradeshell.core.turn import Turn
 from tradeshell.core.watch import Watchers
 
@@ -276,12 +276,21 @@ def refused(turn: Turn, watchers: Watchers, refusal: OrderRefusedByBroker) -> No
             BrokerMessageUnclassified(code=refusal.code, text=refusal.text, order_ref=refusal.ref or None)
         )
         return
-    who = {"symbol": order.spec.symbol, "watch": trade.id, "leg": leg_of(order.spec.ref)}
+    is_late = not order.state.is_live and refusal.what is not RefusedWhat.ORDER
     turn.say(
         OrderRefused(
-            **who, order_ref=refusal.ref, what=refusal.what.value, code=refusal.code, text=refusal.text
+            symbol=order.spec.symbol,
+            watch=trade.id,
+            leg=leg_of(order.spec.ref),
+            order_ref=refusal.ref,
+            what=refusal.what.value,
+            code=refusal.code,
+            text=refusal.text,
+            is_late=is_late,
         )
     )
+    if is_late:
+        return  # it ended before the change or the cancel reached it
     if refusal.what is RefusedWhat.ORDER:
         new = replace(advance(order, Signal.REFUSED), why=refusal.text)
         turn.put_order(_ended(new, turn))
@@ -360,7 +369,9 @@ def ack_overdue(turn: Turn, watchers: Watchers, ref: str) -> None:
     if order is None or order.state is not OrderState.SENT:
         return
     turn.put_order(advance(order, Signal.LOST_SIGHT))
-    turn.say(OrderOutcomeUnknown(symbol=order.spec.symbol, leg=leg_of(ref), order_ref=ref))
+    turn.say(
+        OrderOutcomeUnknown(symbol=order.spec.symbol, watch=watch_of(ref), leg=leg_of(ref), order_ref=ref)
+    )
     turn.look_again()
     after(turn, watchers, turn.book(order.spec.symbol).trade_of(ref))
 
@@ -414,6 +425,13 @@ def _missing(turn: Turn, order: Order) -> None:
     elif turn.at - order.absent_at >= SECOND_LOOK - EARLY and awaited(order) == 0:
         gone = replace(advance(order, Signal.CANCELLED), why="not at the broker any more")
         turn.put_order(_ended(replace(gone, changing=False, cancelling=False), turn))
-        turn.say(OrderMissing(symbol=order.spec.symbol, leg=leg_of(order.spec.ref), order_ref=order.spec.ref))
+        turn.say(
+            OrderMissing(
+                symbol=order.spec.symbol,
+                watch=watch_of(order.spec.ref),
+                leg=leg_of(order.spec.ref),
+                order_ref=order.spec.ref,
+            )
+        )
     else:
         turn.timer("picture", SECOND_LOOK.total_seconds())

@@ -62,8 +62,9 @@ def settle(turn: Turn, trade: Trade) -> Trade:
         trade = _cancel_entry(turn, trade)
         if trade.plan.side is Side.BUY:
             trade = _correct(turn, trade)
-    trade = _tell_protection(turn, trade)
-    return _close_if_over(turn, trade)
+    trade = _close_if_over(turn, _tell_protection(turn, trade))
+    turn.desk = turn.desk.with_active(trade.id, trade.plan.symbol)
+    return trade
 
 
 def _orders(turn: Turn, trade: Trade) -> dict[str, Order]:
@@ -270,7 +271,7 @@ def _tell_result(turn: Turn, trade: Trade) -> None:
     pnl = fills.received - entry * fills.sold
     r: Decimal | None = None
     if trade.plan.sl is not None and entry > trade.plan.sl:
-        r = (exit_ - entry) / (entry - trade.plan.sl)
+        r = ((exit_ - entry) / (entry - trade.plan.sl)).quantize(Decimal("0.0001"))
     turn.say(
         TradeClosed(
             symbol=trade.plan.symbol,

@@ -95,6 +95,12 @@ def orders_of(trade: Trade, orders: Mapping[str, Order]) -> tuple[Order, ...]:
     return tuple(orders[ref] for ref in trade.refs)
 
 
+def watch_of(ref: str) -> str:
+    """Return the id of the watcher or trade in one of our orderRefs."""
+    parts = parse_ref(ref)
+    return "" if parts is None else parts.watch
+
+
 def entry_of(trade: Trade, orders: Mapping[str, Order]) -> Order | None:
     """Return the trade's entry order, ``None`` before it was sent."""
     return orders[trade.refs[0]] if trade.refs else None

@@ -40,6 +40,10 @@ class Accounts:
             self._aliases[account] = known
         return known
 
+    def meant_by(self, typed: str) -> str | None:
+        """Return the alias of the known account that an operator typed, by its id or by its alias."""
+        return typed if typed in self._ids else self._aliases.get(typed)
+
     def to_core(self, event: Input) -> Input:
         """Return a broker's input with the account's alias in it."""
         if isinstance(event, LinkChanged):

@@ -47,7 +47,10 @@ class _VenueSelector(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         loop = self.loop
         if timeout is None or loop.is_held:
-            return super().select(None if timeout is None or timeout > 0 else 0)
+            found = super().select(None if timeout is None or timeout > 0 else 0)
+            if not loop.is_held:  # nothing was due, but the venue's time went on
+                loop.move_to(loop.flowing_time())
+            return found
         if timeout <= 0:
             return super().select(0)
         target = loop.time() + timeout

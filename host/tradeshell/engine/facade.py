@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
+from msgspec.structs import replace
+
 from tradeshell.core import inputs as i
 from tradeshell.core.desk import WatchPhase
 from tradeshell.core.guards import check_sell
@@ -23,6 +25,7 @@ from tradeshell.core.trade import Trade, TradePhase, entry_of
 from tradeshell.engine.runtime import Engine, Unanswered
 from tradeshell.errors import BrokerError, Interrupted, OperatorError, StateError, TradeshellError
 from tradeshell.ports import Defaults, PluginReport, View
+from tradeshell.words import masked
 
 DUPLICATE_WINDOW = timedelta(seconds=5)
 ANSWER_TIMEOUT = 4.0  # real seconds a command gives the broker to answer an order
@@ -131,7 +134,7 @@ class EngineTrading:
         instrument = await self._qualify(plan.symbol)
         plan = put_on_grid(plan, instrument.grid)
         check_plan(plan)
-        self._must_be_own_account(plan)
+        plan = self._own_account(plan)
         now = session.clock.now()
         hours = broker.session(plan.symbol, now)
         end = None if hours is None else (hours.extended_close if plan.outside_rth else hours.close)
@@ -148,10 +151,14 @@ class EngineTrading:
             if w.spec.plan.symbol == plan.symbol and w.phase is not WatchPhase.DONE
         ]
         if running and not another:
-            raise OperatorError(
-                f"{plan.symbol} is watched already by {running[0]}: another=true starts a second one, "
+            first = session.desk.watchers[running[0]]
+            what = (
+                f"is watched already by {running[0]}: another=true starts a second one, "
                 f"`breakout cancel {plan.symbol}` ends the first"
+                if first.phase is WatchPhase.ARMED
+                else f"has an open trade of {running[0]}: another=true starts a second watcher beside it"
             )
+            raise OperatorError(f"{plan.symbol} {what}")
         id_ = self._new_id(strategy[:2])
         watch = i.WatchSpec(
             id=id_, strategy=strategy, plan=plan, params=params, instrument=instrument, session=hours
@@ -207,7 +214,7 @@ class EngineTrading:
         instrument = await self._qualify(plan.symbol)
         plan = put_on_grid(plan, instrument.grid)
         check_plan(plan)
-        self._must_be_own_account(plan)
+        plan = self._own_account(plan)
         now = session.clock.now()
         self._recent = [old for old in self._recent if now - old[0] < DUPLICATE_WINDOW]
         if not again and any(old == plan for _, old in self._recent):
@@ -340,10 +347,14 @@ class EngineTrading:
         if not link.is_open:
             raise OperatorError(f"not connected to the broker ({link.why}); type: connect")
 
-    def _must_be_own_account(self, plan: TradePlan) -> None:
-        account = self._engine.session.desk.account
-        if plan.account != account:
-            raise OperatorError(f"account={plan.account} is not the connected account; leave account= away")
+    def _own_account(self, plan: TradePlan) -> TradePlan:
+        """Return the plan with the connected account's alias; raises ``OperatorError`` when another one was typed."""
+        session = self._engine.session
+        if session.desk.account not in (plan.account, session.accounts.meant_by(plan.account)):
+            raise OperatorError(
+                f"account={masked(plan.account)} is not the connected account; leave account= away"
+            )
+        return replace(plan, account=session.desk.account)
 
     async def _until_in_time(self, is_true: Callable[[], bool]) -> None:
         """Wait until ``is_true``; a venue's held time flows meanwhile, unless turns of the loop suffice."""

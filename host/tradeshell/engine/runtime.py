@@ -53,6 +53,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     sinks: dict[str, tuple[SinkOpener, SinkContext]]
     state_dir: Path
     audit_fsync: bool = False
+    paper_only: bool = True
     hold_between_commands: bool = False
 
 
@@ -180,6 +181,7 @@ class Engine:
         self.session = Session(
             Core(plan.strategies), clock, None, audit, CrashFile(plan.state_dir / "crash.log")
         )
+        self.session.paper_only = plan.paper_only
         loop.set_exception_handler(self._loop_fault)
         context = BrokerContext(
             emit=self.session.receive,

@@ -17,14 +17,31 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
+
 from tradeshell.core import commands as c
 from tradeshell.core.desk import Desk
-from tradeshell.core.events import DataRejected, EngineFault, Event, OrderSent, SinkMuted
-from tradeshell.core.inputs import BarsRefused, Input, QuoteAnswered, SendFailed, SnapshotAnswered, TimerFired
+from tradeshell.core.events import (
+    DataRejected,
+    EngineFault,
+    Event,
+    OrderSent,
+    ReconciliationFailed,
+    SinkMuted,
+)
+from tradeshell.core.inputs import (
+    BarsRefused,
+    Input,
+    LinkChanged,
+    QuoteAnswered,
+    SendFailed,
+    SnapshotAnswered,
+    TimerFired,
+)
 from tradeshell.core.market import Quote
 from tradeshell.core.orders import Side, parse_ref
 from tradeshell.core.step import Core
-from tradeshell.core.trade import leg_of
+from tradeshell.core.trade import leg_of, watch_of
 from tradeshell.engine.accounts import Accounts
 from tradeshell.engine.audit import Audit
 from tradeshell.engine.feeds import Feeds
@@ -63,6 +80,7 @@ class Session:
         self.audit = audit
         self.clock = clock
         self.accounts = Accounts()
+        self.paper_only = True
         self.changed: list[Callable[[], None]] = []
         self._core = core
         self._journal = journal
@@ -95,9 +113,16 @@ class Session:
     def receive(self, event: Input) -> None:
         """Take an input from the broker, who knows accounts by their ids; nothing is raised back into the adapter."""
         try:
-            self.submit(self.accounts.to_core(event))
+            self.submit(self.accounts.to_core(self._guarded(event)))
         except Exception as error:  # noqa: BLE001  # an input that makes no sense is dropped and told
             self.report_fault(error, type(event).__name__)
+
+    def _guarded(self, event: Input) -> Input:
+        """Refuse a live account while PAPER_ONLY is set: the link counts as down before anything can be sent."""
+        if not self.paper_only or not isinstance(event, LinkChanged) or not event.up or event.paper:
+            return event
+        self._start(self.broker.disconnect())
+        return replace(event, up=False, why="the account is live; PAPER_ONLY=false allows that")
 
     def submit(self, event: Input) -> None:
         """Take an input; it is processed before this returns, unless another one is being processed: then right after it.
@@ -234,7 +259,14 @@ class Session:
         order = self.desk.order(ref)
         symbol = None if order is None else order.spec.symbol
         self.audit.tell(
-            OrderSent(symbol=symbol, leg=leg_of(ref), order_ref=ref, order_id=order_id, action=action)
+            OrderSent(
+                symbol=symbol,
+                watch=watch_of(ref),
+                leg=leg_of(ref),
+                order_ref=ref,
+                order_id=order_id,
+                action=action,
+            )
         )
         return True
 
@@ -337,9 +369,7 @@ class Session:
             if not isinstance(error, BrokerError) and self._crashes is not None:
                 self._crashes.write(error, "snapshot")
             reason = str(error) if isinstance(error, BrokerError) else f"{type(error).__name__}: {error}"
-            self.audit.tell(
-                SinkMuted(sink="reconciliation", reason=f"{reason}; no entries until `connect` succeeds")
-            )
+            self.audit.tell(ReconciliationFailed(reason=reason))
             if not self._wanted:  # otherwise the next request decides
                 self.unreconciled = reason
                 for callback in self.changed:

@@ -119,8 +119,8 @@ class TradeShell(LivingShell):
             self._fail_after_events(str(error))
             return False
         except KeyboardInterrupt as stop:
-            words = "interrupted; the engine goes on with what is under way"
-            self._fail_after_events(f"{command.name}: {stop if isinstance(stop, Interrupted) else words}")
+            usual = "interrupted; the engine goes on with what is under way"
+            self._fail_after_events(f"{command.name}: {stop if isinstance(stop, Interrupted) else usual}")
             raise
         except commands_shell.Leave:
             return True

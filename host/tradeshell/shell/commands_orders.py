@@ -189,7 +189,11 @@ def _cancel(trading: Trading, wanted: tuple[str, ...]) -> Answer:
     # Every word is understood before the first cancel leaves: nothing is half done.
     found = {order.spec.ref: order for word in wanted for order in targets.find(desk, word)}
     for ref in found:
-        trading.cancel_order(ref)
+        order = trading.view().desk.order(ref)
+        if (
+            order is not None and order.state.is_live and not order.cancelling
+        ):  # a sibling may have taken it along
+            trading.cancel_order(ref)
     return Answer(data={"asked": [as_data(order) for order in found.values()]})
 
 

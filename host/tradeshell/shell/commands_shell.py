@@ -97,7 +97,7 @@ def commands(host: Host) -> tuple[Command, ...]:
             run=leave,
             group=SHELL_GROUP,
             examples=("quit",),
-            notes="Orders at the broker stay there. Watchers stop watching, and start again with the program.",
+            notes="Orders at the broker stay there. Watchers stop watching; the next start says which.",
         ),
         Command(
             name="run_script",

@@ -189,6 +189,7 @@ def _plan(trading: Trading, words: Words, side: Side, name: str) -> TradePlan:
         sl_type=sl_type,
         mode=ExitMode.NONE if tp is None and sl is None else ExitMode.ATTACHED,
         tif=words.get("tif", Tif.DAY),
+        exit_tif=_exit_tif(words),
         outside_rth=words.get("outside_rth", False),
         client_tag=words.get("client_tag"),
         entry_timeout=None,  # an order that was typed rests until it fills, ends with its day or is cancelled
@@ -196,6 +197,12 @@ def _plan(trading: Trading, words: Words, side: Side, name: str) -> TradePlan:
     plan = put_on_grid(plan, instrument.grid)
     check_plan(plan)
     return plan
+
+
+def _exit_tif(words: Words) -> Tif:
+    """Return how long the exits rest: as the operator said for the order, where exits can rest so, else until cancelled."""
+    said = words.get("tif", Tif.GTC)
+    return said if said in (Tif.DAY, Tif.GTC) else Tif.GTC
 
 
 def _trade(trading: Trading, words: Words, side: Side, name: str) -> Answer:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 from tradeshell.bootstrap import Run, program
-from tradeshell.cli import parser
+from tradeshell.cli import parser, replay_ends_at_a_command
 from tradeshell.config import load_settings
 from tradeshell.shell.app import TradeShell
 from tradeshell.testing.outcome import Runner
@@ -39,7 +39,7 @@ def open_shell(
     with tempfile.TemporaryDirectory(prefix="tradeshell-test-") as scratch:
         empty = Path(scratch) / "config.toml"
         empty.write_text("", encoding="utf-8")
-        options = vars(parser().parse_args(_located(words, folder)))
+        options = vars(parser().parse_args(replay_ends_at_a_command(_located(words, folder))))
         flags = {name: value for name, value in options.items() if name not in ("commands", "words")}
         flags["config"] = flags["config"] or str(empty)
         flags["state_dir"] = flags["state_dir"] or str(Path(scratch) / "state")

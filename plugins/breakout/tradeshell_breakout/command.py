@@ -225,8 +225,8 @@ def commands() -> tuple[Command, ...]:
             run=run_breakout,
             group="Breakouts",
             examples=(
-                "breakout AAPL level=190 qty=1",
                 "breakout AAPL level=190 qty=100 tp=195 sl=187",
+                "breakout AAPL level=190 qty=1",
                 "breakout AAPL 190 100 sl=187 bar=5m",
                 "breakout cancel AAPL",
                 "breakout cancel ALL",

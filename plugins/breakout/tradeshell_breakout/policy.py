@@ -13,7 +13,6 @@ from tradeshell import (
     Tif,
     TradePlan,
     Words,
-    masked,
 )
 
 HALF = Decimal("0.5")
@@ -62,7 +61,7 @@ def trade_plan(words: Words, defaults: dict[str, Any], account: str) -> TradePla
     return TradePlan(
         symbol=words.get("symbol"),
         qty=words.get("qty"),
-        account=masked(words.get("account", account)),
+        account=words.get("account", account),
         level=level,
         entry=EntryKind.MARKET if get("entry", "limit") == "market" else EntryKind.TOUCH,
         tps=tps,
