@@ -112,6 +112,8 @@ def with_trade(book: Book, trade: Trade) -> Book:
 def shown(order: Order, report: OrderReport, at: datetime) -> Order:
     """Return ``order`` after the broker's report; raises ``IllegalTransition`` for what the table does not allow."""
     after = _signalled(order, report)
+    if _sells_on(order, report):  # it sold more than we knew it could: its total was not what we took it for
+        after = replace(order, state=report.state)
     spec, changing, grown = _agreed(order, report, is_live=after.state.is_live)
     elected = (
         order.spec.type is OrderType.STOP_LIMIT
@@ -137,6 +139,12 @@ def shown(order: Order, report: OrderReport, at: datetime) -> Order:
         was_cut=order.was_cut or (ended and after.state is not OrderState.FILLED),
         why=report.why or order.why,
     )
+
+
+def _sells_on(order: Order, report: OrderReport) -> bool:
+    if order.state is not OrderState.FILLED or report.state is not OrderState.WORKING or report.qty is None:
+        return False
+    return report.filled >= order.filled > order.spec.qty and report.remaining > 0
 
 
 def _signalled(order: Order, report: OrderReport) -> Order:

@@ -20,7 +20,7 @@ from tradeshell.core.orders import Order, Side
 from tradeshell.core.settle import sibling_just_executed
 from tradeshell.core.specs import entry_specs
 from tradeshell.core.strategy import Entered, Refused
-from tradeshell.core.trade import Leg, Trade, TradePhase, first_leg, leg_of
+from tradeshell.core.trade import Leg, Trade, TradePhase, first_leg, leg_of, most
 from tradeshell.core.turn import Evidence, Turn
 from tradeshell.core.watch import Watchers
 
@@ -187,7 +187,8 @@ def _chase(turn: Turn, order: Order, quote: Quote | None) -> None:
     limit = chased_limit(order, quote, book.instrument.grid, turn.at)
     if trade is None or limit is None or sibling_just_executed(trade, order, turn):
         return
-    changed = replace(
-        moved(order, qty=order.spec.qty, limit=limit, stop=order.spec.stop), repriced_at=turn.at
-    )
+    qty = most(trade, order, book.orders)
+    if qty <= order.filled:
+        return  # nothing is left to sell; settling lets it go
+    changed = replace(moved(order, qty=qty, limit=limit, stop=order.spec.stop), repriced_at=turn.at)
     turn.modify(trade, changed, f"{leg_of(order.spec.ref)} is elected, the limit follows the bid")

@@ -236,6 +236,7 @@ class SnapshotAnswered(Input, frozen=True, kw_only=True):
     """Complete answers (each with its end mark) to a request for orders, executions and positions."""
 
     epoch: int
+    asked_at: datetime | None = None  # when it was requested: what left later is not in it
     orders: tuple[OrderReport, ...]
     executions: tuple[ExecutionReport, ...]
     positions: tuple[PositionReport, ...]

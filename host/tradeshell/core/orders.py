@@ -216,9 +216,11 @@ class Order(Struct, frozen=True, kw_only=True):
     absent_at: datetime | None = None  # a complete picture lacked it; a second one, later, ends it
     ended_at: datetime | None = None
     was_cut: bool = False  # it ended by a cancel or a refusal, whatever executed afterwards
+    executed_at: datetime | None = None  # when an execution was last heard of
     elected_at: datetime | None = None
     repriced_at: datetime | None = None
     sent_at: datetime | None = None
+    touched_at: datetime | None = None  # when its last command left
     why: str = ""  # the broker's own words when it refused or cancelled
 
     @property

@@ -175,7 +175,9 @@ def execution_reported(turn: Turn, watchers: Watchers, execution: ExecutionRepor
     if order is not None and before is not None and trade is not None:
         turn.mark_chased(execution.symbol, order)
         if is_exit(trade, execution.ref):
-            turn.put_trade(replace(trade, exit_at=turn.at, exit_ref=execution.ref))
+            turn.put_trade(replace(trade, exit_at=turn.at))
+            order = replace(order, executed_at=turn.at)
+            turn.put_order(order)
         _tell_fill(turn, book, trade, order, execution)
     if not added:
         return
@@ -214,7 +216,7 @@ def _tell_fill(turn: Turn, book: Book, trade: Trade, order: Order, execution: Ex
         look_at_stop(turn, elected)
 
 
-def position_reported(turn: Turn, report: PositionReport) -> None:
+def position_reported(turn: Turn, watchers: Watchers, report: PositionReport) -> None:
     """Book the broker's position; one that does not follow from the executions is looked at again."""
     if report.account != turn.desk.account:
         return
@@ -229,14 +231,19 @@ def position_reported(turn: Turn, report: PositionReport) -> None:
     turn.put_book(report.symbol, new)
     if new.differs_at is not None and book.differs_at is None:
         turn.timer(f"position:{report.symbol}", SECOND_LOOK.total_seconds())
+    for id_, trade in new.trades.items():
+        if trade is not book.trades.get(id_):
+            after(turn, watchers, trade)
 
 
-def position_confirmed(turn: Turn, watchers: Watchers, book: Book) -> None:
+def position_confirmed(turn: Turn, watchers: Watchers, book: Book, picture: SnapshotAnswered) -> None:
     """A complete picture has come: believe a position that has differed long enough, or look once more."""
     symbol = book.instrument.symbol
     if book.differs_at is None or book.position is None:
         return
-    if turn.at - book.differs_at < STABLE:
+    asked_at = picture.asked_at
+    is_older = asked_at is not None and book.executed_at is not None and book.executed_at >= asked_at
+    if is_older or turn.at - book.differs_at < STABLE:
         turn.timer(f"position:{symbol}", SECOND_LOOK.total_seconds())
         return
     turn.say(InventoryConfirmFailed(symbol=symbol, expected=book.expected(), actual=book.position))
@@ -393,13 +400,16 @@ def pictured(turn: Turn, watchers: Watchers, picture: SnapshotAnswered) -> None:
     shown_refs = {report.ref for report in picture.orders}
     for report in picture.orders:
         order = turn.desk.order(report.ref)
+        if order is not None and _is_newer(order, picture):
+            turn.timer("picture", SECOND_LOOK.total_seconds())
+            continue
         if order is not None and (order.changing or order.cancelling):
-            # Whatever was on its way has arrived or is lost: the picture was asked for afterwards.
+            # Whatever was on its way has arrived or is lost: the picture was asked for after it left.
             turn.put_order(replace(order, changing=False, cancelling=False, before=None))
         order_reported(turn, watchers, report)
     held = {position.symbol for position in picture.positions}
     for position in picture.positions:
-        position_reported(turn, position)
+        position_reported(turn, watchers, position)
     for symbol, book in tuple(turn.desk.books.items()):
         if symbol not in held:
             flat = PositionReport(
@@ -409,10 +419,20 @@ def pictured(turn: Turn, watchers: Watchers, picture: SnapshotAnswered) -> None:
                 qty=0,
                 average=Price(0),
             )
-            position_reported(turn, flat)
+            position_reported(turn, watchers, flat)
     for order in turn.desk.orders():
         if order.state.is_live and order.spec.ref not in shown_refs:
+            if _is_newer(order, picture):
+                turn.timer("picture", SECOND_LOOK.total_seconds())
+                continue
             _missing(turn, order)
+
+
+def _is_newer(order: Order, picture: SnapshotAnswered) -> bool:
+    """Whether a command about the order left after the picture was requested: the picture cannot know what became of it."""
+    return (
+        picture.asked_at is not None and order.touched_at is not None and order.touched_at >= picture.asked_at
+    )
 
 
 def _missing(turn: Turn, order: Order) -> None:

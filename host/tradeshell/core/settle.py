@@ -7,7 +7,7 @@ Nothing leaves while the link is down or not reconciled. A closed trade that tur
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from msgspec.structs import replace
@@ -159,8 +159,8 @@ def _change(turn: Turn, trade: Trade, change: ChangeExit) -> Trade:
     is_reduction = change.qty < order.spec.qty
     has_sibling = order.spec.oca_group is not None or order.spec.parent_ref is not None
     if is_reduction and has_sibling and not order.grown and sibling_just_executed(trade, order, turn):
-        until = (trade.exit_at or turn.at) + REDUCTION_PATIENCE
-        if trade.calm_at != until:
+        until = (sibling_executed_at(turn, trade, order) or turn.at) + REDUCTION_PATIENCE
+        if trade.calm_at is None or trade.calm_at <= turn.at or until < trade.calm_at:
             trade = replace(trade, calm_at=until)
             turn.put_trade(trade)
             turn.commands.append(SetTimer(f"calm:{trade.id}", until))
@@ -172,9 +172,14 @@ def _change(turn: Turn, trade: Trade, change: ChangeExit) -> Trade:
 
 def sibling_just_executed(trade: Trade, order: Order, turn: Turn) -> bool:
     """Return whether the broker may be reducing this order itself right now: a total of ours would cross that."""
-    if trade.exit_at is None or trade.exit_ref == order.spec.ref:
-        return False
-    return turn.at + EARLY < trade.exit_at + REDUCTION_PATIENCE
+    at = sibling_executed_at(turn, trade, order)
+    return at is not None and turn.at + EARLY < at + REDUCTION_PATIENCE
+
+
+def sibling_executed_at(turn: Turn, trade: Trade, order: Order) -> datetime | None:
+    """Return when an exit other than ``order`` was last heard to execute."""
+    others = (other for other in exits_of(trade, _orders(turn, trade)) if other.spec.ref != order.spec.ref)
+    return max((other.executed_at for other in others if other.executed_at is not None), default=None)
 
 
 def _drop(turn: Turn, trade: Trade, order: Order) -> Trade:

@@ -26,10 +26,11 @@ from tradeshell.core.events import (
     ReplayEnded,
     RiskRejected,
 )
+from tradeshell.core.guards import Refusal
 from tradeshell.core.orders import Signal, advance
-from tradeshell.core.settle import set_drop_timer
+from tradeshell.core.settle import set_drop_timer, sibling_just_executed
 from tradeshell.core.strategy import Strategy
-from tradeshell.core.trade import TradePhase, entry_of, leg_of
+from tradeshell.core.trade import TradePhase, entry_of, leg_of, most
 from tradeshell.core.turn import Turn
 from tradeshell.core.watch import Watchers
 
@@ -57,7 +58,9 @@ class Core:
                 turn, self.watchers, event.execution
             ),
             i.CommissionReported: reports.commission_reported,
-            i.PositionReported: lambda turn, event: reports.position_reported(turn, event.position),
+            i.PositionReported: lambda turn, event: reports.position_reported(
+                turn, self.watchers, event.position
+            ),
             i.OrderRefusedByBroker: lambda turn, event: reports.refused(turn, self.watchers, event),
             i.SendFailed: lambda turn, event: reports.send_failed(turn, self.watchers, event),
             i.LinkChanged: self._link,
@@ -165,6 +168,8 @@ class Core:
         if order is None or trade is None or not order.state.is_live or order.changing or order.cancelling:
             return
         refusal = check_replace(turn.book(order.spec.symbol), order, event.qty)
+        if refusal is None and sibling_just_executed(trade, order, turn):
+            refusal = Refusal("exit_busy", "its sibling has just executed; try again in a second")
         if refusal is not None:
             turn.say(
                 RiskRejected(
@@ -179,6 +184,10 @@ class Core:
             )
             return
         changed = replaced(order, trade, event)
+        qty = min(changed.spec.qty, most(trade, order, turn.book(order.spec.symbol).orders))
+        changed = replace(changed, spec=replace(changed.spec, qty=qty))
+        if qty <= order.filled:
+            return
         turn.put_trade(reports.adopted(trade, changed))
         turn.modify(trade, changed, "changed by the operator")
 
@@ -220,7 +229,7 @@ class Core:
                 )
             )
         for book in tuple(turn.desk.books.values()):
-            reports.position_confirmed(turn, self.watchers, book)
+            reports.position_confirmed(turn, self.watchers, book, event)
             for trade in tuple(turn.book(book.instrument.symbol).trades.values()):
                 reports.after(turn, self.watchers, trade)
         for order in turn.desk.orders():

@@ -57,8 +57,7 @@ class Trade(Struct, frozen=True, kw_only=True):
     protection: str = "FLAT"
     fees: Decimal = Decimal(0)
     confirmed: Shares = 0
-    exit_at: datetime | None = None  # when an exit last executed, and which
-    exit_ref: str = ""
+    exit_at: datetime | None = None  # when an exit last executed
     calm_at: datetime | None = None  # until when siblings are left to the broker's own reduction
     cancel_wanted: str = ""  # why the entry is to be cancelled, while that has not happened
     drop_at: datetime | None = None  # when exits that nothing needs are cancelled by us
@@ -156,6 +155,17 @@ def leg_shares(trade: Trade, orders: Mapping[str, Order]) -> dict[int, Shares]:
         left[number] -= part
         taken -= part
     return left
+
+
+def most(trade: Trade, order: Order, orders: Mapping[str, Order]) -> Shares:
+    """Return the largest total that a change may ask for: what the order sold and what its leg still holds.
+
+    While the entry works its children keep the totals they were staged with.
+    """
+    if not is_exit(trade, order.spec.ref) or not is_over(entry_of(trade, orders)):
+        return order.spec.qty
+    number = int(leg_of(order.spec.ref)[2:])
+    return min(order.spec.qty, order.filled + max(0, leg_shares(trade, orders).get(number, 0)))
 
 
 def generation(trade: Trade, leg: str) -> int:

@@ -109,7 +109,7 @@ class Turn:
         first = self.desk.next_order_id
         self.desk = replace(self.desk, refs=refs, next_order_id=first + len(specs))
         for number, spec in enumerate(specs, first):
-            self.put_order(Order(spec=spec, order_id=number, sent_at=self.at))
+            self.put_order(Order(spec=spec, order_id=number, sent_at=self.at, touched_at=self.at))
             self.say(_intent(spec, "place", trade, "", evidence))
             self.say(OrderIdAssigned(**_who(spec, trade), order_ref=spec.ref, order_id=number))
         for number, spec in enumerate(specs, first):
@@ -119,14 +119,14 @@ class Turn:
 
     def modify(self, trade: Trade, order: Order, reason: str) -> None:
         """Send ``order`` again as it now is."""
-        self.put_order(order)
+        self.put_order(replace(order, touched_at=self.at))
         self.say(_intent(order.spec, "replace", trade, reason, None))
         self.commands.append(ModifyOrder(order.spec, order.order_id))
         self.commands.append(SetTimer(f"answer:{order.spec.ref}", self.at + ACK_TIMEOUT))
 
     def cancel(self, trade: Trade, order: Order, reason: str) -> None:
         """Ask to cancel ``order``."""
-        self.put_order(replace(order, cancelling=True, cancel_reason=reason))
+        self.put_order(replace(order, cancelling=True, cancel_reason=reason, touched_at=self.at))
         self.say(_intent(order.spec, "cancel", trade, reason, None))
         self.commands.append(CancelOrder(order.spec.ref, order.order_id))
         self.commands.append(SetTimer(f"answer:{order.spec.ref}", self.at + ACK_TIMEOUT))

@@ -356,11 +356,13 @@ class Session:
             await self._snapshot(epoch)
 
     async def _snapshot(self, epoch: int) -> None:
+        asked_at = self.clock.now()
         try:
             found = await _asked(self.broker.snapshot_account())
             answer = SnapshotAnswered(
                 at=self.clock.now(),
                 epoch=epoch,
+                asked_at=asked_at,
                 orders=found.orders,
                 executions=tuple(self.accounts.execution(report) for report in found.executions),
                 positions=tuple(self.accounts.position(report) for report in found.positions),
