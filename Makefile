@@ -132,6 +132,6 @@ wheels: setup ## Build the wheels of the host and all plugins into dist/
 
 .PHONY: clean
 clean: ## Remove everything that was made here: venvs, wheels, caches
-	@rm -rf .venv $(LOCK_VENV) dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache \
+	@rm -rf .venv $(LOCK_VENV) .bench dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache \
 		.import_linter_cache .hypothesis
 	@find . -path ./.git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +

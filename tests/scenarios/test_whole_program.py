@@ -150,7 +150,9 @@ def test_a_damaged_state_file_is_set_aside_and_named(tmp_path: Path) -> None:
 
 def test_a_start_that_fails_leaves_the_records_of_the_session_before(tmp_path: Path) -> None:
     assert tradeshell(tmp_path, *STORY).returncode == 0
-    kept = {name: (tmp_path / "paper" / name).read_bytes() for name in ("journal", "state.toml", "events.jsonl")}
+    kept = {
+        name: (tmp_path / "paper" / name).read_bytes() for name in ("journal", "state.toml", "events.jsonl")
+    }
     (tmp_path / "config.toml").write_text('[brokers.paper]\nlatency = "x"\n', encoding="utf-8")
     for _ in range(2):
         failed = tradeshell(tmp_path, "breakouts")
