@@ -293,7 +293,7 @@ class PaperBroker:
                     listener(quote)
 
     def on_time(self, now: datetime) -> None:
-        """Let orders expire, be held and be released; what is released meets the touch of this instant."""
+        """Let orders expire, be held and be released; what never met the market meets the touch of this instant."""
         reports = self.exchange.pass_time(now)
         self._report(reports)
         for symbol in self.exchange.live_symbols():
@@ -347,7 +347,9 @@ class PaperBroker:
         self._review()
 
     def _set_due(self, now: datetime) -> None:
-        due = self.exchange.due(now)
+        due, pending = self.exchange.due(now), self._time.at
+        if due is not None and pending is not None and pending <= now:
+            return  # a bar that ended with its session filled something: the boundary itself is still to come
         if due != self._time.at or self._time.token == 0:
             self._time.at = due
             self._pump.add(self._time)

@@ -7,7 +7,7 @@ never copies them. A bar goes to its listeners at its end; a bar that closed at 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from tradeshell import Bar, Price, Shares
@@ -18,6 +18,7 @@ from tradeshell_paper.tape import Tape, bucket_start
 from tradeshell_paper.tickets import ARRIVAL_PART
 
 OnBar = Callable[[Bar], None]
+ALWAYS_ASK = datetime.min.replace(tzinfo=UTC)  # no bar is known to be regular
 
 
 class Link(Protocol):
@@ -42,7 +43,7 @@ class BarCursor:
         self._length = timedelta(seconds=seconds)
         self._rth = rth
         self._hours = Hours()
-        self._regular_until = after
+        self._regular_until = ALWAYS_ASK
         self._trades = tape.source(seconds)
         exact = tape.bars.get(seconds)
         self._bar_at: Callable[[int], Bar] | None = None if exact is None else exact.bar

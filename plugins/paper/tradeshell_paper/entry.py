@@ -156,7 +156,7 @@ class OrderEntry:
         self._set_expiry(ticket)
         if (spec.limit, spec.stop, spec.type) != (old.limit, old.stop, old.type):
             ticket.since = floor.now
-            ticket.fresh = True
+            ticket.fresh, ticket.is_released, ticket.opened = True, False, None
             ticket.after_fill = floor.line_of(ticket).filled_at == floor.now
         floor.settle_state(ticket)
         floor.tell(ticket)

@@ -32,6 +32,8 @@ def replay_market(files: Sequence[Path], start: str | None) -> FixedMarket:
     days = f"{first}" if first == last else f"{first} to {last}"
     words = f"replay of {len(recordings)} {'file' if len(recordings) == 1 else 'files'}, {' '.join(symbols)}, {days}"
     market = FixedMarket(tapes, _start(start, recordings[0].span.first), words)
+    if new_york_day(market.start) < first:
+        raise DataError(f"--from {start}: the recording begins on {first}, with {recordings[0].path}")
     if market.start >= market.end:
         raise ConfigError(f"--from {start}: the recording ends at {market.end:%Y-%m-%d %H:%M} UTC")
     return market
@@ -48,6 +50,10 @@ def _start(text: str | None, first: datetime) -> datetime:
 def _tape(symbol: str, recordings: list[Recording]) -> Tape:
     tape = Tape(symbol, in_force=True)
     trades = [r for r in recordings if r.touches is None]
+    if not trades:
+        raise DataError(
+            f"{recordings[0].path}: quotes without trades of {symbol}; give {symbol}_…_trades.csv of its days too"
+        )
     for seconds in sorted({r.seconds for r in trades}):
         same = [r for r in trades if r.seconds == seconds]
         _refuse_overlaps(same)

@@ -8,8 +8,10 @@ the market as it is: the worse of the touch and the print that elected it.
 *Recorded bar.* Its open is a print of its own: what it reaches beyond a limit or a stop fills at the open (a gap), better for a
 limit, worse for a stop. A stop-limit that is elected by such a gap fills at the open too: on a live market this program follows
 the touch within a second, and that chase is invisible inside a bar. The rest of the bar is a range without order: a limit fills
-at its limit when touched, a stop (stop-limits too) at its stop price; where the whole range lies beyond the price, the price did
-not trade and the open is taken. Stops are matched before limits: when one bar reaches both, the worse outcome is booked.
+at its limit when touched, a stop (stop-limits too) at its stop price. Stops are matched before limits: when one bar reaches both,
+the worse outcome is booked. Therefore a limit beside a stop of its group (a target) that the open gaps over waits for the range,
+and fills after the stops, still at the open: max(target, open). What comes at the first instant of a bar because an entry filled
+there (its exits) has met no open: that bar's range fills it at its own price, also where the whole range lies beyond it.
 """
 
 from __future__ import annotations
@@ -58,7 +60,8 @@ def at_print(ticket: Ticket, line: Line, price: Price) -> Price | None:
     if limit is None or not is_touched(limit, ticket.spec.side, price):
         return None
     # An order that has met no touch yet was marketable all along: it gets the market's price, not its own.
-    return price if ticket.fresh and line.touch(ticket.spec.side) is None else limit
+    is_first = ticket.fresh and (ticket.is_released or line.touch(ticket.spec.side) is None)
+    return price if is_first else limit
 
 
 def when_elected(ticket: Ticket, line: Line, price: Price) -> Price | None:
@@ -91,13 +94,11 @@ def in_range(ticket: Ticket, bar: Bar) -> Price | None:
     """Return the price at which the range of a recorded bar fills or elects an order. Market orders wait for the next open."""
     if ticket.takes_any_price:
         return None
-    spec = ticket.spec
+    stop, limit, side = ticket.spec.stop, ticket.spec.limit, ticket.spec.side
     if ticket.waits_for_stop:
-        price, edge = spec.stop, bar.high if spec.side is Side.BUY else bar.low
-        reached = price is not None and is_reached(price, spec.side, edge)
-    else:
-        price, edge = spec.limit, bar.low if spec.side is Side.BUY else bar.high
-        reached = price is not None and is_touched(price, spec.side, edge)
-    if price is None or not reached:
+        edge = bar.high if side is Side.BUY else bar.low
+        return stop if stop is not None and is_reached(stop, side, edge) else None
+    edge = bar.low if side is Side.BUY else bar.high
+    if limit is None or not is_touched(limit, side, edge):
         return None
-    return price if bar.low <= price <= bar.high else bar.open
+    return bar.open if ticket.opened == bar.start and is_touched(limit, side, bar.open) else limit

@@ -230,7 +230,7 @@ class Floor:
             if child.staged:
                 continue
             child.since = self.now
-            child.fresh = True
+            child.fresh = child.is_released = True
             child.after_fill = self.line_of(child).filled_at == self.now
             self.settle_state(child)
             self.tell(

@@ -76,7 +76,7 @@ class Matcher:
             if ticket.waits_for_stop:
                 if elects:
                     self._elect_by_touch(ticket, line)
-            elif ticket.fresh or ticket.takes_any_price:
+            elif ticket.takes_any_price or (ticket.fresh and (decides or not ticket.is_released)):
                 self._meet_touch(ticket, line, fillrule.at_touch(ticket, line))
             elif decides:
                 self._meet_touch(ticket, line, fillrule.resting_at_touch(ticket, line))
@@ -108,11 +108,14 @@ class Matcher:
             came_after = ticket.after_fill and ticket.since >= now
             if not ticket.is_ready or came_after or not ticket.was_there(now, seconds) or budget == 0:
                 continue
+            ticket.opened = now
             found = fillrule.at_open(ticket, price)
             if not ticket.waits_for_stop:
                 ticket.fresh = False
             if found is None:
                 continue
+            if not ticket.waits_for_stop and not ticket.takes_any_price and line.has_stop_beside(ticket):
+                continue  # the range may reach that stop, which comes first
             if ticket.waits_for_stop:
                 ticket.elected = True
                 if not self._rules.chased_stops and not fillrule.limit_allows(ticket, found):

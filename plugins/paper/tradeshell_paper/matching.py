@@ -10,6 +10,7 @@ what follows, ``ledger`` keeps the account. What an order does not meet:
 - a range that began before it came or changed (``Ticket.was_there``);
 - the open of a bar that begins at the instant of an execution in its symbol, when it came after that execution. A bracket
   whose entry fills at the first instant of a bar is protected through that bar's range, and no gap is read into its open;
+- a touch beside recorded trades, when it is a limit that rested before its hours began again, or that a bar's fill set free;
 - anything while its symbol is halted, or outside its hours.
 
 ``IOC`` and ``FOK`` meet the touch on arrival and never rest. ``DAY`` ends at the regular close, or at the end of extended hours
@@ -191,7 +192,8 @@ class Exchange:
                 if floor.settle_state(ticket):
                     floor.tell(ticket)
                 if was_held and not ticket.is_held:
-                    # What traded while it was held does not concern it, and it has met no touch of these hours.
+                    # What traded while it was held does not concern it, and it has met nothing of these hours.
+                    ticket.is_released = ticket.is_released or not ticket.fresh
                     ticket.since, ticket.fresh, ticket.after_fill = now, True, False
         return self._done()
 

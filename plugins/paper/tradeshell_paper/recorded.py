@@ -4,7 +4,8 @@ Laws: whatever is wrong with a file is a ``DataError`` of one line that names fi
 to do; a file is read once, row by row; a price text is turned into a ``Decimal`` once.
 
 Names: ``SYMBOL_…_trades.csv``, ``SYMBOL_…_quotes.csv``, plain or gzip (``.gz``), or ``.parquet`` where pyarrow is installed. The
-header says bars or ticks; bars are as long as the folder says (``1s``, ``5s``, ``1m`` …), or as their smallest distance.
+header says bars or ticks; bars are as long as the folder says (``1s``, ``5s``, ``1m`` …), or as their smallest distance. A length
+that the most common distance contradicts is refused: a bar that is taken for a shorter one would be known before it ends.
 
 | kind | columns (others are ignored) |
 | --- | --- |
@@ -26,6 +27,7 @@ import importlib
 import io
 import re
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -44,6 +46,7 @@ from tradeshell_paper.series import EPOCH, MILLISECOND, BarColumns, Prints, Span
 
 GZIP_MAGIC = b"\x1f\x8b"
 SIZES = (1, 5, 10, 15, 30, 60, 120, 180, 300, 600, 900, 1200, 1800, 3600)  # seconds, as IBKR offers them
+TELLING = 3  # times that a distance must be there to say how long the bars of a file are
 MAX_PRICE = Decimal(10_000_000)  # USD; beyond it a column was taken for another
 
 _NAME = re.compile(
@@ -89,6 +92,8 @@ class Recording(Struct, frozen=True, kw_only=True):
 def read_recording(path: Path) -> Recording:
     """Read and check a file; raises ``DataError``."""
     name = _NAME.fullmatch(path.name)
+    if name is None and path.is_dir():
+        raise DataError(f"{path}: is a folder; name the files in it")
     if name is None:
         raise DataError(
             f"{path}: the name does not say what is in it · name it like AAPL_2014-06-05_trades.csv.gz or …_quotes.csv"
@@ -381,12 +386,48 @@ class _Reader:
         if folder is not None:
             seconds = int(folder[1]) * {"s": 1, "m": 60, "h": 3600}[folder[2]]
             if seconds in SIZES:
-                for row, ms in enumerate(starts, 2):
-                    if ms % (seconds * 1000):
-                        raise self.wrong(f"{from_ms(ms):%H:%M:%S} is no start of a bar of {seconds} s", row)
+                self._must_start_bars(starts, seconds)
+                longest = _longest_fit(starts)
+                if longest > seconds and _common_distance(starts) == longest:
+                    said = f"starts {longest} s after the row above it, as most rows do"
+                    raise self.wrong(
+                        f"{said}; the folder says bars of {seconds} s", _first_row_after(starts, longest)
+                    )
                 return seconds
-        closest = min((later - earlier for earlier, later in pairwise(starts)), default=60_000) // 1000
-        fits = gcd(
-            *{ms // 1000 % SIZES[-1] for ms in starts}
-        )  # 0 (all on the hour) is divisible by everything
-        return max(size for size in SIZES if size <= closest and fits % size == 0)
+        longest, common = _longest_fit(starts), _common_distance(starts)
+        if common > longest:  # a row off the grid would make all bars shorter, and so known before they end
+            hint = f"as most rows here are · if all are of {longest} s, put the file in a folder {_folder_name(longest)}"
+            self._must_start_bars(starts, common, f", {hint}")
+        return longest
+
+    def _must_start_bars(self, starts: Any, seconds: int, hint: str = "") -> None:
+        for row, ms in enumerate(starts, 2):
+            if ms % (seconds * 1000):
+                raise self.wrong(f"{from_ms(ms):%H:%M:%S} is no start of a bar of {seconds} s{hint}", row)
+
+
+def _longest_fit(starts: Any) -> int:
+    """Return the longest bar (seconds) that fits all starts and their distances."""
+    closest = min((later - earlier for earlier, later in pairwise(starts)), default=60_000) // 1000
+    fits = gcd(*{ms // 1000 % SIZES[-1] for ms in starts})  # 0 (all on the hour) is divisible by everything
+    return max(size for size in SIZES if size <= closest and fits % size == 0)
+
+
+def _common_distance(starts: Any) -> int:
+    """Return the most common distance (seconds) when it is a bar's length and most distances are multiples of it, else 0."""
+    distances = Counter((later - earlier) // 1000 for earlier, later in pairwise(starts))
+    most = max(distances.values(), default=0)
+    if most < TELLING:
+        return 0
+    common = min(distance for distance, count in distances.items() if count == most)
+    multiples = sum(count for distance, count in distances.items() if distance % common == 0)
+    return common if common in SIZES and 2 * multiples > distances.total() else 0
+
+
+def _first_row_after(starts: Any, seconds: int) -> int:
+    distances = ((later - earlier) // 1000 for earlier, later in pairwise(starts))
+    return next(row for row, distance in enumerate(distances, 3) if distance == seconds)
+
+
+def _folder_name(seconds: int) -> str:
+    return f"{seconds // 60}m" if seconds % 60 == 0 else f"{seconds}s"

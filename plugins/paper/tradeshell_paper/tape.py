@@ -179,11 +179,15 @@ class Tape:
         return None
 
     def _next_open(self, now: datetime) -> Quote | None:
+        session = self._hours.session(now)
+        # In regular hours nothing is known of the touch once their last bar has begun: the evening's open is another market.
+        close = session.close if session is not None and session.is_regular(now) else None
         for seconds in sorted(self.bars):
             bars = self.bars[seconds]
             row = bars.find(now)
             if row < len(bars) and self._hours.day_start(bars.start(row)) == self._hours.day_start(now):
-                return self._at_one_price(bars.open(row), now, now)
+                is_later = close is not None and bars.start(row) >= close
+                return None if is_later else self._at_one_price(bars.open(row), now, now)
         return None
 
     def _quote(self, row: int, now: datetime) -> Quote:

@@ -47,6 +47,10 @@ class Ticket(Struct, kw_only=True, eq=False):
     is_over: bool = False
     is_held: bool = True  # for a reason other than a stop that waits: may neither trigger nor fill
     fresh: bool = True  # has not met a touch since it came or changed
+    is_released: bool = (
+        False  # by its parent, or to rest again: recorded trades meet it, no touch beside them
+    )
+    opened: datetime | None = None  # begin of the recorded bar whose open it met last
     after_fill: bool = False  # came at an instant at which its symbol had just executed
     expires: datetime | None = None
     oca: str | None = None
@@ -127,6 +131,12 @@ class Line(Struct, kw_only=True, eq=False):
     def touch(self, side: Side) -> Price | None:
         """Return the price at which an order of ``side`` meets the market."""
         return self.ask if side is Side.BUY else self.bid
+
+    def has_stop_beside(self, ticket: Ticket) -> bool:
+        """Return whether a stop of the order's own group may trigger now."""
+        return ticket.oca is not None and any(
+            other.oca == ticket.oca and other.is_ready and other.waits_for_stop for other in self.tickets
+        )
 
     def ready(self) -> list[Ticket]:
         """Return the orders that may trigger or fill now, stops first, nearest price first, then first come."""

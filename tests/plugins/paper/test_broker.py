@@ -236,6 +236,20 @@ def test_a_held_order_meets_the_first_touch_of_its_hours() -> None:
     on_venue(work, script=script)
 
 
+def test_quotes_alone_make_a_market_of_a_script() -> None:
+    async def work(venue: Venue) -> list[tuple[str, str]]:
+        await venue.broker.qualify("ABC")
+        venue.place(order("BUY", 1, "LMT 9.85", "buy"), order("SELL", 1, "STP 9.6", "sl"))
+        with pytest.raises(BrokerError, match="the recording has no trades"):
+            venue.broker.subscribe("ABC", 60, True, lambda _b: None)
+        await asyncio.sleep(LONG)
+        return [(e.ref, str(e.price)) for e in venue.executions()]
+
+    touches = [("9.9", "10"), ("9.8", "9.9"), ("9.5", "9.6"), ("9.7", "9.8")]
+    script = [quote(f"10:0{n}", bid, ask, in_force=True) for n, (bid, ask) in enumerate(touches)]
+    assert on_venue(work, script=script) == [("sl", "9.5"), ("buy", "9.85")]
+
+
 # --- the order of things at one instant -------------------------------------------------------------------------------
 
 
@@ -297,10 +311,8 @@ def test_an_order_that_answers_a_closed_bar_fills_at_that_instant_at_the_ask() -
     on_venue(work, script=script)
 
 
-@pytest.mark.parametrize("bid, exit_price", [("9.85", "9.95"), ("9.97", "9.97")])
-def test_exits_set_free_by_a_bars_fill_meet_the_touch_of_that_instant_never_an_older_one(
-    bid: str, exit_price: str
-) -> None:
+@pytest.mark.parametrize("bid", ["9.85", "9.97"])
+def test_a_target_set_free_by_a_bars_fill_meets_the_bars_that_follow_and_no_touch(bid: str) -> None:
     async def work(venue: Venue) -> None:
         await venue.broker.qualify("ABC")
         venue.place(  # the bid is 9.99 when the family comes, far above its target
@@ -309,10 +321,9 @@ def test_exits_set_free_by_a_bars_fill_meet_the_touch_of_that_instant_never_an_o
         )
         await asyncio.sleep(LONG)
         found = [(e.ref, e.price, e.at) for e in venue.executions()]
-        at = ny("10:01") if bid == "9.97" else ny("10:03") - timedelta(milliseconds=1)
         assert found == [
             ("entry", Decimal("9.80"), ny("10:01") - timedelta(milliseconds=1)),
-            ("tp", Decimal(exit_price), at),
+            ("tp", Decimal("9.95"), ny("10:03") - timedelta(milliseconds=1)),
         ]
 
     script = (

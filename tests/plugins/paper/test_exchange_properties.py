@@ -115,6 +115,8 @@ class ExchangeMachine(RuleBasedStateMachine):
         group = f"g{self.number}"
         self.groups[group] = (kind, max(sizes))
         for n, size in enumerate(sizes):
+            if any(self.specs[e.order_id].oca_group == group for e in self.exchange.executions()):
+                break  # an order that joins a group after a partial fill adds its own shares
             words = f"LMT {prices[n]}" if n % 2 else f"STP {prices[n]}"
             self.send(words, "SELL", size, oca_group=group, oca_type=kind, tif=Tif.GTC)
 

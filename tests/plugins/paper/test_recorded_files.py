@@ -214,6 +214,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     (tmp_path / NAME).mkdir()
     assert "is a folder" in refusal(tmp_path / NAME)
+    assert refusal(tmp_path) == f"{tmp_path}: is a folder; name the files in it"
 
 
 def test_a_file_that_cannot_be_read_says_why(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -303,6 +304,56 @@ def test_a_symbol_that_cannot_be_is_refused(write: Write) -> None:
 def test_bars_that_do_not_fit_their_folder_are_refused(write: Write) -> None:
     path = write(TRADES, GOOD[0], "2013-10-10T13:30:30Z,10,10,10,10,1", folder="1m")
     assert refusal(path) == f"{path} row 3: 13:30:30 is no start of a bar of 60 s"
+
+
+def bars_at(*times: str) -> list[str]:
+    return [f"2013-10-10T{time}Z,10,10,10,10,100" for time in times]
+
+
+EACH_MINUTE = [f"13:3{minute}:00" for minute in range(10)]
+
+
+@pytest.mark.parametrize(
+    "stray, row, seconds", [("13:34:01", 7, 1), ("13:34:30", 7, 30), ("13:39:05", 12, 5)]
+)
+def test_a_row_off_the_minute_does_not_make_all_minutes_shorter(
+    write: Write, stray: str, row: int, seconds: int
+) -> None:
+    path = write(TRADES, *bars_at(*sorted([*EACH_MINUTE, stray])))
+    assert refusal(path) == (
+        f"{path} row {row}: {stray} is no start of a bar of 60 s, as most rows here are"
+        f" · if all are of {seconds} s, put the file in a folder {seconds}s"
+    )
+
+
+def test_quotes_off_the_minute_are_refused_too(write: Write) -> None:
+    rows = [f"2013-10-10T{time}Z,10,10,10,10,1,11,11,11,11,1" for time in [*EACH_MINUTE, "13:39:01"]]
+    path = write(QUOTES, *rows, name="ABC_2013-10-10_quotes.csv")
+    assert refusal(path).startswith(f"{path} row 12: 13:39:01 is no start of a bar of 60 s")
+
+
+def test_minutes_that_begin_at_the_half_of_a_minute_are_refused(write: Write) -> None:
+    path = write(TRADES, *bars_at("13:30:30", "13:31:30", "13:32:30", "13:33:30"))
+    assert refusal(path).startswith(f"{path} row 2: 13:30:30 is no start of a bar of 60 s")
+
+
+def test_minutes_in_a_folder_of_seconds_are_refused(write: Write) -> None:
+    path = write(TRADES, *bars_at("13:28:00", *EACH_MINUTE), folder="1s")
+    assert refusal(path) == (
+        f"{path} row 4: starts 60 s after the row above it, as most rows do; the folder says bars of 1 s"
+    )
+
+
+@pytest.mark.parametrize("folder", ["data", "1s"])
+@pytest.mark.parametrize(
+    "times",
+    [
+        ("13:30:00", "13:30:01", "13:30:08", "13:30:15", "13:30:22"),
+        ("13:30:00", "13:30:05", "13:30:10", "13:30:15", "13:30:18", "13:30:19", "13:30:22", "13:30:23"),
+    ],
+)
+def test_seconds_with_many_holes_are_still_seconds(write: Write, folder: str, times: tuple[str, ...]) -> None:
+    assert read_recording(write(TRADES, *bars_at(*times), folder=folder)).seconds == 1
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.plugins.paper.venue import Venue, ny, on_venue, order
 
-from tradeshell import Bar, BrokerError, ConfigError, FeedEnded, Tif
+from tradeshell import Bar, ConfigError, DataError, FeedEnded, OrderReported, Tif
 
 TRADES = "ts,open,high,low,close,volume"
 QUOTES = "ts,bid_open,bid_high,bid_low,bid_close,bid_size,ask_open,ask_high,ask_low,ask_close,ask_size"
@@ -50,6 +50,10 @@ async def heard(venue: Venue, symbol: str, seconds: int, rth: bool = False) -> l
     venue.broker.subscribe(symbol, seconds, rth, bars.append)
     await asyncio.sleep(LONG)
     return bars
+
+
+async def nothing(venue: Venue) -> None:
+    """Only see whether the venue opens."""
 
 
 def test_days_and_symbols_are_played_in_the_order_of_time_whatever_the_order_of_files(write: Write) -> None:
@@ -294,26 +298,80 @@ def test_a_side_without_a_price_stays_without_one(write: Write) -> None:
     on_venue(work, replay=[trades, quotes])
 
 
-def test_quotes_alone_make_a_market(write: Write) -> None:
-    quotes = write(
-        "ABC_2013-10-11_quotes.csv",
-        QUOTES,
-        *(
-            touch(f"10:0{n}", bid, ask)
-            for n, (bid, ask) in enumerate([("9.9", "10"), ("9.8", "9.9"), ("9.5", "9.6"), ("9.7", "9.8")])
+def test_quotes_without_trades_are_refused(write: Write) -> None:
+    trades = write("XYZ_2013-10-11_trades.csv", TRADES, flat("10:00"))
+    quotes = write("ABC_2013-10-11_quotes.csv", QUOTES, touch("10:00", "9.9", "10"))
+    for files in ([quotes], [trades, quotes]):
+        with pytest.raises(DataError) as caught:
+            on_venue(nothing, replay=files)
+        assert str(caught.value) == (
+            f"{quotes}: quotes without trades of ABC; give ABC_…_trades.csv of its days too"
+        )
+
+
+def test_a_start_on_a_day_before_the_data_is_refused(write: Write) -> None:
+    file = write("ABC_2013-10-11_trades.csv", TRADES, flat("10:00"))
+    with pytest.raises(DataError) as caught:
+        on_venue(nothing, replay=[file], start="2013-10-10")
+    assert str(caught.value) == f"--from 2013-10-10: the recording begins on 2013-10-11, with {file}"
+    on_venue(nothing, replay=[file], start="2013-10-11T04:00")
+
+
+@pytest.mark.parametrize("clock, price", [("15:50:59", None), ("16:00:00", "20.02")])
+def test_without_quotes_the_evenings_open_is_no_touch_of_regular_hours(
+    write: Write, clock: str, price: str | None
+) -> None:
+    file = write("ABC_2013-10-11_trades.csv", TRADES, flat("15:49"), flat("16:05", "20.02"))
+
+    async def work(venue: Venue) -> None:
+        touch = venue.broker.latest("ABC")
+        assert (None if touch is None else str(touch.ask)) == price
+
+    on_venue(work, replay=[file], start=f"2013-10-11T{clock}")
+
+
+@pytest.mark.parametrize("start", ["13:29:40", "13:29:00.5"])
+def test_a_minute_that_forms_before_the_open_is_not_regular(write: Write, start: str) -> None:
+    file = write("ABC_2013-10-11_trades.csv", TRADES, flat("09:29"), flat("09:30"), flat("09:31"))
+
+    async def work(venue: Venue) -> list[str]:
+        return [f"{bar.start:%H:%M}" for bar in await heard(venue, "ABC", 60, rth=True)]
+
+    assert on_venue(work, replay=[file], start=f"2013-10-11T{start}+00:00") == ["13:30", "13:31"]
+
+
+def test_a_fill_in_the_last_bar_leaves_the_close_and_the_next_open_to_the_other_orders(write: Write) -> None:
+    files = [
+        write(
+            "ABC_2013-10-11_trades.csv",
+            TRADES,
+            row("15:59", "10", "10.5", "10", "10", "1000"),
+            flat("16:01", "9"),
         ),
-    )
+        write(
+            "ABC_2013-10-14_trades.csv", TRADES, flat("09:30", "9.4", MONDAY), flat("09:31", "9.4", MONDAY)
+        ),
+    ]
 
     async def work(venue: Venue) -> list[tuple[str, str]]:
         await venue.broker.qualify("ABC")
-        await venue.until("10:00:10", FRIDAY)
-        venue.place(order("BUY", 1, "LMT 9.85", "buy"), order("SELL", 1, "STP 9.6", "sl"))
-        with pytest.raises(BrokerError, match="the recording has no trades"):
-            venue.broker.subscribe("ABC", 60, True, lambda _b: None)
+        venue.place(
+            order("SELL", 1, "LMT 10.5", "tp", tif=Tif.GTC),
+            order("SELL", 1, "STP 9.5", "sl", tif=Tif.GTC),
+            order("BUY", 1, "LMT 9", "day"),
+        )
         await asyncio.sleep(LONG)
-        return [(e.ref, str(e.price)) for e in venue.executions()]
+        assert [
+            event.report.ref
+            for event in venue.inputs
+            if isinstance(event, OrderReported) and event.report.why.startswith("expired")
+        ] == ["day"]
+        return [(e.ref, f"{e.price} {e.at:%d %H:%M}") for e in venue.executions()]
 
-    assert on_venue(work, replay=[quotes]) == [("sl", "9.5"), ("buy", "9.85")]
+    assert on_venue(work, replay=files, start="15:58") == [
+        ("tp", "10.5 11 19:59"),
+        ("sl", "9.4 14 13:30"),
+    ]
 
 
 def test_the_replay_ends_with_its_last_row(write: Write) -> None:
