@@ -80,8 +80,6 @@ class Exchange:
         for position in tuple(self._positions):
             if bar.open <= position.sl:
                 self._exit(position, bar, bar.open, "sl", 0)
-            elif bar.open >= position.tp:
-                self._exit(position, bar, bar.open, "tp", 0)
         if self._asked is not None:
             (setup, trigger), self._asked = self._asked, None
             price = bar.open
@@ -92,7 +90,10 @@ class Exchange:
             if bar.low <= position.sl:
                 self._exit(position, bar, position.sl, "sl", LAST_MOMENT)
             elif bar.high >= position.tp:
-                self._exit(position, bar, position.tp, "tp", LAST_MOMENT)
+                # Stop first, also where the open lies beyond the target; on the entry bar the target is the price.
+                was_there = position.entered < bar.start * 1000
+                price = max(bar.open, position.tp) if was_there else position.tp
+                self._exit(position, bar, price, "tp", LAST_MOMENT)
 
     def _exit(self, position: Position, bar: Bar, price: float, kind: str, after: int) -> None:
         self._positions.remove(position)

@@ -30,7 +30,7 @@ from tradeshell.core.guards import Refusal
 from tradeshell.core.orders import Signal, advance
 from tradeshell.core.settle import set_drop_timer, sibling_just_executed
 from tradeshell.core.strategy import Strategy
-from tradeshell.core.trade import TradePhase, entry_of, leg_of, most
+from tradeshell.core.trade import TradePhase, entry_of, is_exit, leg_of, most
 from tradeshell.core.turn import Turn
 from tradeshell.core.watch import Watchers
 
@@ -184,10 +184,11 @@ class Core:
             )
             return
         changed = replaced(order, trade, event)
-        qty = min(changed.spec.qty, most(trade, order, turn.book(order.spec.symbol).orders))
-        changed = replace(changed, spec=replace(changed.spec, qty=qty))
-        if qty <= order.filled:
-            return
+        if is_exit(trade, event.ref):  # the broker's own reductions may be on their way
+            qty = min(changed.spec.qty, most(trade, order, turn.book(order.spec.symbol).orders))
+            if qty <= order.filled:
+                return
+            changed = replace(changed, spec=replace(changed.spec, qty=qty))
         turn.put_trade(reports.adopted(trade, changed))
         turn.modify(trade, changed, "changed by the operator")
 

@@ -6,10 +6,13 @@ stopped program chases no stop. When the terminal goes away, open trades keep th
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
+import sys
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
 from tradeshell.errors import TradeshellError
 from tradeshell.ports import Trading
@@ -56,6 +59,7 @@ class LivingShell(BatchShell):
             return code
         finally:
             self.pump.close()
+            _let_go_of(sys.stdout)
             if SUSPEND is not None:
                 signal.signal(SUSPEND, before)
 
@@ -126,3 +130,14 @@ def _exit_code(run: Callable[[], int]) -> int:
         return run()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
+
+
+def _let_go_of(stream: TextIO) -> None:
+    """Write what is left; when the reader has gone, give the interpreter's last flush an open end (else exit code 120)."""
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
