@@ -54,11 +54,10 @@ def nothing_differs(plan: Plan, theirs: Trade, floor: Trade) -> str:
 
 
 def gaps_fill_at_the_price(plan: Plan, theirs: Trade, floor: Trade) -> str:
-    """Return the rule for exits that a day's first price lies beyond."""
-    at_open = floor.exited is not None and floor.exited % 60_000 == 0
+    """Return the rule for exits that a bar's first price lies beyond: the bare loop then books that price."""
     own_price = plan.sl if floor.kind == "sl" else plan.tp
-    if at_open and theirs == floor._replace(exit=own_price):
-        return "an exit that the day's open lies beyond fills at its own price, not at the open"
+    if floor.exit != own_price and theirs == floor._replace(exit=own_price):
+        return "an exit that the bar's open lies beyond fills at its own price, not at the open"
     return ""
 
 
