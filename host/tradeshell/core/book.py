@@ -10,7 +10,6 @@ to them or take from them. When those sales exceed what was there, the rest was 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -30,7 +29,7 @@ from tradeshell.core.orders import (
     advance,
     parse_ref,
 )
-from tradeshell.core.trade import Trade, TradePhase, exits_of, fills_of, inventory
+from tradeshell.core.trade import Trade, exits_of, fills_of
 
 _SIGNALS = {
     OrderState.HELD: Signal.HELD,
@@ -294,14 +293,3 @@ def reconciled(book: Book) -> Book:
 def stops_of(book: Book, trade: Trade) -> tuple[Order, ...]:
     """Return the trade's elected stop-limits that still work."""
     return tuple(order for order in exits_of(trade, book.orders) if order.is_chased)
-
-
-def open_trades(book: Book) -> Iterable[Trade]:
-    """Return the trades that are not over, oldest first."""
-    found = (trade for trade in book.trades.values() if trade.phase is not TradePhase.CLOSED)
-    return sorted(found, key=lambda trade: trade.asked_at)
-
-
-def held_by_trades(book: Book) -> Shares:
-    """Return the shares that our trades own together."""
-    return sum(inventory(trade, book.orders) for trade in book.trades.values())

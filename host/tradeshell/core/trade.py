@@ -89,11 +89,6 @@ def leg_of(ref: str) -> str:
     return "" if parts is None else parts.leg
 
 
-def orders_of(trade: Trade, orders: Mapping[str, Order]) -> tuple[Order, ...]:
-    """Return the trade's orders, entry first."""
-    return tuple(orders[ref] for ref in trade.refs)
-
-
 def watch_of(ref: str) -> str:
     """Return the id of the watcher or trade in one of our orderRefs."""
     parts = parse_ref(ref)

@@ -12,6 +12,7 @@ import io
 import shutil
 import sys
 from collections.abc import Iterable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -71,6 +72,7 @@ class TradeShell(LivingShell):
         self.commands: dict[str, Command] = {}
         self.owners = {HOST: HOST, **owners}
         self._state_dir = state_dir
+        self._day: date | None = None  # of the last line told
         self._notes = tuple(notes)
         if commands_to_run is not None:
             stdin = io.StringIO("\n".join((*commands_to_run, "")))
@@ -244,10 +246,18 @@ class TradeShell(LivingShell):
 
     def _tell(self, record: Record) -> str | None:
         try:
-            return render.event_json(record) if self.as_json else render.event_line(record, self.screen())
+            if self.as_json:
+                return render.event_json(record)
+            line = render.event_line(record, self.screen())
+            return line if line is None else self._dated(record, line)
         except Exception as error:  # noqa: BLE001  # a plugin's event may raise anything; the screen goes on
             name, why = type(record.event).__name__, type(error).__name__
             return f"{render.clock(record.ts)} an event of type {name} cannot be shown ({why})"
+
+    def _dated(self, record: Record, line: str) -> str:
+        """Return the line, under its date when a later day than the last line's has come: lines themselves have times only."""
+        before, self._day = self._day, render.day(record.ts)
+        return line if before is None or before >= self._day else f"{self._day:%A %Y-%m-%d}\n{line}"
 
     def write(self, text: str) -> None:
         """Write to the screen or into the file in its place; a screen that is gone ends nothing."""

@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 from tradeshell.core.desk import Desk, Watcher, WatchPhase
 from tradeshell.core.events import money
-from tradeshell.core.market import Price
-from tradeshell.core.orders import Order, OrderType, Side
+from tradeshell.core.orders import OrderType, Side
 from tradeshell.core.trade import Trade, TradePhase, entry_of, exits_of, inventory, leg_of, live
 from tradeshell.ports import View
 from tradeshell.words import masked
@@ -42,14 +41,6 @@ def armed(desk: Desk) -> tuple[Watcher, ...]:
 def open_trades(desk: Desk) -> tuple[Trade, ...]:
     """Return the trades that are not over."""
     return tuple(trade for trade in desk.trades() if trade.phase is not TradePhase.CLOSED)
-
-
-def stop_of(trade: Trade, orders: dict[str, Order]) -> Price | None:
-    """Return the price (USD) at which the trade's stop stands now, ``None`` without a living stop."""
-    stops = [
-        o.spec.stop for o in live(exits_of(trade, orders)) if o.spec.type.is_stop and o.spec.stop is not None
-    ]
-    return min(stops) if stops else None
 
 
 def open_risk(desk: Desk) -> tuple[Decimal, int]:
