@@ -51,6 +51,7 @@ class Picture:
     """A complete picture, as it was when the broker made it."""
 
     epoch: int
+    asked_at: datetime
     orders: tuple[OrderReport, ...]
     executions: tuple[ExecutionReport, ...]
     position: PositionReport
@@ -104,6 +105,7 @@ class BrokerModel:
     orders: dict[str, AtBroker] = field(default_factory=dict)
     executions: list[ExecutionReport] = field(default_factory=list)
     requests: deque[Request] = field(default_factory=deque)
+    asked: deque[datetime] = field(default_factory=deque)
     statuses: deque[Message] = field(default_factory=deque)
     trades: deque[Message] = field(default_factory=deque)
     positions: deque[Message] = field(default_factory=deque)
@@ -146,6 +148,8 @@ class BrokerModel:
     def ask(self, request: Request) -> None:
         """Put a request under way."""
         self.requests.append(request)
+        if isinstance(request, AskSnapshot):
+            self.asked.append(self.now)
 
     def take_next(self) -> str:
         """Let the oldest request arrive, a bracket as a whole; return what it was."""
@@ -260,6 +264,7 @@ class BrokerModel:
         while self.requests and self.chance.random() < 0.5:
             self.take_next()
         self.requests.clear()
+        self.asked.clear()
         for stream in self.streams():
             stream.clear()
 
@@ -335,4 +340,4 @@ class BrokerModel:
 
     def _picture(self, epoch: int) -> Picture:
         shown = tuple(self._report(order, shows_total=True) for order in self.living())
-        return Picture(epoch, shown, tuple(self.executions), self._held())
+        return Picture(epoch, self.asked.popleft(), shown, tuple(self.executions), self._held())

@@ -304,6 +304,7 @@ def pictured(picture: Picture, at: datetime) -> tuple[i.Input, str]:
     answered = i.SnapshotAnswered(
         at=at,
         epoch=picture.epoch,
+        asked_at=picture.asked_at,
         orders=picture.orders,
         executions=picture.executions,
         positions=(picture.position,),
