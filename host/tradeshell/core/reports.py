@@ -334,6 +334,7 @@ def _take_back(turn: Turn, trade: Trade, order: Order, is_change: bool, why: str
                 )
             )
     if old.retries > RETRY.times:
+        turn.look_again()  # what the broker shows may be what was wanted
         turn.say(
             OrderChangeGivenUp(
                 symbol=order.spec.symbol, watch=trade.id, leg=leg_of(order.spec.ref), order_ref=order.spec.ref
