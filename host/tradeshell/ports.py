@@ -23,7 +23,6 @@ from tradeshell.core.orders import OrderSpec
 from tradeshell.core.plan import TradePlan
 
 T_contra = TypeVar("T_contra", contravariant=True)
-T_co = TypeVar("T_co", covariant=True)
 
 
 class Register(Protocol[T_contra]):

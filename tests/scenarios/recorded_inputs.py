@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from tradeshell.core.commands import CancelOrder, ModifyOrder, PlaceOrder
+from tradeshell.core.commands import ORDER_COMMANDS
 from tradeshell.core.desk import Desk
 from tradeshell.core.inputs import BarClosed, Input
 from tradeshell.core.step import Core
@@ -27,7 +27,7 @@ def order_commands(inputs: Iterable[Input]) -> Iterator[str]:
     for event in inputs:
         desk, commands = core.step(desk, event)
         for command in commands:
-            if isinstance(command, PlaceOrder | ModifyOrder | CancelOrder):
+            if isinstance(command, ORDER_COMMANDS):
                 yield msgspec.json.encode(command).decode()
 
 

@@ -23,7 +23,7 @@ import msgspec
 from msgspec import Struct
 
 from tradeshell.core import inputs
-from tradeshell.core.commands import CancelOrder, Command, ModifyOrder, PlaceOrder
+from tradeshell.core.commands import ORDER_COMMANDS, CancelOrder, Command, ModifyOrder, PlaceOrder
 from tradeshell.errors import StateError
 
 VERSION = 1
@@ -127,7 +127,7 @@ class Journal:
     def append(self, event: inputs.Input, commands: tuple[Command, ...]) -> None:
         """Write one decision; raises whatever keeps it, or the gap before it, from the disk. Then it is missing."""
         self._count += 1
-        orders = tuple(c for c in commands if isinstance(c, PlaceOrder | ModifyOrder | CancelOrder))
+        orders = tuple(c for c in commands if isinstance(c, ORDER_COMMANDS))
         try:
             line = frame(_ENCODER.encode(Entry(self._count, event, orders)))  # type: ignore[arg-type]  # every Input is listed
             if self._missing:

@@ -85,11 +85,6 @@ def watched_symbols(view: View, before: tuple[str, ...]) -> list[tuple[str, str]
     return [*((symbol, "watched") for symbol in found), *([("ALL", "every watcher")] if live else [])]
 
 
-def _level_near_ask(view: View, before: tuple[str, ...]) -> list[tuple[str, str]]:
-    quote = view.quotes.get(before[0].upper()) if before else None
-    return [] if quote is None or quote.ask is None else [(str(quote.ask), "the ask now")]
-
-
 def _key(name: str, help_: str, parse: Any = str, **more: Any) -> Key:
     return Key(name=name, help=help_, parse=parse, **more)
 
