@@ -15,6 +15,7 @@ from msgspec import Struct
 from tradeshell.core.market import Bar, Instrument, Price, Quote, Session, Shares
 from tradeshell.core.orders import OrderState, Side
 from tradeshell.core.plan import TradePlan
+from tradeshell.core.policy import Policy
 
 
 class Input(Struct, frozen=True, kw_only=True, tag_field="input", tag=True):
@@ -111,6 +112,29 @@ class ReplaceRequested(Input, frozen=True, kw_only=True):
     limit: Price | None = None
     stop: Price | None = None
     qty: Shares | None = None
+
+
+class StopEntryRequested(Input, frozen=True, kw_only=True):
+    """The operator stops (``on``) or allows entries: no entry leaves, unfilled ones are cancelled, exits keep working."""
+
+    on: bool
+    reason: str = "stopentry"
+
+
+class FlattenRequested(Input, frozen=True, kw_only=True):
+    """The operator wants the shares of our trades sold at the market, in ``symbol`` or everywhere."""
+
+    symbol: str | None = None
+
+
+class PolicySet(Input, frozen=True, kw_only=True):
+    """What the operator allows, from the config; the first input of a session."""
+
+    policy: Policy
+
+
+class Restarted(Input, frozen=True, kw_only=True):
+    """The program starts again on what its journal says: the link is down, no timer runs, nobody listens to bars."""
 
 
 # --- broker -----------------------------------------------------------------------------------------------------------

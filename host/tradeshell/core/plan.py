@@ -1,11 +1,13 @@
 """The plan of one trade: what is bought, how it is protected, and whether that makes sense.
 
 Laws: a plan is checked once, before anything is started; what ``check_plan`` accepts satisfies sl < level < tp1 < tp2 < …;
-prices are put on the grid by side, a stop never looser. Commands, strategies and guards share these helpers.
+prices are put on the grid by side, a stop never looser. Shares are split by largest remainder, no share is lost and no leg
+gets more than its part rounded up. Commands, strategies and guards share these helpers.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from enum import StrEnum
 
@@ -30,7 +32,24 @@ class ExitMode(StrEnum):
     """How the exits are held (``tp_exec``)."""
 
     NONE = "none"
-    ATTACHED = "attached"
+    ATTACHED = "attached"  # children of the entry, held by the broker until it fills
+    DETACHED70 = "detached70"  # two pairs of our own, 70/30
+    DETACHED = "detached"  # a pair of our own for each target
+
+    @property
+    def is_detached(self) -> bool:
+        """Whether the exits are orders of their own, armed once the entry is over and its shares are confirmed."""
+        return self in (ExitMode.DETACHED70, ExitMode.DETACHED)
+
+
+class Cover(StrEnum):
+    """What protects the shares of a detached ladder until its legs are armed."""
+
+    OWN = "own"  # a plain stop of ours over what has executed
+    NONE = "none"
+
+
+DEFAULT_WEIGHTS = {1: (100,), 2: (70, 30), 3: (60, 30, 10)}
 
 
 class TradePlan(Struct, frozen=True, kw_only=True):
@@ -48,6 +67,11 @@ class TradePlan(Struct, frozen=True, kw_only=True):
     sl_type: OrderType = OrderType.STOP_LIMIT
     sl_offset: Price = Decimal(0)
     mode: ExitMode = ExitMode.NONE
+    weights: tuple[
+        int, ...
+    ] = ()  # how legs share the shares: percentages, or counts for the whole of ``qty``
+    stop_updates: tuple[Price, ...] = ()  # where stops go after TP1, after TP1+TP2, … (USD)
+    cover: Cover = Cover.OWN
     tif: Tif = Tif.DAY
     exit_tif: Tif = Tif.GTC
     outside_rth: bool = False
@@ -62,12 +86,46 @@ class TradePlan(Struct, frozen=True, kw_only=True):
         base = self.level if self.level is not None else self.limit
         return None if base is None or self.sl is None else abs(base - self.sl)
 
+    @property
+    def parts(self) -> tuple[int, ...]:
+        """The weights of the legs: as asked for, or the default for so many targets."""
+        return self.weights or default_weights(max(1, len(self.tps)))
+
+    @property
+    def updates(self) -> tuple[Price, ...]:
+        """The stop after each target but the last (USD): as asked for, or the level, then the targets reached before."""
+        if self.stop_updates or not self.mode.is_detached:
+            return self.stop_updates
+        base = self.level if self.level is not None else self.limit
+        return () if base is None else default_updates(base, self.tps)
+
+
+def default_weights(legs: int) -> tuple[int, ...]:
+    """Return how ``legs`` legs share a position: 70/30, 60/30/10, and halves of what is left beyond three."""
+    return DEFAULT_WEIGHTS.get(legs) or tuple(2 ** (legs - number) for number in range(1, legs + 1))
+
+
+def default_updates(level: Price, tps: Sequence[Price]) -> tuple[Price, ...]:
+    """Return where stops go after each target but the last: break-even (the level), then the target before."""
+    return tuple([level, *tps][: max(0, len(tps) - 1)])
+
+
+def split(qty: Shares, weights: Sequence[int]) -> tuple[Shares, ...]:
+    """Return ``qty`` shares split by ``weights``, by largest remainder (ties go to the earlier leg); parts may be 0."""
+    total = sum(weights)
+    parts = [qty * weight // total for weight in weights]
+    by_rest = sorted(range(len(weights)), key=lambda i: (-(qty * weights[i] % total), i))
+    for index in by_rest[: qty - sum(parts)]:
+        parts[index] += 1
+    return tuple(parts)
+
 
 def put_on_grid(plan: TradePlan, grid: PriceGrid) -> TradePlan:
     """Return the plan with prices on the grid: a long stop rounds up, a target down, a level up.
 
-    A stop that is rounded towards the market is never looser than asked; a level rounds up so that the plan never enters below
-    the price that was named; a limit that was typed never pays more or takes less than it said.
+    A stop that is rounded towards the market is never looser than asked; a stop update rounds down, never above its rule; a
+    level rounds up so that the plan never enters below the price that was named; a limit that was typed never pays more or
+    takes less than it said.
     """
     return replace(
         plan,
@@ -75,6 +133,7 @@ def put_on_grid(plan: TradePlan, grid: PriceGrid) -> TradePlan:
         limit=None if plan.limit is None else (grid.down if plan.side is Side.BUY else grid.up)(plan.limit),
         tps=tuple(grid.down(tp) for tp in plan.tps),
         sl=None if plan.sl is None else grid.up(plan.sl),
+        stop_updates=tuple(grid.down(price) for price in plan.stop_updates),
         chase_limit=None if plan.chase_limit is None else grid.up(plan.chase_limit),
     )
 
@@ -98,6 +157,79 @@ def check_plan(plan: TradePlan) -> None:
         last, last_name = tp, word
     if plan.sl is not None and plan.tps and plan.sl >= plan.tps[0]:
         raise OperatorError(f"sl={money(plan.sl)}: the stop lies below the target tp={money(plan.tps[0])}")
+    _check_mode(plan)
+    if plan.mode.is_detached:
+        _check_ladder(plan)
+
+
+def _check_mode(plan: TradePlan) -> None:
+    targets = len(plan.tps)
+    if plan.mode in (ExitMode.ATTACHED, ExitMode.NONE):
+        if targets > 1:
+            raise OperatorError(
+                f"tp_exec={plan.mode.value}: a bracket has one target, {targets} were given · use tp_exec="
+                f"{'detached70' if targets == 2 else 'detached'}, or one tp="  # noqa: PLR2004  # two targets
+            )
+        if plan.weights or plan.stop_updates:
+            raise OperatorError(
+                "tp_alloc and stop_updates belong to a ladder: give two targets or more · example: tp=195-198"
+            )
+    elif plan.mode is ExitMode.DETACHED70 and targets != 2:  # noqa: PLR2004  # 70 and 30
+        raise OperatorError(
+            f"tp_exec=detached70: takes two targets, {targets} were given · example: tp=195-198"
+        )
+    elif plan.mode is ExitMode.DETACHED70 and plan.parts != DEFAULT_WEIGHTS[2]:
+        raise OperatorError(
+            "tp_alloc: detached70 is always 70-30 · three targets (tp_exec=detached) take another split"
+        )
+    elif plan.mode is ExitMode.DETACHED and targets < 1:
+        raise OperatorError("tp_exec=detached: needs a target for every leg · example: tp=195-198-205")
+
+
+def _check_ladder(plan: TradePlan) -> None:
+    targets = len(plan.tps)
+    if plan.side is not Side.BUY:
+        raise OperatorError("a ladder protects shares that are bought; a sell takes no tp and no sl")
+    if plan.sl is None:
+        raise OperatorError("sl: a ladder needs a stop for every leg · example: sl=187")
+    if len(plan.parts) != targets or any(part <= 0 for part in plan.parts):
+        raise OperatorError(
+            f"tp_alloc={'-'.join(map(str, plan.parts))}: {targets} targets take {targets} parts above zero · "
+            f"example: tp_alloc={'-'.join(map(str, default_weights(targets)))}"
+        )
+    if sum(plan.parts) not in (100, plan.qty):
+        raise OperatorError(
+            f"tp_alloc={'-'.join(map(str, plan.parts))}: sums to {sum(plan.parts)}; percentages sum to 100, shares to "
+            f"qty={plan.qty}"
+        )
+    shares = split(plan.qty, plan.parts)
+    if 0 in shares:
+        raise OperatorError(
+            f"qty={plan.qty}: split {'-'.join(map(str, plan.parts))} leaves leg {shares.index(0) + 1} without a share · "
+            f"use a larger qty or fewer targets"
+        )
+    _check_updates(plan)
+
+
+def _check_updates(plan: TradePlan) -> None:
+    typed, targets = plan.stop_updates, len(plan.tps)
+    if typed and len(typed) != targets - 1:
+        raise OperatorError(
+            f"stop_updates={'-'.join(map(money, typed))}: {targets} targets take {targets - 1} "
+            f"{'price' if targets == 2 else 'prices'}, one after each target but the last"  # noqa: PLR2004  # one price
+        )
+    last = plan.sl
+    for number, (price, target) in enumerate(zip(typed, plan.tps, strict=False), 1):
+        if last is not None and price < last:
+            raise OperatorError(
+                f"stop_updates={'-'.join(map(money, typed))}: a stop is never loosened, {money(price)} lies below {money(last)}"
+            )
+        if price >= target:
+            raise OperatorError(
+                f"stop_updates={'-'.join(map(money, typed))}: {money(price)} is not below tp{number} {money(target)}, the "
+                f"stop would be elected at once"
+            )
+        last = price
 
 
 def _below(price: Price) -> Price:

@@ -41,6 +41,10 @@ AnyInput = (
     | inputs.TradeAbandoned
     | inputs.CancelRequested
     | inputs.ReplaceRequested
+    | inputs.StopEntryRequested
+    | inputs.FlattenRequested
+    | inputs.PolicySet
+    | inputs.Restarted
     | inputs.OrderReported
     | inputs.ExecutionReported
     | inputs.CommissionReported
