@@ -88,6 +88,18 @@ record: setup ## Record a transcript (FILE=tests/transcripts/name.transcript)
 	@test -n "$(FILE)" || { echo "usage: make record FILE=tests/transcripts/name.transcript" >&2; exit 2; }
 	@$(BIN)/python -m tradeshell.testing.record $(FILE)
 
+##@ Simulate
+
+.PHONY: simulate
+simulate: setup ## Run simulated schedules (SEEDS=1000 FROM=0; RESULTS=file goes on where it stopped)
+	@$(BIN)/python -m tests.simulation.run --seeds $(or $(SEEDS),1000) --from $(or $(FROM),0) \
+		$(if $(JOBS),--jobs $(JOBS)) $(if $(RESULTS),--results $(RESULTS)) $(ARGS)
+
+.PHONY: simulate-replay
+simulate-replay: setup ## Tell one simulated schedule as a story (SEED=7; ARGS=--all with every touch)
+	@test -n "$(SEED)" || { echo "usage: make simulate-replay SEED=7" >&2; exit 2; }
+	@$(BIN)/python -m tests.simulation.story $(SEED) $(ARGS)
+
 ##@ Measure
 
 .PHONY: bench

@@ -1,5 +1,6 @@
 """The names a plugin may import, nothing else."""
 
+from tradeshell.core.checks import Check, CheckContext, DeskView
 from tradeshell.core.commands import Announce, CancelOrder, ModifyOrder, PlaceOrder
 from tradeshell.core.desk import Desk, Link, Watcher, WatchPhase
 from tradeshell.core.events import (
@@ -12,6 +13,7 @@ from tradeshell.core.events import (
     order_words,
     signed,
 )
+from tradeshell.core.guards import Refusal
 from tradeshell.core.inputs import (
     CommissionReported,
     ExecutionReport,
@@ -51,7 +53,17 @@ from tradeshell.core.orders import (
     order_ref,
     parse_ref,
 )
-from tradeshell.core.plan import EntryKind, ExitMode, TradePlan, check_plan, put_on_grid
+from tradeshell.core.plan import (
+    Cover,
+    EntryKind,
+    ExitMode,
+    TradePlan,
+    check_plan,
+    default_updates,
+    default_weights,
+    put_on_grid,
+    split,
+)
 from tradeshell.core.strategy import (
     BarNeed,
     Enter,
@@ -84,6 +96,7 @@ from tradeshell.grammar import (
     Table,
     Verb,
     Words,
+    shown,
 )
 from tradeshell.hookspecs import hookimpl
 from tradeshell.ports import (
@@ -130,15 +143,19 @@ __all__ = [
     "BrokerInfo",
     "BrokerOffer",
     "CancelOrder",
+    "Check",
+    "CheckContext",
     "Clock",
     "Column",
     "Command",
     "CommissionReported",
     "ConfigError",
+    "Cover",
     "DataError",
     "DataKind",
     "Defaults",
     "Desk",
+    "DeskView",
     "Enter",
     "Entered",
     "EntryKind",
@@ -180,6 +197,7 @@ __all__ = [
     "Quote",
     "Record",
     "RefParts",
+    "Refusal",
     "Refused",
     "RefusedWhat",
     "Register",
@@ -213,6 +231,8 @@ __all__ = [
     "Words",
     "__version__",
     "check_plan",
+    "default_updates",
+    "default_weights",
     "hookimpl",
     "masked",
     "money",
@@ -231,5 +251,7 @@ __all__ = [
     "parse_tag",
     "parse_tif",
     "put_on_grid",
+    "shown",
     "signed",
+    "split",
 ]

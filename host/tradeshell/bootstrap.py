@@ -80,6 +80,10 @@ def program(settings: Settings, run: Run, environ: Mapping[str, str]) -> Iterato
                 strategies=dict(plugins.strategies),
                 sinks=_sinks(settings, plugins, state_dir, environ),
                 state_dir=state_dir,
+                checks=plugins.checks,
+                policy=settings.policy,
+                # A recording is another day in another world: what was stopped there stays there.
+                stopped="" if saved is None or is_replay else saved.stopped,
                 audit_fsync=settings.audit_fsync,
                 paper_only=settings.paper_only,
                 hold_between_commands=offer.own_clock and (run.batch or settings.venue.speed == float("inf")),

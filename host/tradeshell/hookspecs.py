@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pluggy
 
+from tradeshell.core.checks import Check
 from tradeshell.core.strategy import Strategy
 from tradeshell.grammar import Command
 from tradeshell.ports import BrokerOffer, Register, SinkOpener
@@ -40,6 +41,16 @@ def register_strategies(register: Register[Strategy]) -> None:
     Called: once, at start-up, before the first prompt.
     Calls back: the pure methods of ``Strategy`` inside ``step``, on the engine's loop, in the order of arrival.
     On error: a strategy that raises ends its watcher with ``BreakoutStopped`` or its own last word; trades are unaffected.
+    """
+
+
+@hookspec
+def register_pre_trade_checks(register: Register[Check]) -> None:
+    """Offer checks that an order must pass before it leaves.
+
+    Called: once, at start-up, before the first prompt.
+    Calls back: the check inside the step that decides, with a ``CheckContext``, after all checks of the host have said yes.
+    On error: the plugin is refused whole; a check that raises refuses the order, and the line names check and plugin.
     """
 
 

@@ -22,6 +22,7 @@ import pluggy
 from msgspec import Struct
 
 from tradeshell import hookspecs
+from tradeshell.core.checks import Check, PreTradeCheck
 from tradeshell.core.strategy import Strategy
 from tradeshell.errors import PluginError
 from tradeshell.grammar import Command, Grammar, shown
@@ -107,11 +108,13 @@ class PluginHost:
         self._commands = _Shelf("command", _command)
         self._brokers = _Shelf("broker", _broker)
         self._strategies = _Shelf("strategy", _strategy)
+        self._checks = _Shelf("check", _pre_trade_check)
         self._sinks = _Shelf("sink", _sink)
         self._shelves: dict[str, _Shelf[Any]] = {
             "register_commands": self._commands,
             "register_brokers": self._brokers,
             "register_strategies": self._strategies,
+            "register_pre_trade_checks": self._checks,
             "register_event_sinks": self._sinks,
         }
         self._loaded: dict[str, Candidate] = {}
@@ -134,6 +137,14 @@ class PluginHost:
         return MappingProxyType(self._strategies.things)
 
     @property
+    def checks(self) -> tuple[PreTradeCheck, ...]:
+        """Pre-trade checks in the order in which they are asked: that of loading."""
+        return tuple(
+            PreTradeCheck(name=name, owner=self._checks.owners[name], check=check)
+            for name, check in self._checks.things.items()
+        )
+
+    @property
     def sinks(self) -> Mapping[str, SinkOpener]:
         """Event sinks by name, not opened."""
         return MappingProxyType(self._sinks.things)
@@ -152,7 +163,7 @@ class PluginHost:
         return tuple(self._problems)
 
     def owner(self, kind: str, name: str) -> str | None:
-        """Return the plugin that provides ``name``; ``kind`` is ``command``, ``broker``, ``strategy`` or ``sink``."""
+        """Return the plugin that provides ``name``; ``kind`` is ``command``, ``broker``, ``strategy``, ``check`` or ``sink``."""
         shelf = next(shelf for shelf in self._shelves.values() if shelf.kind == kind)
         return shelf.owners.get(name)
 
@@ -445,6 +456,19 @@ def _strategy(name: str, thing: object) -> Strategy:
     return cast("Strategy", thing)
 
 
+def _pre_trade_check(name: str, thing: object) -> Check:
+    if inspect.isclass(thing):
+        raise PluginError(
+            f"check {name!r} is the class {thing.__name__} · offer an instance: {thing.__name__}()"
+        )
+    _check_callable(f"check {name!r}", thing, ("context",))
+    if inspect.isgeneratorfunction(thing):
+        raise PluginError(
+            f"check {name!r} contains 'yield', its body would never run · return a Refusal or None"
+        )
+    return cast("Check", thing)
+
+
 def _sink(name: str, thing: object) -> SinkOpener:
     _check_opener(f"sink {name!r}", thing)
     return cast("SinkOpener", thing)
@@ -460,7 +484,8 @@ def _check_callable(what: str, thing: object, arguments: tuple[str, ...]) -> Non
     if not callable(thing):
         raise PluginError(f"{what} is {_kind_of(thing)} · it must be callable with ({', '.join(arguments)})")
     plain = inspect.unwrap(thing.func if isinstance(thing, functools.partial) else thing)
-    if inspect.iscoroutinefunction(plain) or inspect.isasyncgenfunction(plain):
+    called = getattr(type(plain), "__call__", None)  # noqa: B004  # of an instance its class's method is what runs
+    if any(inspect.iscoroutinefunction(f) or inspect.isasyncgenfunction(f) for f in (plain, called)):
         raise PluginError(f"{what} is 'async def', nobody would await it · write a plain 'def'")
     try:
         inspect.signature(thing).bind(*arguments)

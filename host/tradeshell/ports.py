@@ -330,6 +330,18 @@ class Trading(Protocol):
         """Ask to change an order."""
         ...
 
+    def stop_entries(self, on: bool) -> bool:
+        """Stop or allow entries, connected or not; say whether that is on disk, and so outlives the program."""
+        ...
+
+    def flatten(self, symbol: str | None) -> None:
+        """Have the shares of our trades sold at the market, in ``symbol`` or everywhere; a lost link delays it."""
+        ...
+
+    def wait_until_flat(self, symbols: tuple[str, ...], timeout: float) -> bool:
+        """Block until our trades in ``symbols`` hold nothing and have no order at work; ``False`` when ``timeout`` s passed."""
+        ...
+
     def wait(self, symbols: tuple[str, ...], timeout: float | None) -> bool:
         """Block until the watchers and trades of ``symbols`` (all when empty) are over; ``False`` when ``timeout`` s passed."""
         ...

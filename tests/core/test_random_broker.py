@@ -155,8 +155,12 @@ class Story:
             self.broker.end(order)
 
     def _fire(self) -> bool:
-        """Fire the next timer. A chase goes on for ever, so it is left alone while nothing else happens."""
-        due = {key: at for key, at in self.timers.items() if not key.startswith("chase:")}
+        """Fire the next timer. Chases and alarms go on for ever: they are left alone while nothing else happens."""
+        due = {
+            key: at
+            for key, at in self.timers.items()
+            if not key.startswith("chase:") and not key.endswith(":alarm")
+        }
         if not due:
             return False
         key = min(due, key=lambda name: due[name])
@@ -252,9 +256,11 @@ class Story:
             is_covered = cover >= position
             word = trade.protection
             self._expect(is_covered or word != "PROTECTED", "it is told PROTECTED and is not")
-            self._expect(
-                not is_covered or word in ("PROTECTED", "ARMING"), f"it is told {word} and is protected"
+            is_elected = any(
+                order.spec.type.is_stop and order.state is OrderState.WORKING for order in living
             )
+            words = ("PROTECTED", "ARMING", *(("EMERGENCY",) if is_elected else ()))
+            self._expect(not is_covered or word in words, f"it is told {word} and is protected")
         for order in living:
             self._expect_agreement(order)
 

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import tomllib
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from tradeshell.config import (
 )
 from tradeshell.config.file import BARS, model
 from tradeshell.config.table import SETTINGS
+from tradeshell.core.policy import Limits, Policy
 from tradeshell.errors import ConfigError, StateError
 
 
@@ -140,10 +142,12 @@ def same(one: Settings, other: Settings) -> bool:
 def test_the_file_knows_every_setting_and_no_other() -> None:
     tables = tables_of(model())
     known = {field.alias or name for name, field in model().model_fields.items()} - set(tables)
+    for table in ("limits", "protection"):
+        known |= {f"{table}.{name}" for name in tables[table].model_fields}
     known |= {f"venue.{field.alias or name}" for name, field in tables["venue"].model_fields.items()}
     known |= {f"brokers.ibkr.{name}" for name in tables_of(tables["brokers"])["ibkr"].model_fields}
     assert known - {"sinks"} == {setting.key for setting in SETTINGS}
-    assert set(tables) == {"venue", "defaults", "brokers"}
+    assert set(tables) == {"venue", "defaults", "brokers", "limits", "protection"}
 
 
 # --- who wins ---------------------------------------------------------------------------------------------------------
@@ -306,6 +310,74 @@ def test_the_defaults_are_words_that_breakout_understands(file: Path) -> None:
         grammar.key(name).parse(text)
     for bar in BARS:
         grammar.key("bar").parse(bar)
+
+
+def test_the_limits_of_the_config_become_the_policy(file: Path) -> None:
+    text = """
+    [limits]
+    max_qty = 2000
+    max_notional = 250_000.50
+    max_exposure = "500000"
+    max_open_risk = 1500
+    max_daily_loss = 1000
+    max_orders_per_minute = "off"
+    max_orders_per_side = 10
+    collar = "1.5 %"
+    duplicate_window = 2.5
+    [protection]
+    flatten_live = true
+    stop_on_unconfirmed = false
+    rearm = "yes"
+    """
+    limits = Limits(
+        max_qty=2000,
+        max_notional=Decimal("250000.5"),
+        max_exposure=Decimal(500_000),
+        max_open_risk=Decimal(1500),
+        max_daily_loss=Decimal(1000),
+        max_orders_per_minute=None,
+        max_orders_per_side=10,
+        collar=Decimal("0.015"),
+        duplicate_window=2.5,
+    )
+    expected = Policy(limits=limits, flatten_live=True, stop_on_unconfirmed=False, rearm=True)
+    assert read(file, text).policy == expected
+
+
+def test_without_a_word_the_policy_is_that_of_the_core() -> None:
+    assert load_settings({}, {}).policy == Policy()
+
+
+def test_a_variable_wins_over_the_limit_of_the_file_and_off_is_not_the_same_as_unset(file: Path) -> None:
+    text = "[limits]\nmax_qty = 10\nmax_notional = 500\n"
+    environ = {"TRADESHELL_MAX_QTY": "off", "TRADESHELL_COLLAR": "5", "TRADESHELL_FLATTEN_LIVE": "true"}
+    policy = read(file, text, environ).policy
+    assert (policy.limits.max_qty, policy.limits.max_notional) == (None, Decimal(500))
+    assert (policy.limits.collar, policy.flatten_live) == (Decimal("0.05"), True)
+    assert read(file, '[limits]\nduplicate_window = "off"\n').policy.limits.duplicate_window == 0
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("max_qty = 0", "line 2: max_qty = 0: is a whole number of shares from 1 to 10000000, or off · example: max_qty"),
+        ("max_qty = 1.5", "max_qty = 1.5: is a whole number of shares"),
+        ("max_qty = true", "max_qty = true: is a whole number of shares"),
+        ("max_notional = -5", "max_notional = -5: is an amount in USD above zero, or off · example: max_notional = 100000"),
+        ('max_notional = "1e6"', "is an amount in USD above zero"),
+        ("max_notional = inf", "is an amount in USD above zero"),
+        ("max_daily_loss = nan", "is an amount in USD above zero"),
+        ("max_orders_per_minute = 0", "is a whole number from 1 to 999999, or off"),
+        ("collar = 0.03", "collar = 0.03: is a percentage from 0.1 to 50 · example: collar = 3"),
+        ('collar = "off"', "is a percentage from 0.1 to 50"),
+        ("duplicate_window = 7200", "is a number of seconds from 0.001 to 3600, or off"),
+        ("max_quantity = 5", "[limits] has no setting max_quantity (did you mean max_qty?)"),
+        ("[protection]\nflatten_live = 1.5", "flatten_live = 1.5: is true or false"),
+        ("[protection]\nflatten = true", "[protection] has no setting flatten (did you mean flatten_live?)"),
+    ],
+)  # fmt: skip
+def test_a_limit_that_makes_no_sense_is_refused_in_one_line(file: Path, text: str, words: str) -> None:
+    assert words in refused(file, f"[limits]\n{text}\n")
 
 
 def test_a_table_switches_a_sink_on_or_off(file: Path) -> None:

@@ -66,6 +66,8 @@ class FakeTrading:
         self.asked: list[tuple[Any, ...]] = []
         self.over = threading.Event()  # what ``wait`` waits for
         self.on_wait: Callable[[], None] = lambda: None
+        self.is_kept = True  # the disk takes the state
+        self.becomes_flat = True
         self._seq = 0
         self._trades = 0
 
@@ -155,6 +157,24 @@ class FakeTrading:
         self.asked.append(("replace", ref, limit, stop, qty))
         self.desktop.do(i.ReplaceRequested, ref=ref, limit=limit, stop=stop, qty=qty)
         self.announce()
+
+    def stop_entries(self, on: bool) -> bool:
+        self._may_fail()
+        self.asked.append(("stop entries", on))
+        self.desktop.do(i.StopEntryRequested, on=on)
+        self.announce()
+        return self.is_kept
+
+    def flatten(self, symbol: str | None) -> None:
+        self._may_fail()
+        self.asked.append(("flatten", symbol))
+        self.desktop.do(i.FlattenRequested, symbol=symbol)
+        self.announce()
+
+    def wait_until_flat(self, symbols: tuple[str, ...], timeout: float) -> bool:
+        self._may_fail()
+        self.asked.append(("wait until flat", symbols, timeout))
+        return self.becomes_flat
 
     def wait(self, symbols: tuple[str, ...], timeout: float | None) -> bool:
         self._may_fail()

@@ -169,7 +169,7 @@ def test_orders_are_cancelled_by_number_symbol_leg_trade_or_all(
 ) -> None:
     runner, trading = typed
     trading.hold_position()
-    runner.run(f"orders cancel {words}").assert_ok()
+    runner.run(f"orders cancel {words} force").assert_ok()
     assert trading.asked == [("cancel", f"ts:br-1:{leg}:1") for leg in refs]
 
 
@@ -254,7 +254,7 @@ def test_an_order_that_is_being_changed_is_left_alone(typed: tuple[Runner, FakeT
     trading.hold_position()
     runner.run("orders replace 2 limit=196").assert_ok()
     runner.run("orders replace 2 limit=197").assert_refused("a change of 2 (AAPL.tp1) is under way")
-    runner.run("orders cancel 3").assert_ok()
+    runner.run("orders cancel 3 force").assert_ok()
     runner.run("orders replace 3 stop=188").assert_refused("a cancel of 3 (AAPL.sl1) is under way")
     runner.run("orders").assert_says("held, changing", "held, cancelling")
 

@@ -71,9 +71,9 @@ def test_a_lost_link_is_an_alarm(held: FakeTrading) -> None:
 def test_shares_without_a_stop_are_an_alarm(held: FakeTrading) -> None:
     held.desktop.report("ts:br-1:sl1:1", OrderState.CANCELLED)
     pieces = {piece.text: piece.style for piece in picture.toolbar(held.view(), 100)}
-    assert pieces["1 without a stop"] == "alarm"
+    assert pieces["AAPL 0 % UNPROTECTED"] == "alarm"
     assert picture.open_risk(held.view().desk) == (d("0"), 1)
-    assert picture.protected_share(held.view().desk) == 0
+    assert picture.protected_share(held.view()) == 0
 
 
 @pytest.mark.parametrize("width", [5, 20, 40, 60, 80])

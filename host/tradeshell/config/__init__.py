@@ -20,6 +20,7 @@ from tradeshell.config import parsers
 from tradeshell.config.default_text import default_config_text
 from tradeshell.config.file import File, config_path, default_config_path, is_there, read
 from tradeshell.config.table import APP, CONFIG_ENV, FLAGS, NOT_YET, SETTINGS, Setting
+from tradeshell.core.policy import Limits, Policy
 from tradeshell.errors import ConfigError, StateError
 from tradeshell.grammar import shown
 from tradeshell.ports import Defaults, VenueOptions
@@ -52,6 +53,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     keep_going: bool
     audit_fsync: bool
     paper_only: bool
+    policy: Policy
     venue: VenueOptions
     defaults: Defaults
     brokers: Mapping[str, Mapping[str, Any]]
@@ -85,6 +87,7 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str]) -> Se
         keep_going=values["keep_going"],
         audit_fsync=values["audit_fsync"],
         paper_only=values["paper_only"],
+        policy=_policy(values),
         venue=VenueOptions(
             replay=values["venue.replay"],
             speed=values["venue.speed"],
@@ -168,6 +171,20 @@ def _refuse_misspelt(environ: Mapping[str, str]) -> None:
             near = difflib.get_close_matches(name, known, 1, cutoff=0.9)
             if near:
                 raise ConfigError(f"{shown(name)} is no variable of tradeshell · did you mean {near[0]}?")
+
+
+def _policy(values: Mapping[str, Any]) -> Policy:
+    """Return what the operator allows; ``off`` is ``None`` there, percent are parts."""
+    given = {key.removeprefix("limits."): value for key, value in values.items() if key.startswith("limits.")}
+    limits: dict[str, Any] = {key: None if value == parsers.OFF else value for key, value in given.items()}
+    limits["collar"] = given["collar"] / 100
+    limits["duplicate_window"] = limits["duplicate_window"] or 0.0
+    protection = {
+        key.removeprefix("protection."): value
+        for key, value in values.items()
+        if key.startswith("protection.")
+    }
+    return Policy(limits=Limits(**limits), **protection)
 
 
 def _brokers(file: File, values: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:

@@ -47,6 +47,24 @@ _DEFAULT_TEXT = """\
 # example: bar = "1m"             # 1m 2m 3m 5m 15m 30m 1h
 # example: max_bars = 60          # give up after so many bars
 
+# What an order may be, and when entries end; "off" switches a limit off, but for the collar. TRADESHELL_MAX_QTY and so on.
+#[limits]
+#max_qty = 50000                  # shares of one order
+#max_notional = 1000000           # USD of one order
+#max_exposure = "off"             # USD of all positions and working entries together
+#max_open_risk = "off"            # USD lost if every stop is hit; without a stop, all the shares cost
+#max_daily_loss = "off"           # USD realised since midnight in New York, fees included: then no entry leaves any more
+#max_orders_per_minute = 30       # entries and typed orders
+#max_orders_per_side = 15         # working orders of one side in one symbol; IBKR takes 20
+#collar = 3                       # percent that a touch may be away from its trigger, or a typed limit through the touch
+#duplicate_window = 5             # seconds in which the same typed order needs `again`
+
+# What the program does by itself for shares that are held. TRADESHELL_FLATTEN_LIVE and so on.
+#[protection]
+#flatten_live = false             # on a live account too, sell at the market what nothing else protects
+#stop_on_unconfirmed = true       # a stop over executed shares although the broker does not confirm the position
+#rearm = false                    # exits that expired at the close are armed again in the next session
+
 # How a simulated venue is fed. --replay FILE…, --speed, --from, --market, --seed; paths are relative to this file.
 #[venue]
 #replay = []                      # recorded bars and quotes; empty: a generated market

@@ -221,6 +221,24 @@ def model() -> type[BaseModel]:
         bar: Annotated[str | None, BeforeValidator(parsers.text_of(words.one_of(*BARS)))] = None
         max_bars: Annotated[str | None, BeforeValidator(parsers.text_of(words.count))] = None
 
+    of = {setting.key: BeforeValidator(setting.parse) for setting in SETTINGS}
+
+    class Limits(Table):
+        max_qty: Annotated[Any, of["limits.max_qty"]] = None
+        max_notional: Annotated[Any, of["limits.max_notional"]] = None
+        max_exposure: Annotated[Any, of["limits.max_exposure"]] = None
+        max_open_risk: Annotated[Any, of["limits.max_open_risk"]] = None
+        max_daily_loss: Annotated[Any, of["limits.max_daily_loss"]] = None
+        max_orders_per_minute: Annotated[Any, of["limits.max_orders_per_minute"]] = None
+        max_orders_per_side: Annotated[Any, of["limits.max_orders_per_side"]] = None
+        collar: Annotated[Any, of["limits.collar"]] = None
+        duplicate_window: Annotated[Any, of["limits.duplicate_window"]] = None
+
+    class Protection(Table):
+        flatten_live: Annotated[bool | None, of["protection.flatten_live"]] = None
+        stop_on_unconfirmed: Annotated[bool | None, of["protection.stop_on_unconfirmed"]] = None
+        rearm: Annotated[bool | None, of["protection.rearm"]] = None
+
     class Sink(BaseModel):
         model_config = ConfigDict(extra="allow", frozen=True)
         enabled: Annotated[bool, BeforeValidator(parsers.boolean)] = True
@@ -248,6 +266,8 @@ def model() -> type[BaseModel]:
         keep_going: Annotated[bool | None, BeforeValidator(parsers.boolean)] = None
         audit_fsync: Annotated[bool | None, BeforeValidator(parsers.boolean)] = None
         paper_only: Annotated[bool | None, BeforeValidator(parsers.boolean)] = None
+        limits: Limits | None = None
+        protection: Protection | None = None
         venue: Venue | None = None
         defaults: TradeDefaults | None = None
         brokers: Brokers | None = None

@@ -6,10 +6,15 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 from tradeshell import words
 from tradeshell.grammar import shown
+
+OFF = "off"
+MIN_COLLAR, MAX_COLLAR = Decimal("0.1"), Decimal(50)  # percent
+MAX_WINDOW = 3600  # seconds
 
 
 def boolean(value: object) -> bool:
@@ -109,6 +114,70 @@ def _symbol_at_price(item: object) -> str:
     if not equals:
         raise ValueError(f"{shown(symbol)!r} lacks its price")
     return f"{words.symbol(symbol)}={words.price(price)}"
+
+
+def limit(parse: Callable[[str], object]) -> Callable[[object], object]:
+    """Return a parser of a limit that can be switched off: ``off``, or what ``parse`` makes of a number."""
+
+    def check(value: object) -> object:
+        text = _number(value)
+        if text.lower() == OFF:
+            return OFF
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise ValueError(f"{error}, or off") from None
+
+    return check
+
+
+def amount(text: str) -> Decimal:
+    """Return an amount in USD above zero."""
+    try:
+        found = words.decimal(text)
+    except ValueError:
+        found = Decimal(0)
+    if found <= 0:
+        raise ValueError("is an amount in USD above zero")
+    return found
+
+
+def shares(text: str) -> int:
+    try:
+        return words.quantity(text)
+    except ValueError:
+        raise ValueError(f"is a whole number of shares from 1 to {words.MAX_QTY}") from None
+
+
+def orders(text: str) -> int:
+    if re.fullmatch(r"[1-9][0-9]{0,5}", text, re.ASCII) is None:
+        raise ValueError("is a whole number from 1 to 999999")
+    return int(text)
+
+
+def window(text: str) -> float:
+    """Return seconds, an hour at the most."""
+    if (
+        re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", text, re.ASCII) is None
+        or not 0 < float(text) <= MAX_WINDOW
+    ):
+        raise ValueError(f"is a number of seconds from 0.001 to {MAX_WINDOW}")
+    return float(text)
+
+
+def collar(value: object) -> Decimal:
+    """Return a percentage; a part of one (0.03) is refused, because it would be taken for a hundredth of what was meant."""
+    found = re.fullmatch(r"([0-9]{1,2}(?:\.[0-9]{1,4})?) ?%?", _number(value), re.ASCII)
+    if found is None or not MIN_COLLAR <= Decimal(found[1]) <= MAX_COLLAR:
+        raise ValueError(f"is a percentage from {MIN_COLLAR} to {MAX_COLLAR}")
+    return Decimal(found[1])
+
+
+def _number(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return ""  # no number: refused by the rule
+    text = str(value).strip()
+    return text.removesuffix(".0") if isinstance(value, float) else text
 
 
 def text_of(parse: Callable[[str], object]) -> Callable[[object], str]:

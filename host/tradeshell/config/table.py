@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
@@ -30,6 +31,40 @@ class Setting(Struct, frozen=True, kw_only=True):
         """The last part of the key, as it stands under its table."""
         return self.key.rpartition(".")[2]
 
+
+def _limit(key: str, parse: Callable[[object], Any], example: str, default: Any) -> Setting:
+    return Setting(
+        key=f"limits.{key}", parse=parse, example=example, default=default, env=f"TRADESHELL_{key.upper()}"
+    )
+
+
+_USD = parsers.limit(parsers.amount)
+_ORDERS = parsers.limit(parsers.orders)
+_LIMITS = (
+    _limit("max_qty", parsers.limit(parsers.shares), "2000", 50_000),
+    _limit("max_notional", _USD, "100000", Decimal(1_000_000)),
+    _limit("max_exposure", _USD, "250000", parsers.OFF),
+    _limit("max_open_risk", _USD, "2500", parsers.OFF),
+    _limit("max_daily_loss", _USD, "1000", parsers.OFF),
+    _limit("max_orders_per_minute", _ORDERS, "30", 30),
+    _limit("max_orders_per_side", _ORDERS, "15", 15),
+    _limit("collar", parsers.collar, "3", Decimal(3)),
+    _limit("duplicate_window", parsers.limit(parsers.window), "5", 5.0),
+)
+_PROTECTION = tuple(
+    Setting(
+        key=f"protection.{key}",
+        parse=parsers.boolean,
+        example=example,
+        default=default,
+        env=f"TRADESHELL_{key.upper()}",
+    )
+    for key, example, default in (
+        ("flatten_live", "true", False),
+        ("stop_on_unconfirmed", "true", True),
+        ("rearm", "true", False),
+    )
+)
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(
@@ -60,6 +95,8 @@ SETTINGS: tuple[Setting, ...] = (
         key="audit_fsync", parse=parsers.boolean, example="true", default=False, env="TRADESHELL_AUDIT_FSYNC",
     ),
     Setting(key="paper_only", parse=parsers.boolean, example="true", default=True, env="PAPER_ONLY"),
+    *_LIMITS,
+    *_PROTECTION,
     Setting(
         key="venue.replay", parse=parsers.files, example="AAPL_1m.csv", default=(), flag="replay", option="--replay",
     ),

@@ -4,6 +4,9 @@ Laws: the book is the only place that builds a SELL. Fills are booked from execu
 state the order is believed to be; a correction replaces. Statuses move states, never quantities. What the broker shows of
 prices and totals wins over what was asked, unless a change of ours is on its way.
 
+The cap: what our trades hold (by executions, and by the position less what is not ours) less what working, unknown and
+unexplained sells could take. No SELL may exceed it.
+
 Whose shares: ``seed`` shares were there before the book opened or came without an execution; executions that are not ours add
 to them or take from them. When those sales exceed what was there, the rest was taken from our trades, newest first.
 """
@@ -16,6 +19,7 @@ from decimal import Decimal
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from tradeshell.core.cap import exposures
 from tradeshell.core.inputs import ExecutionReport, OrderReport, PositionReport
 from tradeshell.core.market import Instrument, Price, Shares
 from tradeshell.core.orders import (
@@ -27,9 +31,10 @@ from tradeshell.core.orders import (
     Side,
     Signal,
     advance,
+    ended,
     parse_ref,
 )
-from tradeshell.core.trade import Trade, exits_of, fills_of
+from tradeshell.core.trade import Trade, exits_of, fills_of, inventory
 
 _SIGNALS = {
     OrderState.HELD: Signal.HELD,
@@ -60,6 +65,7 @@ class Book(Struct, frozen=True, kw_only=True):
     has_taken: bool = False  # some trade has lost shares to other sells
     seed: Shares | None = None
     differs_at: datetime | None = None  # since when position and ledger disagree
+    frozen: str = ""  # why no new order leaves in this symbol
 
     def trade_of(self, ref: str) -> Trade | None:
         """Return the trade that sent ``ref``."""
@@ -69,6 +75,10 @@ class Book(Struct, frozen=True, kw_only=True):
     def counts(self, execution: ExecutionReport) -> bool:
         """Return whether an execution happened while the book was open; older ones are in the position it began with."""
         return execution.at >= self.opened_at or execution.ref in self.orders
+
+    def is_buying(self) -> bool:
+        """Return whether a BUY of ours may be executing: what the position gained then may be its shares."""
+        return any(order.spec.side is Side.BUY and order.state.is_live for order in self.orders.values())
 
     def expected(self) -> Shares:
         """Return the position that follows from where the book began and every execution since."""
@@ -81,18 +91,27 @@ class Book(Struct, frozen=True, kw_only=True):
         return min(self.position, self.position + self.since_position)
 
     def committed(self) -> Shares:
-        """Return the shares that working SELLs could still take: each OCA group (or bracket) counts its largest order once."""
-        groups: dict[str, Shares] = {}
-        for order in self.orders.values():
-            if order.spec.side is Side.SELL and order.remaining > 0 and not self._is_dormant(order):
-                key = order.spec.oca_group or order.spec.parent_ref or order.spec.ref
-                groups[key] = max(groups.get(key, 0), order.remaining)
-        return sum(groups.values())
+        """Return the shares that our sells could still take: each OCA group (or bracket) counts its largest order once."""
+        return sum(exposures(self.orders).values())
 
-    def _is_dormant(self, order: Order) -> bool:
-        """Whether it is a held child of an entry that has bought nothing: it can take nothing."""
-        parent = None if order.spec.parent_ref is None else self.orders[order.spec.parent_ref]
-        return parent is not None and parent.filled == 0 and parent.told_filled == 0
+    def own(self) -> Shares:
+        """Return the shares that our trades hold by their executions."""
+        return sum(inventory(trade, self.orders) for trade in self.trades.values())
+
+    def foreign(self) -> Shares:
+        """Return the shares in the account that are not our trades'."""
+        return max(0, self.expected() - self.own())
+
+    def cap(self) -> Shares:
+        """Return how many shares a new SELL may take; never more than this is exposed, whatever was lost on the way."""
+        own = self.own()
+        if self.position is not None:
+            own = min(own, self.position + self.since_position - self.foreign())
+        return own - self.committed()
+
+    def agrees(self) -> bool:
+        """Return whether the broker has said a position and it is what our executions make it."""
+        return self.position is not None and self.position == self.expected()
 
 
 def with_order(book: Book, order: Order) -> Book:
@@ -120,8 +139,8 @@ def shown(order: Order, report: OrderReport, at: datetime) -> Order:
         and after.state is OrderState.WORKING
         and order.state is not OrderState.WORKING
     )
-    ended = not after.state.is_live and order.state.is_live
-    return replace(
+    is_over = not after.state.is_live
+    new = replace(
         after,
         spec=spec,
         order_id=report.order_id or order.order_id,
@@ -134,9 +153,26 @@ def shown(order: Order, report: OrderReport, at: datetime) -> Order:
         absent_at=None,
         cancelling=order.cancelling and after.state.is_live,
         elected_at=at if elected else order.elected_at,
-        ended_at=at if ended else order.ended_at,
-        was_cut=order.was_cut or (ended and after.state is not OrderState.FILLED),
+        ended_at=at if is_over and order.ended_at is None else order.ended_at,
         why=report.why or order.why,
+    )
+    if new.state.is_live and order.lost_at is not None:  # it works again
+        return revived(new)
+    asked = order.cancelling and report.state is OrderState.CANCELLED
+    return ended(new, at, told=True, asked=asked)
+
+
+def revived(order: Order) -> Order:
+    """Return an order that was taken for ended and lives."""
+    return replace(
+        order,
+        ended_at=None,
+        left=0,
+        is_explained=False,
+        lost_at=None,
+        gone_at=None,
+        was_told=False,
+        is_mourned=False,
     )
 
 
@@ -246,9 +282,14 @@ def _filled(order: Order, added: Shares, value: Decimal, at: datetime, *, is_cor
         notional=order.notional + value,
         told_filled=order.told_filled + min(0, added) if is_correction else order.told_filled,
         absent_at=None,
+        left=max(0, order.left - max(0, added)),
     )
     if after.state.is_live:
         return after
+    if added < 0:  # an execution was taken back from an order that is over: nobody sells those shares now
+        after = replace(
+            after, lost_at=at, gone_at=None, left=order.left - added, was_told=True, is_explained=False
+        )
     return replace(after, changing=False, cancelling=False, ended_at=order.ended_at or at)
 
 
@@ -272,8 +313,11 @@ def with_taken(book: Book) -> Book:
 
 def positioned(book: Book, report: PositionReport, at: datetime) -> Book:
     """Return the book with the broker's position; a first one tells how many shares were there before."""
-    book = replace(book, position=report.qty, average=report.average, since_position=0)
-    is_calm = book.executed_at is None or at - book.executed_at >= LAG
+    # The old figure again, right after executions, is an old message: it says nothing about them.
+    is_old = report.qty == book.position and report.qty != book.expected()
+    since = book.since_position if is_old else 0
+    book = replace(book, position=report.qty, average=report.average, since_position=since)
+    is_calm = (book.executed_at is None or at - book.executed_at >= LAG) and not book.is_buying()
     if report.qty > book.expected() and (book.seed is None or is_calm):
         # More than we know of: somebody else's shares. Less is never believed at once, a position may lag behind.
         book = with_taken(replace(book, seed=report.qty - book.net))

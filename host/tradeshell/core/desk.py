@@ -17,6 +17,7 @@ from tradeshell.core.book import Book
 from tradeshell.core.inputs import PositionReport, WatchSpec
 from tradeshell.core.market import Shares
 from tradeshell.core.orders import Order
+from tradeshell.core.policy import Policy
 from tradeshell.core.strategy import BarNeed
 from tradeshell.core.trade import Trade, TradePhase, awaited, protection_state
 
@@ -73,6 +74,9 @@ class Desk(Struct, frozen=True, kw_only=True):
     )  # id -> symbol of every watcher and trade that is not over
     chased: frozenset[str] = frozenset()  # symbols with an elected stop that works
     feed_over: bool = False
+    policy: Policy = Policy()
+    stopped: str = ""  # why no entry leaves; "" while they may
+    refusals: tuple[datetime, ...] = ()  # when orders were refused lately
 
     def order(self, ref: str) -> Order | None:
         """Return one of our orders by its ref."""
@@ -127,11 +131,11 @@ class Desk(Struct, frozen=True, kw_only=True):
         others = {key: value for key, value in self.active.items() if key != id_}
         return replace(self, active={**others, id_: symbol} if is_active else others)
 
-    def protection(self, symbol: str) -> tuple[Shares, Shares]:
+    def protection(self, symbol: str, at: datetime | None = None) -> tuple[Shares, Shares]:
         """Return the shares that trades hold in ``symbol`` and how many of them have a living stop."""
         book = self.books.get(symbol)
         held = covered = 0
         for trade in () if book is None else book.trades.values():
-            _, trade_held, trade_covered = protection_state(trade, book.orders)  # type: ignore[union-attr]  # book is set here
+            _, trade_held, trade_covered = protection_state(trade, book.orders, at)  # type: ignore[union-attr]  # book is set here
             held, covered = held + trade_held, covered + trade_covered
         return held, covered

@@ -54,7 +54,7 @@ def compare(desired: Iterable[DesiredExit], living: Iterable[Order], now: dateti
         elif not is_patient(order, now) and (change := _difference(order, wanted)) is not None:
             changes.append(change)
     changes += [
-        DropExit(order) for order in by_leg.values() if not order.cancelling and not _rests(order, now)
+        DropExit(order) for order in by_leg.values() if not order.cancelling and not rests(order, now)
     ]
     return (*changes, *additions)
 
@@ -62,10 +62,11 @@ def compare(desired: Iterable[DesiredExit], living: Iterable[Order], now: dateti
 def is_patient(order: Order, now: datetime) -> bool:
     """Return whether an order must be left alone for now: something is on its way, or was refused a moment ago."""
     in_flight = order.changing or order.cancelling or order.state in (OrderState.SENT, OrderState.UNKNOWN)
-    return in_flight or _rests(order, now)
+    return in_flight or rests(order, now)
 
 
-def _rests(order: Order, now: datetime) -> bool:
+def rests(order: Order, now: datetime) -> bool:
+    """Return whether the broker refused a change or a cancel of the order a moment ago, or too often."""
     return order.retry_at is not None and (order.retries > RETRY.times or now < order.retry_at)
 
 

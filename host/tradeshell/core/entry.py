@@ -6,21 +6,27 @@ touch that decides is part of the input. A refusal ends the attempt; nothing is 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec.structs import replace
 
 from tradeshell.core.book import moved, stops_of
+from tradeshell.core.checks import PreTradeCheck, ask_checks
 from tradeshell.core.commands import AskQuote
 from tradeshell.core.desk import Watcher
 from tradeshell.core.events import RiskRejected
-from tradeshell.core.exits import chased_limit
-from tradeshell.core.guards import Refusal, check_entry, check_sell
+from tradeshell.core.exits import chased_limit, first_legs, is_at_floor
+from tradeshell.core.guards import Approved, Refusal, check_entry, check_sell, pays
+from tradeshell.core.incidents import tend_stuck
 from tradeshell.core.inputs import QuoteAnswered, TradeRequested
+from tradeshell.core.limits import check_limits, check_stopped
 from tradeshell.core.market import Bar, Quote
+from tradeshell.core.milestones import answer_raise
 from tradeshell.core.orders import Order, Side
-from tradeshell.core.settle import sibling_just_executed
+from tradeshell.core.settle import settle, sibling_just_executed
 from tradeshell.core.specs import entry_specs
 from tradeshell.core.strategy import Entered, Refused
-from tradeshell.core.trade import Leg, Trade, TradePhase, first_leg, leg_of, most
+from tradeshell.core.trade import Trade, TradePhase, first_leg, leg_of, most
 from tradeshell.core.turn import Evidence, Turn
 from tradeshell.core.watch import Watchers
 
@@ -28,6 +34,11 @@ CHASE_EVERY = 1.0  # seconds between looks at an elected stop
 CHASE_AGE = 1.0  # seconds: oldest touch that may move an elected stop
 PATIENCE = 1.0  # seconds in which a touch may be fetched for an entry
 TOO_LATE = 3.0  # seconds after its trigger at which an entry may not leave any more
+# A watcher's strategy tells these refusals itself; every other one is a matter of risk and told as such, too.
+OF_THE_MARKET = frozenset({
+    "not_connected", "not_reconciled", "too_late", "session_closed", "no_quote", "halted", "delayed_data",
+    "no_ask", "no_bid", "stale_quote", "crossed_quote", "chase", "below_stop",
+})  # fmt: skip
 
 
 def ask_entry(turn: Turn, watcher: Watcher, bar: Bar) -> None:
@@ -41,8 +52,6 @@ def ask_entry(turn: Turn, watcher: Watcher, bar: Bar) -> None:
         phase=TradePhase.ASKING,
         asked_at=turn.at,
         bar=bar,
-        stop=spec.plan.sl,
-        tp=spec.plan.tps[0] if spec.plan.tps else None,
     ))  # fmt: skip
 
 
@@ -56,53 +65,42 @@ def request_trade(turn: Turn, request: TradeRequested) -> None:
         instrument=request.instrument,
         phase=TradePhase.ASKING,
         asked_at=turn.at,
-        stop=plan.sl,
-        tp=plan.tps[0] if plan.tps else None,
     ))  # fmt: skip
 
 
 def open_trade(turn: Turn, trade: Trade) -> None:
     """Put the attempt into its book and ask for the touch."""
     turn.book(trade.plan.symbol, trade.instrument)
-    if trade.stop is not None or trade.tp is not None:
-        trade = replace(trade, legs=(Leg(1, trade.plan.qty),))
+    if not trade.plan.mode.is_detached:  # a ladder gets its legs once it is known what was bought
+        trade = replace(trade, legs=first_legs(trade.plan, trade.plan.qty))
     turn.put_trade(trade)
     turn.commands.append(AskQuote(trade.id, trade.plan.symbol, trade.plan.quote_age, PATIENCE))
     turn.timer(f"ask:{trade.id}", TOO_LATE)
 
 
-def answer_quote(turn: Turn, watchers: Watchers, answer: QuoteAnswered) -> None:
+def answer_quote(
+    turn: Turn, watchers: Watchers, answer: QuoteAnswered, checks: Sequence[PreTradeCheck] = ()
+) -> None:
     """Decide an entry, or move an elected stop, on the touch that arrived."""
     if answer.key.startswith("chase:"):
         order = turn.desk.order(answer.key.removeprefix("chase:"))
         if order is not None:
             _chase(turn, order, answer.quote)
         return
+    if answer.key.startswith("raise:"):
+        wanted = turn.desk.trade(answer.key.removeprefix("raise:"))
+        if wanted is not None:
+            answer_raise(turn, wanted, answer.quote)
+            settle(turn, turn.book(wanted.plan.symbol).trades[wanted.id])
+        return
     trade = turn.desk.trade(answer.key)
     if trade is None or trade.phase is not TradePhase.ASKING:
         return
-    book = turn.book(trade.plan.symbol)
-    waited = (turn.at - trade.asked_at).total_seconds()
-    refusal = _gate(turn, trade)
-    if waited > TOO_LATE:
-        refusal = Refusal("too_late", f"the touch came {waited:.1f} s after the trigger")
-    if refusal is None and trade.plan.side is Side.SELL:
-        refusal = check_sell(trade.plan.symbol, trade.plan.qty, book.held(), book.committed())
-    if refusal is not None:
-        _refuse(turn, watchers, trade, refusal)
-        return
-    verdict = check_entry(
-        trade.plan,
-        answer.quote,
-        None if trade.bar is None else trade.bar.close,
-        answer.session,
-        trade.instrument.grid,
-        turn.at,
-    )
+    verdict = _judge(turn, trade, answer, checks)
     if isinstance(verdict, Refusal):
         _refuse(turn, watchers, trade, verdict)
         return
-    trade = replace(trade, phase=TradePhase.ENTERING)
+    trade = replace(trade, phase=TradePhase.ENTERING, session=answer.session)
     # The watcher speaks first (`trigger …`), then the orders that follow from it.
     touch = None if answer.quote is None else answer.quote.ask
     age = None if answer.quote is None else answer.quote.age(turn.at)
@@ -111,6 +109,29 @@ def answer_quote(turn: Turn, watchers: Watchers, answer: QuoteAnswered) -> None:
     trade = turn.place(trade, specs, Evidence(answer.quote, trade.bar))
     if trade.plan.entry_timeout is not None:
         turn.timer(f"entry:{trade.id}", trade.plan.entry_timeout)
+
+
+def _judge(
+    turn: Turn, trade: Trade, answer: QuoteAnswered, checks: Sequence[PreTradeCheck]
+) -> Approved | Refusal:
+    """Return the priced entry, or the first refusal: the gate, the market, the account's limits, the plugins' checks."""
+    plan, desk = trade.plan, turn.desk
+    if (refusal := _gate(turn, trade)) is not None:
+        return refusal
+    if (waited := (turn.at - trade.asked_at).total_seconds()) > TOO_LATE:
+        return Refusal("too_late", f"the touch came {waited:.1f} s after the trigger")
+    if plan.side is Side.SELL:
+        book = turn.book(plan.symbol)
+        if (refusal := check_sell(plan.symbol, plan.qty, book.held(), book.committed())) is not None:
+            return refusal
+    reference = None if trade.bar is None else trade.bar.close
+    grid, collar = trade.instrument.grid, desk.policy.limits.collar
+    verdict = check_entry(plan, answer.quote, reference, answer.session, grid, collar, turn.at)
+    if isinstance(verdict, Refusal):
+        return verdict
+    price = pays(plan, verdict, answer.quote, reference)
+    refusal = check_limits(desk, trade, price, turn.at)
+    return refusal or ask_checks(checks, desk, trade, price, answer.quote, turn.at) or verdict
 
 
 def overdue(turn: Turn, watchers: Watchers, id_: str) -> None:
@@ -140,13 +161,13 @@ def _gate(turn: Turn, trade: Trade) -> Refusal | None:
         return Refusal(
             "wrong_account", f"account={trade.plan.account} is not the connected {turn.desk.account}"
         )
-    return None
+    return check_stopped(turn.desk, trade.plan.symbol, trade.plan.side)
 
 
 def _refuse(turn: Turn, watchers: Watchers, trade: Trade, refusal: Refusal) -> None:
     turn.put_trade(replace(trade, phase=TradePhase.CLOSED, end_reason=refusal.reason))
     watcher = turn.desk.watchers.get(trade.id)
-    if watcher is None or refusal.reason in ("price_collar", "would_short", "wrong_account"):
+    if watcher is None or refusal.reason not in OF_THE_MARKET:
         turn.say(RiskRejected(
             symbol=trade.plan.symbol,
             watch=trade.id,
@@ -185,6 +206,9 @@ def _chase(turn: Turn, order: Order, quote: Quote | None) -> None:
     book = turn.book(order.spec.symbol)
     trade = book.trade_of(order.spec.ref)
     limit = chased_limit(order, quote, book.instrument.grid, turn.at)
+    if trade is not None and limit is None and is_at_floor(order, quote, book.instrument.grid, turn.at):
+        settle(turn, tend_stuck(turn, trade, order))
+        return
     if trade is None or limit is None or sibling_just_executed(trade, order, turn):
         return
     qty = most(trade, order, book.orders)

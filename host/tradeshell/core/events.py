@@ -433,11 +433,14 @@ class InventoryConfirmFailed(Event, frozen=True, kw_only=True):
     weight: ClassVar[Weight] = Weight.ALARM
     expected: Shares
     actual: Shares
+    is_believed: bool = False
 
     def label(self) -> str:
         return "position"
 
     def story(self) -> str | None:
+        if not self.is_believed:
+            return f"the broker says {self.actual}, executions make it {self.expected}: the ladder is not armed before they agree"
         return (
             f"the broker holds {self.actual}, executions make it {self.expected}: the broker is believed · "
             "shares moved without an execution that was reported"

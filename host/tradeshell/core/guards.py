@@ -15,9 +15,6 @@ from tradeshell.core.market import DataKind, Price, PriceGrid, Quote, Session, S
 from tradeshell.core.orders import OrderType, Side
 from tradeshell.core.plan import EntryKind, TradePlan
 
-# A touch further than this from the trigger's close (or the level) is not believed.
-COLLAR = Decimal("0.03")
-
 
 class Refusal(Struct, frozen=True):
     """Why an entry may not leave: a reason word for tools, the numbers for people."""
@@ -39,17 +36,26 @@ def check_entry(
     reference: Price | None,
     session: Session | None,
     grid: PriceGrid,
+    collar: Decimal,
     now: datetime,
 ) -> Approved | Refusal:
-    """Return the priced entry or the refusal. ``reference`` (USD) is the trigger bar's close; ages are seconds."""
+    """Return the priced entry or the refusal.
+
+    ``reference`` (USD) is the trigger bar's close. A touch further than ``collar`` (a part of the price) from it is not believed.
+    """
     if session is None or not (session.is_extended(now) if plan.outside_rth else session.is_regular(now)):
         return Refusal(
             "session_closed", "the market is closed for this order; outside_rth=true trades extended hours"
         )
     if plan.entry is EntryKind.PRICED:
-        return _collared(plan, quote, now) or Approved(OrderType.LIMIT, plan.limit)
+        refusal = (
+            None
+            if plan.limit is None
+            else check_limit(plan.side, plan.limit, quote, plan.quote_age, collar, now)
+        )
+        return refusal or Approved(OrderType.LIMIT, plan.limit)
     touch_side = "ask" if plan.side is Side.BUY else "bid"
-    if (refusal := _check_quote(plan, quote, touch_side, now)) is not None:
+    if (refusal := _check_quote(plan, quote, touch_side, collar, now)) is not None:
         if plan.entry is EntryKind.MARKET and refusal.reason in (
             "no_quote",
             "no_ask",
@@ -63,30 +69,51 @@ def check_entry(
     assert quote is not None
     touch = quote.ask if plan.side is Side.BUY else quote.bid
     assert touch is not None
-    if (refusal := _check_price(plan, touch, touch_side, reference)) is not None:
+    if (refusal := _check_price(plan, touch, touch_side, reference, collar)) is not None:
         return refusal
     if plan.entry is EntryKind.MARKET:
         return Approved(OrderType.MARKET, None)
     return Approved(OrderType.LIMIT, grid.up(touch) if plan.side is Side.BUY else grid.down(touch))
 
 
-def _collared(plan: TradePlan, quote: Quote | None, now: datetime) -> Refusal | None:
+def pays(plan: TradePlan, approved: Approved, quote: Quote | None, reference: Price | None) -> Price | None:
+    """Return what a share of the approved order would cost or bring (USD): its limit, else the last thing known of the price."""
+    touch = None if quote is None else (quote.ask if plan.side is Side.BUY else quote.bid)
+    known = (approved.limit, touch, reference, plan.level)
+    return next((price for price in known if price is not None and is_usable(price)), None)
+
+
+def check_limit(
+    side: Side, limit: Price, quote: Quote | None, max_age: float, collar: Decimal, now: datetime
+) -> Refusal | None:
     """Return a refusal of a typed limit far through the market; without a fresh touch it is the operator's word."""
-    if quote is None or plan.limit is None or quote.age(now) > plan.quote_age:
+    if quote is None or quote.age(now) > max_age:
         return None
-    touch = quote.ask if plan.side is Side.BUY else quote.bid
+    touch, name = (quote.ask, "ask") if side is Side.BUY else (quote.bid, "bid")
     if touch is None or not is_usable(touch):
         return None
-    beyond = plan.limit - touch if plan.side is Side.BUY else touch - plan.limit
-    if beyond <= touch * COLLAR:
+    beyond = limit - touch if side is Side.BUY else touch - limit
+    if beyond <= touch * collar:
         return None
-    side = "ask" if plan.side is Side.BUY else "bid"
     return Refusal(
-        "price_collar", f"limit {money(plan.limit)} is more than 3 % through the {side} {money(touch)}"
+        "price_collar",
+        f"limit {money(limit)} is more than {percent(collar)} through the {name} {money(touch)} · {changed_by('collar')}",
     )
 
 
-def _check_quote(plan: TradePlan, quote: Quote | None, side: str, now: datetime) -> Refusal | None:
+def percent(part: Decimal) -> str:
+    """Return a part of a price as people write it: ``3 %``."""
+    return f"{(part * 100).normalize():f} %"
+
+
+def changed_by(key: str) -> str:
+    """Return where a limit is changed, for the end of a refusal."""
+    return f"{key} in [limits] of the config sets that"
+
+
+def _check_quote(
+    plan: TradePlan, quote: Quote | None, side: str, collar: Decimal, now: datetime
+) -> Refusal | None:
     if quote is None:
         return Refusal("no_quote", f"no quote for {plan.symbol} arrived in time")
     if quote.kind is DataKind.HALTED:
@@ -106,15 +133,23 @@ def _check_quote(plan: TradePlan, quote: Quote | None, side: str, now: datetime)
     bid, ask = min(price, other), max(price, other)
     if (bid, ask) != (quote.bid, quote.ask):
         return Refusal("crossed_quote", f"bid {money(ask)} above ask {money(bid)}")
-    if plan.level is None and ask - bid > bid * COLLAR:
-        return Refusal("price_collar", f"bid {money(bid)} and ask {money(ask)} are more than 3 % apart")
+    if plan.level is None and ask - bid > bid * collar:
+        return Refusal(
+            "price_collar",
+            f"bid {money(bid)} and ask {money(ask)} are more than {percent(collar)} apart · {changed_by('collar')}",
+        )
     return None
 
 
-def _check_price(plan: TradePlan, touch: Price, side: str, reference: Price | None) -> Refusal | None:
+def _check_price(
+    plan: TradePlan, touch: Price, side: str, reference: Price | None, collar: Decimal
+) -> Refusal | None:
     base = reference if reference is not None else plan.level
-    if base is not None and abs(touch - base) > base * COLLAR:
-        return Refusal("price_collar", f"{side} {money(touch)} is more than 3 % away from {money(base)}")
+    if base is not None and abs(touch - base) > base * collar:
+        return Refusal(
+            "price_collar",
+            f"{side} {money(touch)} is more than {percent(collar)} away from {money(base)} · {changed_by('collar')}",
+        )
     if plan.side is Side.SELL:
         return None
     if plan.chase_limit is not None and touch >= plan.chase_limit:

@@ -216,6 +216,16 @@ class Order(Struct, frozen=True, kw_only=True):
     absent_at: datetime | None = None  # a complete picture lacked it; a second one, later, ends it
     ended_at: datetime | None = None
     was_cut: bool = False  # it ended by a cancel or a refusal, whatever executed afterwards
+    left: Shares = 0  # unfilled shares with which it ended
+    is_explained: bool = False  # why they ended is known: we asked, it never left, or two pictures agree
+    lost_at: datetime | None = None  # since when they are unexplained; pictures asked for later count
+    gone_at: datetime | None = (
+        None  # when the first picture was asked for that agrees with our books since then
+    )
+    is_mourned: bool = False  # its loss was told
+    was_told: bool = False  # a status with its counts ended it, not a bare error and not silence
+    by_operator: bool = False  # the operator asked for its cancel; that is honoured
+    placed: Shares = 0  # the total it was sent with first
     executed_at: datetime | None = None  # when an execution was last heard of
     elected_at: datetime | None = None
     repriced_at: datetime | None = None
@@ -254,6 +264,26 @@ def advance(order: Order, signal: Signal) -> Order:
     except KeyError:
         raise IllegalTransition(f"{order.spec.ref}: {order.state.value} -> {signal.value}") from None
     return order if state is order.state else replace(order, state=state)
+
+
+def ended(order: Order, at: datetime, *, told: bool, asked: bool) -> Order:
+    """Return an order that is over with what is known of its end; one that lives, is filled or has ended before is unchanged.
+
+    ``asked``: we asked for it, or it never left. What ended otherwise is unexplained until pictures agree.
+    """
+    if order.state.is_live or order.state is OrderState.FILLED or order.lost_at is not None:
+        return order
+    return replace(
+        order,
+        ended_at=order.ended_at or at,
+        was_cut=True,
+        left=max(0, order.spec.qty - order.filled),
+        is_explained=asked,
+        lost_at=at,
+        was_told=told,
+        changing=False,
+        cancelling=False,
+    )
 
 
 def order_ref(watch: str, leg: str, generation: int) -> str:

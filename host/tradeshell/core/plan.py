@@ -168,13 +168,13 @@ def _check_mode(plan: TradePlan) -> None:
         if targets > 1:
             raise OperatorError(
                 f"tp_exec={plan.mode.value}: a bracket has one target, {targets} were given · use tp_exec="
-                f"{'detached70' if targets == 2 else 'detached'}, or one tp="  # noqa: PLR2004  # two targets
+                f"{'detached70' if targets == 2 else 'detached'}, or one tp="  # two targets
             )
         if plan.weights or plan.stop_updates:
             raise OperatorError(
                 "tp_alloc and stop_updates belong to a ladder: give two targets or more · example: tp=195-198"
             )
-    elif plan.mode is ExitMode.DETACHED70 and targets != 2:  # noqa: PLR2004  # 70 and 30
+    elif plan.mode is ExitMode.DETACHED70 and targets != 2:  # 70 and 30
         raise OperatorError(
             f"tp_exec=detached70: takes two targets, {targets} were given · example: tp=195-198"
         )
@@ -216,7 +216,7 @@ def _check_updates(plan: TradePlan) -> None:
     if typed and len(typed) != targets - 1:
         raise OperatorError(
             f"stop_updates={'-'.join(map(money, typed))}: {targets} targets take {targets - 1} "
-            f"{'price' if targets == 2 else 'prices'}, one after each target but the last"  # noqa: PLR2004  # one price
+            f"{'price' if targets == 2 else 'prices'}, one after each target but the last"  # one price
         )
     last = plan.sl
     for number, (price, target) in enumerate(zip(typed, plan.tps, strict=False), 1):

@@ -10,7 +10,8 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
-from tradeshell.core.book import Book, executed, positioned, reconciled, reverted, shown
+from tradeshell.core.book import Book, executed, positioned, reverted, shown
+from tradeshell.core.cap import group_of
 from tradeshell.core.commands import SetTimer
 from tradeshell.core.entry import look_at_stop
 from tradeshell.core.events import (
@@ -18,17 +19,16 @@ from tradeshell.core.events import (
     BracketChildOrderStatusChanged,
     BrokerMessageUnclassified,
     CommissionCharged,
-    InventoryConfirmFailed,
     LadderStopLossReplaced,
     LadderStopLossReplaceFailed,
     OrderChangeGivenUp,
     OrderFilled,
-    OrderMissing,
     OrderOutcomeUnknown,
     OrderRefused,
     OrderSendFailed,
     OrderStatusChanged,
 )
+from tradeshell.core.exit_events import KillSwitchEngaged
 from tradeshell.core.inputs import (
     CommissionReported,
     ExecutionReport,
@@ -37,10 +37,8 @@ from tradeshell.core.inputs import (
     PositionReport,
     RefusedWhat,
     SendFailed,
-    SnapshotAnswered,
     exec_stem,
 )
-from tradeshell.core.market import Price
 from tradeshell.core.orders import (
     RETRY,
     IllegalTransition,
@@ -49,11 +47,12 @@ from tradeshell.core.orders import (
     OrderType,
     Signal,
     advance,
+    ended,
     parse_ref,
 )
-from tradeshell.core.settle import EARLY, settle
-from tradeshell.core.trade import Trade, TradePhase, awaited, is_exit, leg_of, watch_of
-from tradeshell.core.turn import Turn
+from tradeshell.core.settle import settle
+from tradeshell.core.trade import Rung, Trade, TradePhase, is_exit, leg_number, leg_of, watch_of, with_leg
+from tradeshell.core.turn import SECOND_LOOK, Turn
 from tradeshell.core.watch import Watchers
 
 MAX_ORDER_ID = 2**31 - 1_000_000  # foreign numbers near the protocol's end are not followed
@@ -63,10 +62,8 @@ NOT_FOUND = (
     161,
     135,
 )  # IBKR: the order is not there to be cancelled; a picture tells what became of it
-STABLE = timedelta(
-    seconds=3
-)  # a position that differs from our ledger this long, in two pictures, is believed
-SECOND_LOOK = timedelta(seconds=1)  # between two pictures that agree
+STORM = 10  # refusals that stop entries
+STORM_WITHIN = timedelta(seconds=10)
 
 
 def after(turn: Turn, watchers: Watchers, trade: Trade | None) -> None:
@@ -112,13 +109,15 @@ def order_reported(turn: Turn, watchers: Watchers, report: OrderReport) -> None:
 
 def adopted(trade: Trade, order: Order) -> Trade:
     """Return the trade wanting its exit where the order stands: somebody's change, or one of ours that was refused."""
-    if not is_exit(trade, order.spec.ref):
+    name = leg_of(order.spec.ref)
+    leg = next((leg for leg in trade.legs if leg.number == leg_number(name)), None)
+    if leg is None or not is_exit(trade, order.spec.ref):
         return trade
-    if not order.spec.type.is_stop:
-        return replace(trade, tp=order.spec.limit)
-    if order.elected_at is not None:
+    if name.startswith("tp"):
+        return with_leg(trade, replace(leg, tp=order.spec.limit))
+    if order.elected_at is not None or not name.startswith("sl"):
         return trade
-    return replace(trade, stop=order.spec.stop, stop_limit=order.spec.limit)
+    return with_leg(trade, replace(leg, stop=order.spec.stop, stop_limit=order.spec.limit))
 
 
 def _tell_status(turn: Turn, trade: Trade, old: Order, new: Order, report: OrderReport) -> None:
@@ -145,7 +144,9 @@ def _tell_status(turn: Turn, trade: Trade, old: Order, new: Order, report: Order
         )
     if elected:
         look_at_stop(turn, new)
-    if old.changing and not new.changing and new.state.is_live and spec.type.is_stop:
+    is_ours = old.changing and not new.changing
+    is_theirs = child and not old.changing and (old.spec.stop, old.spec.limit) != (spec.stop, spec.limit)
+    if (is_ours or (is_theirs and new.elected_at is None)) and new.state.is_live and spec.type.is_stop:
         turn.say(
             LadderStopLossReplaced(
                 symbol=spec.symbol,
@@ -156,6 +157,7 @@ def _tell_status(turn: Turn, trade: Trade, old: Order, new: Order, report: Order
                 if spec.stop is not None
                 else trade.instrument.grid.nearest(spec.limit or new.notional),
                 limit=spec.limit,
+                reason="changed at the broker by somebody else" if is_theirs else "",
             )
         )
 
@@ -174,16 +176,47 @@ def execution_reported(turn: Turn, watchers: Watchers, execution: ExecutionRepor
     trade = book.trade_of(execution.ref)
     if order is not None and before is not None and trade is not None:
         turn.mark_chased(execution.symbol, order)
-        if is_exit(trade, execution.ref):
-            turn.put_trade(replace(trade, exit_at=turn.at))
-            order = replace(order, executed_at=turn.at)
-            turn.put_order(order)
+        order = replace(order, executed_at=turn.at)
+        turn.put_order(order)
+        _spoil(turn, order)
+        if order.filled < before.filled:
+            _taken_back(turn, trade, order)
         _tell_fill(turn, book, trade, order, execution)
     if not added:
         return
     for id_, each in tuple(turn.book(execution.symbol).trades.items()):
         if each is not trades_before.get(id_) or (trade is not None and id_ == trade.id):
             after(turn, watchers, each)
+
+
+def _spoil(turn: Turn, order: Order) -> None:
+    """News of a group: what was being explained there has to be looked at again."""
+    orders = turn.book(order.spec.symbol).orders
+    for other in tuple(orders.values()):
+        if other.lost_at is not None and not other.is_explained and group_of(other) == group_of(order):
+            turn.put_order(replace(other, lost_at=turn.at, gone_at=None))
+
+
+def _taken_back(turn: Turn, trade: Trade, order: Order) -> None:
+    """The exchange took an execution back. On a live account nobody but the operator sells those shares again."""
+    leg = next((leg for leg in trade.legs if leg.number == leg_number(leg_of(order.spec.ref))), None)
+    if leg is not None and not turn.desk.paper:
+        turn.put_trade(
+            with_leg(
+                turn.book(trade.plan.symbol).trades[trade.id], replace(leg, rung=Rung.ALARM, tried_at=None)
+            )
+        )
+
+
+def _count_refusal(turn: Turn) -> None:
+    """Too many refusals at once: no more entries, until somebody has looked."""
+    recent = tuple(at for at in turn.desk.refusals if turn.at - at < STORM_WITHIN)
+    turn.desk = replace(turn.desk, refusals=(*recent, turn.at))
+    if len(recent) + 1 >= STORM and not turn.desk.stopped:
+        turn.desk = replace(turn.desk, stopped="storm", refusals=())
+        turn.say(
+            KillSwitchEngaged(reason=f"the broker refused {STORM} orders within {STORM_WITHIN.seconds} s")
+        )
 
 
 def _tell_fill(turn: Turn, book: Book, trade: Trade, order: Order, execution: ExecutionReport) -> None:
@@ -236,22 +269,6 @@ def position_reported(turn: Turn, watchers: Watchers, report: PositionReport) ->
             after(turn, watchers, trade)
 
 
-def position_confirmed(turn: Turn, watchers: Watchers, book: Book, picture: SnapshotAnswered) -> None:
-    """A complete picture has come: believe a position that has differed long enough, or look once more."""
-    symbol = book.instrument.symbol
-    if book.differs_at is None or book.position is None:
-        return
-    asked_at = picture.asked_at
-    is_older = asked_at is not None and book.executed_at is not None and book.executed_at >= asked_at
-    if is_older or turn.at - book.differs_at < STABLE:
-        turn.timer(f"position:{symbol}", SECOND_LOOK.total_seconds())
-        return
-    turn.say(InventoryConfirmFailed(symbol=symbol, expected=book.expected(), actual=book.position))
-    turn.put_book(symbol, reconciled(book))
-    for each in tuple(turn.book(symbol).trades.values()):
-        after(turn, watchers, each)
-
-
 def commission_reported(turn: Turn, commission: CommissionReported) -> None:
     """Book a fee to the trade that caused it."""
     stem = exec_stem(commission.exec_id)
@@ -300,7 +317,8 @@ def refused(turn: Turn, watchers: Watchers, refusal: OrderRefusedByBroker) -> No
         return  # it ended before the change or the cancel reached it
     if refusal.what is RefusedWhat.ORDER:
         new = replace(advance(order, Signal.REFUSED), why=refusal.text)
-        turn.put_order(_ended(new, turn))
+        turn.put_order(ended(new, turn.at, told=True, asked=False))
+        _count_refusal(turn)
     elif refusal.what in (RefusedWhat.CHANGE, RefusedWhat.CANCEL):
         _take_back(turn, trade, order, refusal.what is RefusedWhat.CHANGE, refusal.text)
         if refusal.code in NOT_FOUND:
@@ -308,13 +326,6 @@ def refused(turn: Turn, watchers: Watchers, refusal: OrderRefusedByBroker) -> No
     else:
         return
     after(turn, watchers, trade)
-
-
-def _ended(order: Order, turn: Turn) -> Order:
-    """Return an order with the instant of its end, if it ended without being filled."""
-    if order.state.is_live or order.state is OrderState.FILLED:
-        return order
-    return replace(order, ended_at=order.ended_at or turn.at, was_cut=True)
 
 
 def _take_back(turn: Turn, trade: Trade, order: Order, is_change: bool, why: str) -> None:
@@ -363,7 +374,7 @@ def send_failed(turn: Turn, watchers: Watchers, failure: SendFailed) -> None:
     if failure.action == "place":
         signal = Signal.REFUSED if failure.certain else Signal.LOST_SIGHT
         new = replace(advance(order, signal), why=failure.reason)
-        turn.put_order(_ended(new, turn))
+        turn.put_order(ended(new, turn.at, told=True, asked=True))
     elif failure.certain:
         _take_back(turn, trade, order, failure.action == "replace", failure.reason)
     if not failure.certain:
@@ -389,70 +400,3 @@ def answer_overdue(turn: Turn, ref: str) -> None:
     order = turn.desk.order(ref)
     if order is not None and order.state.is_live and (order.changing or order.cancelling):
         turn.look_again()
-
-
-# --- a complete picture -----------------------------------------------------------------------------------------------
-
-
-def pictured(turn: Turn, watchers: Watchers, picture: SnapshotAnswered) -> None:
-    """Book a complete picture: what it shows is true, what it lacks is gone once a second one lacks it too."""
-    for execution in picture.executions:
-        execution_reported(turn, watchers, execution)
-    shown_refs = {report.ref for report in picture.orders}
-    for report in picture.orders:
-        order = turn.desk.order(report.ref)
-        if order is not None and _is_newer(order, picture):
-            turn.timer("picture", SECOND_LOOK.total_seconds())
-            continue
-        if order is not None and (order.changing or order.cancelling):
-            # Whatever was on its way has arrived or is lost: the picture was asked for after it left.
-            turn.put_order(replace(order, changing=False, cancelling=False, before=None))
-        order_reported(turn, watchers, report)
-    held = {position.symbol for position in picture.positions}
-    for position in picture.positions:
-        position_reported(turn, watchers, position)
-    for symbol, book in tuple(turn.desk.books.items()):
-        if symbol not in held:
-            flat = PositionReport(
-                symbol=symbol,
-                con_id=book.instrument.con_id,
-                account=turn.desk.account,
-                qty=0,
-                average=Price(0),
-            )
-            position_reported(turn, watchers, flat)
-    for order in turn.desk.orders():
-        if order.state.is_live and order.spec.ref not in shown_refs:
-            if _is_newer(order, picture):
-                turn.timer("picture", SECOND_LOOK.total_seconds())
-                continue
-            _missing(turn, order)
-
-
-def _is_newer(order: Order, picture: SnapshotAnswered) -> bool:
-    """Whether a command about the order left after the picture was requested: the picture cannot know what became of it."""
-    return (
-        picture.asked_at is not None and order.touched_at is not None and order.touched_at >= picture.asked_at
-    )
-
-
-def _missing(turn: Turn, order: Order) -> None:
-    """An order of ours that should live is not in a complete picture."""
-    if order.sent_at is not None and turn.at - order.sent_at < SECOND_LOOK and order.state is OrderState.SENT:
-        return  # it left a moment ago; its own answer comes first
-    if order.absent_at is None:
-        turn.put_order(replace(order, absent_at=turn.at))
-        turn.timer("picture", SECOND_LOOK.total_seconds())
-    elif turn.at - order.absent_at >= SECOND_LOOK - EARLY and awaited(order) == 0:
-        gone = replace(advance(order, Signal.CANCELLED), why="not at the broker any more")
-        turn.put_order(_ended(replace(gone, changing=False, cancelling=False), turn))
-        turn.say(
-            OrderMissing(
-                symbol=order.spec.symbol,
-                watch=watch_of(order.spec.ref),
-                leg=leg_of(order.spec.ref),
-                order_ref=order.spec.ref,
-            )
-        )
-    else:
-        turn.timer("picture", SECOND_LOOK.total_seconds())

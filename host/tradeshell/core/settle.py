@@ -1,8 +1,8 @@
-"""After anything happened to a trade: compare, correct, tell, close.
+"""Settling: after anything happened to a trade, bring phase, legs, exits and protection in line with what is true.
 
-Laws: level-triggered: ``settle`` looks only at what is true now. It is called after every input that may matter to a trade, and
-does nothing when nothing is to be done. An unfilled or partly filled bracket gets its own exits for what it really bought.
-Nothing leaves while the link is down or not reconciled. A closed trade that turns out to hold shares is open again.
+Laws: level-triggered and idempotent: settling twice does nothing more. Nothing is sent while the link is not reconciled. What
+needs no picture never waits for one (changes of price, reductions, cancels); shares that were never protected are protected up
+to the cap (``arming``); shares whose protection vanished wait for agreeing pictures (``incidents``).
 """
 
 from __future__ import annotations
@@ -12,41 +12,46 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
+from tradeshell.core import arming, incidents
 from tradeshell.core.book import moved
-from tradeshell.core.commands import SetTimer
-from tradeshell.core.diff import ChangeExit, DropExit, compare, is_patient
+from tradeshell.core.diff import ChangeExit, DropExit, PlaceExit, compare, is_patient
 from tradeshell.core.events import (
     InventoryConfirmed,
     LadderProtectionStateChanged,
     TradeClosed,
     TradeReopened,
 )
-from tradeshell.core.exits import DesiredExit, desired_exits
+from tradeshell.core.exit_events import FlattenCompleted, ProtectionAlarm, SymbolFrozen
+from tradeshell.core.exits import DesiredExit, desired_exits, first_legs
+from tradeshell.core.milestones import tell_milestones
 from tradeshell.core.orders import Order, OrderState, Side
-from tradeshell.core.specs import exit_spec, oca_group
 from tradeshell.core.trade import (
+    COVER,
+    UNCOVERED,
     Leg,
     Trade,
     TradePhase,
     awaited,
+    ended_with,
     entry_of,
     exits_of,
     fills_of,
     inventory,
     is_over,
+    leg_number,
     leg_of,
     leg_orders,
+    leg_shares,
     live,
     protection_state,
 )
-from tradeshell.core.turn import Turn
+from tradeshell.core.turn import EARLY, Turn
 
 # What the broker gets to cancel an OCA sibling before we ask ourselves, and to reduce one before we do.
 SIBLING_PATIENCE = timedelta(seconds=2)
 REDUCTION_PATIENCE = timedelta(seconds=1)
-# Children that ended this long after their entry ended because of it; later ones ended for a reason of their own.
-TOGETHER = timedelta(seconds=2)
-EARLY = timedelta(milliseconds=1)  # a timer of floats may come this early
+ALARM_EVERY = timedelta(seconds=15)
+ALARMING = ("UNPROTECTED", "PARTIAL", "EMERGENCY", "OVERSOLD")
 FINAL_WORDS = {OrderState.REFUSED: "rejected", OrderState.CANCELLED: "unfilled"}
 
 
@@ -57,9 +62,13 @@ def settle(turn: Turn, trade: Trade) -> Trade:
     trade = _reopen_if_needed(turn, trade)
     if trade.phase is TradePhase.CLOSED:
         return trade
+    trade = _start_clocks(turn, trade)
     trade = _assign_legs(turn, _advance_phase(turn, trade))
+    if trade.plan.side is Side.BUY:
+        trade = tell_milestones(turn, trade)
     if turn.desk.link.is_open:
         trade = _cancel_entry(turn, trade)
+        incidents.seek_explanation(turn, trade)
         if trade.plan.side is Side.BUY:
             trade = _correct(turn, trade)
     trade = _close_if_over(turn, _tell_protection(turn, trade))
@@ -76,18 +85,31 @@ def _reopen_if_needed(turn: Turn, trade: Trade) -> Trade:
     held = inventory(trade, orders)
     if trade.phase is not TradePhase.CLOSED or (held <= 0 and not live(orders[ref] for ref in trade.refs)):
         return trade
-    trade = replace(trade, phase=TradePhase.OPEN, drop_at=None, end_reason="")
+    trade = replace(trade, phase=TradePhase.OPEN, end_reason="")
     turn.put_trade(trade)
     turn.say(TradeReopened(symbol=trade.plan.symbol, watch=trade.id, held=held))
     return trade
 
 
+def _start_clocks(turn: Turn, trade: Trade) -> Trade:
+    """From the first execution of the entry: the cover's patience, and the time in which shares must be protected."""
+    entry = _orders(turn, trade)[trade.refs[0]]
+    if trade.filled_at is not None or entry.filled == 0 or trade.plan.side is Side.SELL:
+        return trade
+    trade = replace(trade, filled_at=turn.at)
+    turn.put_trade(trade)
+    turn.again(trade, turn.at + UNCOVERED + EARLY, "uncovered")
+    return trade
+
+
 def _advance_phase(turn: Turn, trade: Trade) -> Trade:
-    entry = entry_of(trade, _orders(turn, trade))
+    book = turn.book(trade.plan.symbol)
+    entry = entry_of(trade, book.orders)
     if trade.phase is TradePhase.ENTERING and is_over(entry):
         trade = replace(trade, phase=TradePhase.OPEN)
         turn.put_trade(trade)
-    if trade.phase is TradePhase.OPEN and entry is not None and entry.filled != trade.confirmed:
+    is_known = not trade.plan.mode.is_detached or book.agrees()
+    if trade.phase is TradePhase.OPEN and entry is not None and entry.filled != trade.confirmed and is_known:
         trade = replace(trade, confirmed=entry.filled)
         turn.put_trade(trade)
         turn.say(InventoryConfirmed(symbol=trade.plan.symbol, watch=trade.id, leg="entry", qty=entry.filled))
@@ -95,24 +117,15 @@ def _advance_phase(turn: Turn, trade: Trade) -> Trade:
 
 
 def _assign_legs(turn: Turn, trade: Trade) -> Trade:
-    """Give every executed share a leg, once the entry is over: fewer shares shrink the last leg, late ones get their own."""
+    """Give every executed share a leg, once the entry is over: fewer shares shrink the last legs, late ones get their own."""
     orders = _orders(turn, trade)
     entry = entry_of(trade, orders)
-    if entry is None or not is_over(entry) or not trade.legs:
+    if entry is None or not is_over(entry) or (trade.plan.sl is None and not trade.plan.tps):
         return trade
-    extra = entry.filled - sum(leg.qty for leg in trade.legs)
-    legs = list(trade.legs)
-    while extra < 0 and any(leg.qty for leg in legs):
-        last = max(n for n, leg in enumerate(legs) if leg.qty)
-        part = min(-extra, legs[last].qty)
-        legs[last] = Leg(legs[last].number, legs[last].qty - part)
-        extra += part
-    if extra > 0:
-        own = leg_orders(trade, legs[-1], orders)
-        if any(order.state.is_live or order.filled or order.spec.parent_ref is None for order in own):
-            legs.append(Leg(legs[-1].number + 1, extra))
-        else:  # nothing lives or has executed under this leg yet: it may be sized anew
-            legs[-1] = Leg(legs[-1].number, legs[-1].qty + extra)
+    if trade.plan.mode.is_detached and not any(leg_number(leg_of(ref)) for ref in trade.refs[1:]):
+        legs = list(first_legs(trade.plan, entry.filled))  # nothing has left for any leg: they are sized anew
+    else:
+        legs = _resized(trade, entry.filled - sum(leg.qty for leg in trade.legs), orders)
     if tuple(legs) == trade.legs:
         return trade
     trade = replace(trade, legs=tuple(legs))
@@ -120,16 +133,48 @@ def _assign_legs(turn: Turn, trade: Trade) -> Trade:
     return trade
 
 
+def _resized(trade: Trade, extra: int, orders: dict[str, Order]) -> list[Leg]:
+    legs = list(trade.legs)
+    while extra < 0 and any(leg.qty for leg in legs):
+        last = max(n for n, leg in enumerate(legs) if leg.qty)
+        part = min(-extra, legs[last].qty)
+        legs[last] = replace(legs[last], qty=legs[last].qty - part)
+        extra += part
+    if extra <= 0:
+        return legs
+    own = leg_orders(trade, legs[-1], orders)
+    if any(order.state.is_live or order.filled or order.spec.parent_ref is None for order in own):
+        legs.append(_late_leg(trade, extra, orders))
+    else:  # nothing lives or has executed under this leg yet: it may be sized anew
+        legs[-1] = replace(legs[-1], qty=legs[-1].qty + extra)
+    return legs
+
+
+def _late_leg(trade: Trade, qty: int, orders: dict[str, Order]) -> Leg:
+    """Return the leg of shares that came late: they follow the nearest target that is still open."""
+    shares = leg_shares(trade, orders)
+    model = next((leg for leg in trade.legs if shares[leg.number] > 0), trade.legs[-1])
+    tp = trade.plan.tps[model.step - 1] if trade.plan.tps else None
+    return Leg(trade.legs[-1].number + 1, qty, step=model.step, tp=tp, stop=trade.plan.sl)
+
+
 def _cancel_entry(turn: Turn, trade: Trade) -> Trade:
-    """Cancel the rest of an entry that timed out, was cancelled, or has lost the stop that was to protect it."""
+    """Cancel the rest of an entry that timed out, was cancelled, or whose stop is gone or trades already."""
     orders = _orders(turn, trade)
     entry = orders[trade.refs[0]]
-    if not trade.cancel_wanted and trade.plan.sl is not None and len(trade.refs) > 1 and entry.state.is_live:
-        stops = [o for o in exits_of(trade, orders) if o.spec.type.is_stop]
-        if stops and not any(o.state.is_live for o in stops):
-            trade = replace(trade, cancel_wanted="its stop is gone")
+    if not entry.state.is_live:
+        return trade
+    if not trade.cancel_wanted:
+        stops = [order for order in exits_of(trade, orders) if order.spec.type.is_stop]
+        words = ""
+        if any(order.filled > 0 or order.state is OrderState.WORKING for order in stops):
+            words = "its stop trades already"
+        elif stops and not any(order.state.is_live for order in stops):
+            words = "its stop is gone"
+        if words:
+            trade = replace(trade, cancel_wanted=words)
             turn.put_trade(trade)
-    if not trade.cancel_wanted or not entry.state.is_live:
+    if not trade.cancel_wanted:
         return trade
     if entry.state is OrderState.UNKNOWN:
         turn.look_again()
@@ -138,36 +183,55 @@ def _cancel_entry(turn: Turn, trade: Trade) -> Trade:
     return trade
 
 
+# --- exits ------------------------------------------------------------------------------------------------------------
+
+
 def _correct(turn: Turn, trade: Trade) -> Trade:
+    """Send what makes the living exits the desired ones, as far as it may be sent now."""
+    trade = arming.tend_cover(turn, trade)
     orders = _orders(turn, trade)
     wanted = desired_exits(trade, orders)
     if wanted is None:
         return trade
-    placed: list[DesiredExit] = []
-    for change in compare(wanted, live(exits_of(trade, orders)), turn.at):
+    living = live(order for order in exits_of(trade, orders) if leg_of(order.spec.ref) != COVER)
+    missing: list[DesiredExit] = []
+    for change in compare(wanted, living, turn.at):
         if isinstance(change, ChangeExit):
-            trade = _change(turn, trade, change)
+            _change(turn, trade, change)
         elif isinstance(change, DropExit):
-            trade = _drop(turn, trade, change.order)
-        elif _may_arm(trade, orders, change.exit):
-            placed.append(change.exit)
-    return _arm(turn, trade, placed)
+            _drop(turn, trade, change.order)
+        elif isinstance(change, PlaceExit):
+            missing.append(change.exit)
+    if turn.book(trade.plan.symbol).frozen:
+        return trade
+    return _place_missing(turn, trade, missing)
 
 
-def _change(turn: Turn, trade: Trade, change: ChangeExit) -> Trade:
+def _place_missing(turn: Turn, trade: Trade, missing: list[DesiredExit]) -> Trade:
+    """Arm legs that never had exits, and tend those that lost them."""
+    entry = _orders(turn, trade)[trade.refs[0]]
+    fresh: list[tuple[Leg, tuple[DesiredExit, ...]]] = []
+    for leg in trade.legs:
+        exits = tuple(exit_ for exit_ in missing if leg_number(exit_.leg) == leg.number)
+        history = [
+            order for order in leg_orders(trade, leg, _orders(turn, trade)) if not ended_with(entry, order)
+        ]
+        if exits and not history:
+            fresh.append((leg, exits))
+        elif exits:
+            trade = incidents.tend(turn, trade, leg, exits)
+    return arming.arm(turn, trade, fresh)
+
+
+def _change(turn: Turn, trade: Trade, change: ChangeExit) -> None:
     order = change.order
     is_reduction = change.qty < order.spec.qty
     has_sibling = order.spec.oca_group is not None or order.spec.parent_ref is not None
     if is_reduction and has_sibling and not order.grown and sibling_just_executed(trade, order, turn):
-        until = (sibling_executed_at(turn, trade, order) or turn.at) + REDUCTION_PATIENCE
-        if trade.calm_at is None or trade.calm_at <= turn.at or until < trade.calm_at:
-            trade = replace(trade, calm_at=until)
-            turn.put_trade(trade)
-            turn.commands.append(SetTimer(f"calm:{trade.id}", until))
-        return trade
+        turn.again(trade, (sibling_executed_at(turn, trade, order) or turn.at) + REDUCTION_PATIENCE, "calm")
+        return
     reason = "quantity follows the shares held" if is_reduction else "price as planned"
     turn.modify(trade, moved(order, qty=change.qty, limit=change.limit, stop=change.stop), reason)
-    return trade
 
 
 def sibling_just_executed(trade: Trade, order: Order, turn: Turn) -> bool:
@@ -177,74 +241,78 @@ def sibling_just_executed(trade: Trade, order: Order, turn: Turn) -> bool:
 
 
 def sibling_executed_at(turn: Turn, trade: Trade, order: Order) -> datetime | None:
-    """Return when an exit other than ``order`` was last heard to execute."""
-    others = (other for other in exits_of(trade, _orders(turn, trade)) if other.spec.ref != order.spec.ref)
+    """Return when another exit of the order's leg was last heard to execute."""
+    number = leg_number(leg_of(order.spec.ref))
+    others = (
+        other
+        for other in exits_of(trade, _orders(turn, trade))
+        if other.spec.ref != order.spec.ref and leg_number(leg_of(other.spec.ref)) == number
+    )
     return max((other.executed_at for other in others if other.executed_at is not None), default=None)
 
 
-def _drop(turn: Turn, trade: Trade, order: Order) -> Trade:
+def _drop(turn: Turn, trade: Trade, order: Order) -> None:
     """Cancel an exit that nothing needs.
 
-    When an exit executed or the entry bought nothing, the broker gets its time to cancel the siblings by itself; when the shares
-    went elsewhere, nobody else will do it.
+    When a sibling executed or the entry bought nothing, the broker gets its time to cancel by itself; when the shares went
+    elsewhere, or are to be sold at the market, nobody else will do it.
     """
-    if trade.exit_at is None and order.state is OrderState.SENT:
-        return trade  # it has just left; the answer comes first
-    if trade.drop_at is None and (trade.exit_at is not None or trade.taken == 0):
-        trade = replace(trade, drop_at=(trade.exit_at or turn.at) + SIBLING_PATIENCE)
-        turn.put_trade(trade)
-        set_drop_timer(turn, trade)
-    if trade.drop_at is None or turn.at + EARLY >= trade.drop_at:
-        turn.cancel(trade, order, "no share is left to protect")
-    return trade
+    orders = _orders(turn, trade)
+    leg = next((leg for leg in trade.legs if leg.number == leg_number(leg_of(order.spec.ref))), None)
+    if leg is not None and leg_shares(trade, orders)[leg.number] > 0:
+        turn.cancel(
+            trade,
+            order,
+            "its shares are to be sold" if trade.is_flattening else "another exit takes its place",
+        )
+        return
+    since = sibling_executed_at(turn, trade, order)
+    if since is None and fills_of(trade, orders).bought == 0:
+        if order.state is OrderState.SENT:
+            return  # it has just left; the answer comes first
+        since = orders[trade.refs[0]].ended_at
+    if since is not None and turn.at + EARLY < since + SIBLING_PATIENCE:
+        turn.again(trade, since + SIBLING_PATIENCE, "drop")
+        return
+    turn.cancel(trade, order, "no share is left to protect")
 
 
-def set_drop_timer(turn: Turn, trade: Trade) -> None:
-    """Look again when the broker's time to cancel siblings is over."""
-    if trade.drop_at is not None and turn.at + EARLY < trade.drop_at:
-        turn.commands.append(SetTimer(f"drop:{trade.id}", trade.drop_at))
-
-
-def _may_arm(trade: Trade, orders: dict[str, Order], wanted: DesiredExit) -> bool:
-    """Exits of our own are placed for shares that never had any, and where children ended together with their entry.
-
-    An exit that was cancelled or refused otherwise is told (UNPROTECTED), not fought over.
-    """
-    earlier = [orders[ref] for ref in trade.refs[1:] if leg_of(ref)[2:] == wanted.leg[2:]]
-    entry = orders[trade.refs[0]]
-    if earlier and trade.exit_at is not None:
-        return False
-    return all(not order.state.is_live and _ended_with(entry, order) for order in earlier)
-
-
-def _ended_with(entry: Order, child: Order) -> bool:
-    is_child = child.spec.parent_ref is not None and child.filled == 0 and not child.cancel_reason
-    if not is_child or not entry.was_cut or child.ended_at is None or entry.ended_at is None:
-        return False
-    return child.ended_at <= entry.ended_at + TOGETHER
-
-
-def _arm(turn: Turn, trade: Trade, exits: list[DesiredExit]) -> Trade:
-    for number in dict.fromkeys(exit_.leg[2:] for exit_ in exits):
-        pair = [exit_ for exit_ in exits if exit_.leg[2:] == number]
-        group = oca_group(trade, pair[0].leg) if len(pair) > 1 else None
-        specs = tuple(exit_spec(trade, leg, parent=None, transmit=True, oca_group=group) for leg in pair)
-        trade = turn.place(trade, specs)
-    return trade
+# --- what is told -----------------------------------------------------------------------------------------------------
 
 
 def _tell_protection(turn: Turn, trade: Trade) -> Trade:
-    state, held, covered = protection_state(trade, _orders(turn, trade))
-    if state == trade.protection:
-        return trade
-    trade = replace(trade, protection=state)
-    turn.put_trade(trade)
-    turn.say(
-        LadderProtectionStateChanged(
-            symbol=trade.plan.symbol, watch=trade.id, state=state, held=held, protected=covered
+    state, held, covered = protection_state(trade, _orders(turn, trade), turn.at)
+    if state != trade.protection:
+        trade = replace(
+            trade, protection=state, alarm_at=turn.at + ALARM_EVERY if state in ALARMING else None
         )
-    )
+        turn.put_trade(trade)
+        turn.say(
+            LadderProtectionStateChanged(
+                symbol=trade.plan.symbol, watch=trade.id, state=state, held=held, protected=covered
+            )
+        )
+        if state == "OVERSOLD":
+            _freeze(turn, trade, f"{-held} shares more were sold than {trade.id} bought")
+        if trade.alarm_at is not None:
+            turn.again(trade, trade.alarm_at, "alarm")
+    elif trade.alarm_at is not None and turn.at + EARLY >= trade.alarm_at:
+        trade = replace(trade, alarm_at=turn.at + ALARM_EVERY)
+        turn.put_trade(trade)
+        turn.again(trade, turn.at + ALARM_EVERY, "alarm")
+        turn.say(
+            ProtectionAlarm(
+                symbol=trade.plan.symbol, watch=trade.id, state=state, held=held, protected=covered
+            )
+        )
     return trade
+
+
+def _freeze(turn: Turn, trade: Trade, reason: str) -> None:
+    book = turn.book(trade.plan.symbol)
+    if not book.frozen:
+        turn.put_book(trade.plan.symbol, replace(book, frozen=reason))
+        turn.say(SymbolFrozen(symbol=trade.plan.symbol, watch=trade.id, reason=reason))
 
 
 def _close_if_over(turn: Turn, trade: Trade) -> Trade:
@@ -263,10 +331,14 @@ def _close_if_over(turn: Turn, trade: Trade) -> Trade:
         )
     else:
         reason = "trade_closed"
-    trade = replace(trade, phase=TradePhase.CLOSED, end_reason=reason)
+    was_flattening = trade.is_flattening
+    trade = replace(trade, phase=TradePhase.CLOSED, end_reason=reason, is_flattening=False, alarm_at=None)
     turn.put_trade(trade)
     if trade.plan.side is Side.BUY and fills.sold > 0:
         _tell_result(turn, trade)
+    book = turn.book(trade.plan.symbol)
+    if was_flattening and not any(each.is_flattening for each in book.trades.values()):
+        turn.say(FlattenCompleted(symbol=trade.plan.symbol, watch=trade.id, left=book.foreign()))
     return trade
 
 

@@ -22,7 +22,7 @@ def entry_specs(trade: Trade, approved: Approved, at: datetime) -> tuple[OrderSp
     """Return the entry and, for a bracket, its children; only the last one transmits."""
     plan = trade.plan
     parent = order_ref(trade.id, first_leg(plan), 1)
-    children = exit_pair(trade, 1, plan.qty)
+    children = exit_pair(trade, trade.legs[0], plan.qty) if trade.legs else ()
     tif, good_till = plan.tif, None
     if plan.entry_timeout is not None and plan.tif is Tif.DAY and approved.type is OrderType.LIMIT:
         tif, good_till = Tif.GTD, at + timedelta(seconds=plan.entry_timeout + ENTRY_EXPIRY_GRACE)
@@ -64,7 +64,7 @@ def exit_spec(
         type=leg.type,
         limit=leg.limit,
         stop=leg.stop,
-        tif=plan.exit_tif,
+        tif=Tif.DAY if leg.type is OrderType.MARKET else plan.exit_tif,
         outside_rth=plan.outside_rth,
         parent_ref=parent,
         oca_group=oca_group,

@@ -8,14 +8,15 @@ actual exits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
-from tradeshell.core import entry, reports
+from tradeshell.core import entry, kill, pictures, reports
 from tradeshell.core import inputs as i
 from tradeshell.core.changes import check_replace, replaced
+from tradeshell.core.checks import PreTradeCheck
 from tradeshell.core.commands import AskSnapshot, Command
 from tradeshell.core.desk import Desk, Link, WatchPhase
 from tradeshell.core.events import (
@@ -27,24 +28,26 @@ from tradeshell.core.events import (
     RiskRejected,
 )
 from tradeshell.core.guards import Refusal
+from tradeshell.core.limits import check_change
 from tradeshell.core.orders import Signal, advance
-from tradeshell.core.settle import set_drop_timer, sibling_just_executed
+from tradeshell.core.settle import sibling_just_executed
 from tradeshell.core.strategy import Strategy
 from tradeshell.core.trade import TradePhase, entry_of, is_exit, leg_of, most
 from tradeshell.core.turn import Turn
 from tradeshell.core.watch import Watchers
 
 NOTHING: tuple[Command, ...] = ()
+PICTURE_OVERDUE = 3.0  # seconds
 
 
 class Core:
-    """The core with its strategies: a function of (desk, input) and nothing else."""
+    """The core with its strategies and the plugins' pre-trade checks: a function of (desk, input) and nothing else."""
 
-    def __init__(self, strategies: Mapping[str, Strategy]) -> None:
+    def __init__(self, strategies: Mapping[str, Strategy], checks: Sequence[PreTradeCheck] = ()) -> None:
         self.watchers = Watchers(strategies, entry.ask_entry)
         self._handlers: dict[type[i.Input], Callable[[Turn, Any], None]] = {
             i.QuoteSeen: lambda turn, event: entry.see_quote(turn, event.quote),
-            i.QuoteAnswered: lambda turn, event: entry.answer_quote(turn, self.watchers, event),
+            i.QuoteAnswered: lambda turn, event: entry.answer_quote(turn, self.watchers, event, checks),
             i.BarsRefused: self._bars_refused,
             i.FeedEnded: self._feed_ended,
             i.WatchRequested: lambda turn, event: self.watchers.start(turn, event.watch),
@@ -53,6 +56,10 @@ class Core:
             i.TradeAbandoned: lambda turn, event: entry.abandon(turn, self.watchers, event.id),
             i.CancelRequested: self._cancel_order,
             i.ReplaceRequested: self._replace_order,
+            i.StopEntryRequested: self._stop_entry,
+            i.FlattenRequested: self._flatten,
+            i.PolicySet: self._policy,
+            i.Restarted: self._restarted,
             i.OrderReported: lambda turn, event: reports.order_reported(turn, self.watchers, event.report),
             i.ExecutionReported: lambda turn, event: reports.execution_reported(
                 turn, self.watchers, event.execution
@@ -108,14 +115,18 @@ class Core:
             entry.overdue(turn, self.watchers, rest)
         elif kind == "entry":
             self._end_entry(turn, rest, "entry_timeout")
-        elif kind in ("position", "picture"):
+        elif kind == "picture":
+            turn.look_again()
+            if pictures.is_wanted(turn.desk):  # one that is never answered is asked for again
+                turn.timer("picture", PICTURE_OVERDUE)
+        elif kind == "position":
             turn.look_again()
         elif kind == "close":
             watcher = turn.desk.watchers.get(rest)
             if watcher is not None and watcher.phase is WatchPhase.ARMED:
                 self.watchers.end(turn, rest, "session_end")
-        elif kind in ("drop", "calm"):
-            self._settle_again(turn, rest, is_drop=kind == "drop")
+        elif kind == "again":
+            reports.after(turn, self.watchers, turn.desk.trade(rest.partition(":")[0]))
         elif kind == "retry":
             order = turn.desk.order(rest)
             trade = None if order is None else turn.book(order.spec.symbol).trade_of(rest)
@@ -124,14 +135,6 @@ class Core:
             order = turn.desk.order(rest)
             if order is not None and order.is_chased and turn.desk.link.up:
                 entry.look_at_stop(turn, order)
-
-    def _settle_again(self, turn: Turn, id_: str, *, is_drop: bool) -> None:
-        trade = turn.desk.trade(id_)
-        if trade is None:
-            return
-        if is_drop:
-            set_drop_timer(turn, trade)  # a timer that came early is set again
-        reports.after(turn, self.watchers, trade)
 
     # --- operator -----------------------------------------------------------------------------------------------------
 
@@ -160,7 +163,22 @@ class Core:
         order = turn.desk.order(event.ref)
         trade = None if order is None else turn.book(order.spec.symbol).trade_of(event.ref)
         if order is not None and trade is not None and order.state.is_live and not order.cancelling:
-            turn.cancel(trade, order, "cancelled by the operator")
+            turn.cancel(trade, replace(order, by_operator=True), "cancelled by the operator")
+
+    def _stop_entry(self, turn: Turn, event: i.StopEntryRequested) -> None:
+        for trade in kill.stop_entries(turn, event):
+            reports.after(turn, self.watchers, trade)
+
+    def _flatten(self, turn: Turn, event: i.FlattenRequested) -> None:
+        for trade in kill.flatten(turn, event.symbol):
+            reports.after(turn, self.watchers, trade)
+
+    def _policy(self, turn: Turn, event: i.PolicySet) -> None:
+        turn.desk = replace(turn.desk, policy=event.policy)
+
+    def _restarted(self, turn: Turn, event: i.Restarted) -> None:
+        del event
+        kill.restart(turn, self.watchers)
 
     def _replace_order(self, turn: Turn, event: i.ReplaceRequested) -> None:
         order = turn.desk.order(event.ref)
@@ -168,6 +186,7 @@ class Core:
         if order is None or trade is None or not order.state.is_live or order.changing or order.cancelling:
             return
         refusal = check_replace(turn.book(order.spec.symbol), order, event.qty)
+        refusal = refusal or check_change(turn.desk, trade, order, event.qty, event.limit, turn.at)
         if refusal is None and sibling_just_executed(trade, order, turn):
             refusal = Refusal("exit_busy", "its sibling has just executed; try again in a second")
         if refusal is not None:
@@ -218,7 +237,7 @@ class Core:
     def _snapshot(self, turn: Turn, event: i.SnapshotAnswered) -> None:
         if event.epoch != turn.desk.link.epoch or not turn.desk.link.up:
             return
-        reports.pictured(turn, self.watchers, event)
+        pictures.pictured(turn, self.watchers, event)
         if not turn.desk.link.reconciled:
             turn.desk = replace(turn.desk, link=replace(turn.desk.link, reconciled=True))
             turn.say(
@@ -230,7 +249,7 @@ class Core:
                 )
             )
         for book in tuple(turn.desk.books.values()):
-            reports.position_confirmed(turn, self.watchers, book, event)
+            pictures.position_confirmed(turn, self.watchers, book, event)
             for trade in tuple(turn.book(book.instrument.symbol).trades.values()):
                 reports.after(turn, self.watchers, trade)
         for order in turn.desk.orders():

@@ -2,24 +2,32 @@
 
 Laws: a trade never sends; it says which exits are desired. Its inventory is what its own entry executed, less what its exits
 executed, less what was taken from it by other sells. Executions alone move it. A leg is a pair of exits over some of the shares;
-shares that arrive late get a leg of their own.
+shares that arrive late get a leg of their own. What other sells or the cover stop took is missing from the leg with the nearest
+target first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from tradeshell.core.market import Bar, Instrument, Price, Shares
-from tradeshell.core.orders import Order, OrderState, Side, order_ref, parse_ref
+from tradeshell.core.market import Bar, Instrument, Price, Session, Shares
+from tradeshell.core.orders import Order, OrderState, OrderType, Side, order_ref, parse_ref
 from tradeshell.core.plan import TradePlan
 
 ENTRY = "entry"
 SALE = "sell"
+COVER = "cover"
+
+# Children that ended this long after their entry ended because of it; later ones ended for a reason of their own.
+TOGETHER = timedelta(seconds=2)
+STUCK = timedelta(seconds=2)  # an elected stop that has not sold after this protects nothing
+UNCOVERED = timedelta(seconds=10)  # after this shares without a stop are no longer just being armed
 
 
 class TradePhase(StrEnum):
@@ -31,15 +39,34 @@ class TradePhase(StrEnum):
     CLOSED = "closed"  # nothing is held and nothing works; late news opens it again
 
 
+class Rung(StrEnum):
+    """How far the protection of a leg has come down."""
+
+    PAIR = "pair"  # its target and its stop, as planned
+    EMERGENCY = "emergency"  # a plain stop, no target
+    FLATTEN = "flatten"  # sold at the market
+    ALARM = "alarm"  # nothing but an alarm that repeats, and a try a minute
+
+
 class Leg(Struct, frozen=True):
-    """A pair of exits, ``sl<number>`` and ``tp<number>``, over ``qty`` shares of the entry."""
+    """A pair of exits, ``sl<number>`` and ``tp<number>``, over ``qty`` shares of the entry. Prices USD.
+
+    ``step`` is the target of the plan that it follows: leg 4 of a ladder (shares that came late) follows step 1, 2 or 3.
+    """
 
     number: int
     qty: Shares
+    step: int = 1
+    tp: Price | None = None
+    stop: Price | None = None
+    stop_limit: Price | None = None  # a limit that somebody gave the stop
+    rung: Rung = Rung.PAIR
+    tried_at: datetime | None = None  # when its protection was last replaced
+    postponed: Price | None = None  # where its stop belongs and would be elected at once
 
 
 class Trade(Struct, frozen=True, kw_only=True):
-    """One attempt. ``refs`` are all orders ever sent for it, entry first; ``stop`` is where its stop is wanted now (USD)."""
+    """One attempt. ``refs`` are all orders ever sent for it, entry first."""
 
     id: str
     origin: str
@@ -50,17 +77,19 @@ class Trade(Struct, frozen=True, kw_only=True):
     bar: Bar | None = None
     refs: tuple[str, ...] = ()
     legs: tuple[Leg, ...] = ()
-    stop: Price | None = None
-    stop_limit: Price | None = None  # a limit that the operator gave the stop
-    tp: Price | None = None
+    session: Session | None = None  # trading hours of the entry's day
+    filled_at: datetime | None = None  # when the entry was first heard to execute
     taken: Shares = 0
     protection: str = "FLAT"
     fees: Decimal = Decimal(0)
     confirmed: Shares = 0
-    exit_at: datetime | None = None  # when an exit last executed
-    calm_at: datetime | None = None  # until when siblings are left to the broker's own reduction
     cancel_wanted: str = ""  # why the entry is to be cancelled, while that has not happened
-    drop_at: datetime | None = None  # when exits that nothing needs are cancelled by us
+    is_flattening: bool = False  # the operator wants its shares sold
+    is_armed: bool = False  # every leg has had its exits
+    is_unconfirmed: bool = False  # the broker did not confirm the shares in time
+    milestone: int = 0  # targets that were told to be reached
+    asked_raise_at: datetime | None = None  # when a touch was last asked for to raise stops
+    alarm_at: datetime | None = None  # when the alarm about its protection is told again
     end_reason: str = ""
 
 
@@ -135,20 +164,37 @@ def is_over(order: Order | None) -> bool:
     return order is not None and not order.state.is_live and awaited(order) == 0
 
 
+def leg_number(name: str) -> int:
+    """Return the number in a leg's name (``tp2`` -> 2), 0 for ``entry``, ``sell`` and ``cover``."""
+    digits = name.lstrip("abcdefghijklmnopqrstuvwxyz")
+    return int(digits) if digits.isdigit() else 0
+
+
+def orders_of(trade: Trade, name: str, orders: Mapping[str, Order]) -> tuple[Order, ...]:
+    """Return every order ever sent under a leg's name (``sl1``, ``cover``), oldest first."""
+    return tuple(orders[ref] for ref in trade.refs[1:] if leg_of(ref) == name)
+
+
 def leg_orders(trade: Trade, leg: Leg, orders: Mapping[str, Order]) -> tuple[Order, ...]:
     """Return every exit ever sent for a leg."""
-    names = (f"sl{leg.number}", f"tp{leg.number}")
-    return tuple(orders[ref] for ref in trade.refs[1:] if leg_of(ref) in names)
+    return tuple(orders[ref] for ref in trade.refs[1:] if leg_number(leg_of(ref)) == leg.number)
 
 
 def leg_shares(trade: Trade, orders: Mapping[str, Order]) -> dict[int, Shares]:
-    """Return the shares still held in each leg, by number; what was taken by other sells is missing from the latest legs."""
-    left = {leg.number: leg.qty - sum(o.filled for o in leg_orders(trade, leg, orders)) for leg in trade.legs}
-    taken = trade.taken
-    for number in sorted(left, reverse=True):
-        part = min(taken, max(0, left[number]))
-        left[number] -= part
-        taken -= part
+    """Return the shares still held in each leg, by number."""
+    left = {leg.number: leg.qty for leg in trade.legs}
+    lost = trade.taken
+    for ref in trade.refs[1:]:
+        number = leg_number(leg_of(ref))
+        if number in left:
+            left[number] -= orders[ref].filled
+        else:
+            lost += orders[ref].filled  # the cover stop sold for all of them
+    lost += sum(-qty for qty in left.values() if qty < 0)
+    for number in sorted(left):
+        held = max(0, left[number])
+        left[number] = held - min(lost, held)
+        lost -= min(lost, held)
     return left
 
 
@@ -159,8 +205,22 @@ def most(trade: Trade, order: Order, orders: Mapping[str, Order]) -> Shares:
     """
     if not is_exit(trade, order.spec.ref) or not is_over(entry_of(trade, orders)):
         return order.spec.qty
-    number = int(leg_of(order.spec.ref)[2:])
-    return min(order.spec.qty, order.filled + max(0, leg_shares(trade, orders).get(number, 0)))
+    name = leg_of(order.spec.ref)
+    held = inventory(trade, orders) if name == COVER else leg_shares(trade, orders).get(leg_number(name), 0)
+    return min(order.spec.qty, order.filled + max(0, held))
+
+
+def ended_with(entry: Order, child: Order) -> bool:
+    """Return whether a child ended unused because its entry was cut: nobody has to explain that."""
+    is_child = child.spec.parent_ref is not None and child.filled == 0 and not child.cancel_reason
+    if not is_child or not entry.was_cut or child.ended_at is None or entry.ended_at is None:
+        return False
+    return child.ended_at <= entry.ended_at + TOGETHER
+
+
+def with_leg(trade: Trade, leg: Leg) -> Trade:
+    """Return the trade with one leg put in its place."""
+    return replace(trade, legs=tuple(leg if each.number == leg.number else each for each in trade.legs))
 
 
 def generation(trade: Trade, leg: str) -> int:
@@ -173,24 +233,42 @@ def new_ref(trade: Trade, leg: str) -> str:
     return order_ref(trade.id, leg, generation(trade, leg))
 
 
-def protected(trade: Trade, orders: Mapping[str, Order]) -> Shares:
-    """Return the shares for which a stop lives at the broker.
+def protected(trade: Trade, orders: Mapping[str, Order], at: datetime | None = None) -> Shares:
+    """Return the shares that a living stop (or a market order that sells them) protects.
 
-    A stop in flight does not count yet, one that a complete picture lacked no longer, and a child whose entry still works is held
-    by the broker and does nothing for the shares that have already executed.
+    An order in flight does not count yet, one that a complete picture lacked no longer, an elected stop that does not sell
+    protects nothing, and a child whose entry still works is held by the broker and does nothing for what has executed.
     """
-    if not is_over(entry_of(trade, orders)):
-        return 0
-    return sum(
-        order.remaining
-        for order in exits_of(trade, orders)
-        if order.spec.type.is_stop
-        and order.state in (OrderState.HELD, OrderState.WORKING)
-        and order.absent_at is None
+    is_over_ = is_over(entry_of(trade, orders))
+    shares = leg_shares(trade, orders) if is_over_ else {}
+    covered = 0
+    by_leg: dict[int, Shares] = {}
+    for order in exits_of(trade, orders):
+        works = order.state in (OrderState.HELD, OrderState.WORKING) and order.absent_at is None
+        if (
+            not works
+            or not (order.spec.type.is_stop or order.spec.type is OrderType.MARKET)
+            or is_stuck(order, at)
+        ):
+            continue
+        number = leg_number(leg_of(order.spec.ref))
+        if number == 0:
+            covered += order.remaining
+        elif is_over_:
+            by_leg[number] = by_leg.get(number, 0) + order.remaining
+    return covered + sum(min(shares.get(number, 0), qty) for number, qty in by_leg.items())
+
+
+def is_stuck(order: Order, at: datetime | None) -> bool:
+    """Return whether an elected stop has not sold for so long that it protects nothing."""
+    return (
+        at is not None and order.is_chased and order.elected_at is not None and at - order.elected_at > STUCK
     )
 
 
-def protection_state(trade: Trade, orders: Mapping[str, Order]) -> tuple[str, Shares, Shares]:
+def protection_state(
+    trade: Trade, orders: Mapping[str, Order], at: datetime | None = None
+) -> tuple[str, Shares, Shares]:
     """Return the protection state and the shares held and protected. ``NONE``: no stop was asked for."""
     held = inventory(trade, orders)
     entry = entry_of(trade, orders)
@@ -198,15 +276,27 @@ def protection_state(trade: Trade, orders: Mapping[str, Order]) -> tuple[str, Sh
         return "OVERSOLD", held, 0
     if held <= 0:
         return "FLAT", 0, 0
-    if trade.plan.sl is None:
+    if trade.plan.sl is None and not trade.is_flattening:
         return "NONE", held, 0
-    covered = min(held, protected(trade, orders))
-    flying = any(o.spec.type.is_stop and o.state is OrderState.SENT for o in exits_of(trade, orders))
+    covered = min(held, protected(trade, orders, at))
     if covered >= held:
-        return "PROTECTED", held, covered
-    if flying or not is_over(entry):
+        return ("DEFERRED" if _is_closed(trade, at) else "PROTECTED"), held, covered
+    exits = exits_of(trade, orders)
+    if any(is_stuck(order, at) for order in exits) or any(leg.rung is not Rung.PAIR for leg in trade.legs):
+        return "EMERGENCY", held, covered
+    flying = any(order.spec.type.is_stop and order.state is OrderState.SENT for order in exits)
+    is_new = at is None or trade.filled_at is None or at - trade.filled_at < UNCOVERED
+    if flying or (is_new and not trade.is_armed):
         return "ARMING", held, covered
     return ("PARTIAL" if covered else "UNPROTECTED"), held, covered
+
+
+def _is_closed(trade: Trade, at: datetime | None) -> bool:
+    """Whether the trade's orders rest because their hours are over."""
+    session = trade.session
+    if at is None or session is None:
+        return False
+    return at >= session.extended_close if trade.plan.outside_rth else at >= session.close
 
 
 def live(orders: Iterable[Order]) -> tuple[Order, ...]:

@@ -27,6 +27,8 @@ from tradeshell.core.orders import Order, OrderSpec
 from tradeshell.core.trade import Trade, leg_of
 
 ACK_TIMEOUT = timedelta(seconds=3)  # after this an unanswered order is UNKNOWN
+SECOND_LOOK = timedelta(seconds=1)  # between two pictures that agree
+EARLY = timedelta(milliseconds=1)  # a timer of floats may come this early
 
 
 class Evidence(NamedTuple):
@@ -58,6 +60,10 @@ class Turn:
     def timer(self, key: str, after: float) -> None:
         """Ask for a timer ``after`` seconds from now."""
         self.commands.append(SetTimer(key, self.at + timedelta(seconds=after)))
+
+    def again(self, trade: Trade, at: datetime, why: str) -> None:
+        """Settle ``trade`` again at ``at``."""
+        self.commands.append(SetTimer(f"again:{trade.id}:{why}", at))
 
     def book(self, symbol: str, instrument: Instrument | None = None) -> Book:
         """Return the book of ``symbol``, opening it for ``instrument`` when there is none."""
@@ -109,7 +115,9 @@ class Turn:
         first = self.desk.next_order_id
         self.desk = replace(self.desk, refs=refs, next_order_id=first + len(specs))
         for number, spec in enumerate(specs, first):
-            self.put_order(Order(spec=spec, order_id=number, sent_at=self.at, touched_at=self.at))
+            self.put_order(
+                Order(spec=spec, order_id=number, sent_at=self.at, touched_at=self.at, placed=spec.qty)
+            )
             self.say(_intent(spec, "place", trade, "", evidence))
             self.say(OrderIdAssigned(**_who(spec, trade), order_ref=spec.ref, order_id=number))
         for number, spec in enumerate(specs, first):

@@ -11,15 +11,16 @@ import base64
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from msgspec.structs import replace
 
 from tradeshell.core import inputs as i
-from tradeshell.core.desk import WatchPhase
-from tradeshell.core.guards import check_sell
+from tradeshell.core.desk import Desk, WatchPhase
+from tradeshell.core.guards import Refusal, check_limit, check_sell
+from tradeshell.core.limits import check_duplicate, check_plan_limits, check_stopped
 from tradeshell.core.market import Bar, DataKind, Instrument, Price, Quote, Session, Shares
-from tradeshell.core.orders import Order, OrderState, Side
+from tradeshell.core.orders import Order, OrderState, OrderType, Side
 from tradeshell.core.plan import TradePlan, check_plan, put_on_grid
 from tradeshell.core.trade import Trade, TradePhase, entry_of
 from tradeshell.engine.runtime import Engine, Unanswered
@@ -27,7 +28,7 @@ from tradeshell.errors import BrokerError, Interrupted, OperatorError, StateErro
 from tradeshell.ports import Defaults, PluginReport, View
 from tradeshell.words import masked
 
-DUPLICATE_WINDOW = timedelta(seconds=5)
+QUOTE_AGE = 2.0  # seconds: an older touch says nothing about a limit that is typed
 ANSWER_TIMEOUT = 4.0  # real seconds a command gives the broker to answer an order
 
 
@@ -42,7 +43,6 @@ class EngineTrading:
         self._reports = reports
         self._counter = 0
         self._symbols: dict[str, None] = {}
-        self._recent: list[tuple[datetime, TradePlan]] = []
         self._sending = ""  # the trade that `trade` waits for
         self._last_view: View | None = None
 
@@ -135,6 +135,8 @@ class EngineTrading:
         plan = put_on_grid(plan, instrument.grid)
         check_plan(plan)
         plan = self._own_account(plan)
+        _refuse(check_stopped(session.desk, plan.symbol, plan.side))
+        _refuse(check_plan_limits(session.desk, plan, plan.level))
         now = session.clock.now()
         hours = broker.session(plan.symbol, now)
         end = None if hours is None else (hours.extended_close if plan.outside_rth else hours.close)
@@ -216,25 +218,15 @@ class EngineTrading:
         check_plan(plan)
         plan = self._own_account(plan)
         now = session.clock.now()
-        self._recent = [old for old in self._recent if now - old[0] < DUPLICATE_WINDOW]
-        if not again and any(old == plan for _, old in self._recent):
-            raise OperatorError(
-                f"{plan.side.value.lower()} {plan.symbol} {plan.qty}: the same order was sent less than 5 s ago; "
-                "again=true sends it once more"
-            )
+        _refuse(check_stopped(session.desk, plan.symbol, plan.side))
+        if not again and (duplicate := check_duplicate(session.desk, plan, now)) is not None:
+            raise OperatorError(f"{plan.side.value.lower()} {plan.symbol} {plan.qty}: {duplicate.detail}")
         if plan.side is Side.SELL:
             book = session.desk.books.get(plan.symbol)
-            refusal = check_sell(
-                plan.symbol,
-                plan.qty,
-                0 if book is None else book.held(),
-                0 if book is None else book.committed(),
-            )
-            if refusal is not None:
-                raise OperatorError(f"{refusal.reason}: {refusal.detail}")
+            held, committed = (0, 0) if book is None else (book.held(), book.committed())
+            _refuse(check_sell(plan.symbol, plan.qty, held, committed))
+        _refuse(check_plan_limits(session.desk, plan, self._price_of(plan)))
         self._sending = id_ = self._new_id("m")
-        sent = (now, plan)
-        self._recent.append(sent)  # before it leaves: who interrupts it and types it again is told
         try:
             session.submit(i.TradeRequested(at=now, id=id_, plan=plan, instrument=instrument))
             await self._until_in_time(lambda: self._has_answer(id_))
@@ -242,9 +234,6 @@ class EngineTrading:
             # Nothing may be sent any more for a trade that still asks for its touch; one whose orders left goes on.
             session.submit(i.TradeAbandoned(at=session.clock.now(), id=id_))
             raise
-        finally:
-            if not self._has_left(id_):
-                self._recent = [old for old in self._recent if old is not sent]
         trade = session.desk.trade(id_)
         assert trade is not None
         entry = self._entry(trade)
@@ -254,6 +243,13 @@ class EngineTrading:
             raise BrokerError(f"{plan.symbol}: the broker refused the order: {entry.why}")
         await self._breathe()
         return id_
+
+    def _price_of(self, plan: TradePlan) -> Price | None:
+        """Return what a share is about to cost (USD), as far as it is known without waiting."""
+        if plan.limit is not None or plan.level is not None:
+            return plan.limit if plan.limit is not None else plan.level
+        quote = self._engine.broker.latest(plan.symbol)
+        return None if quote is None else (quote.ask if plan.side is Side.BUY else quote.bid)
 
     def _has_left(self, id_: str) -> bool:
         trade = self._engine.session.desk.trade(id_)
@@ -278,9 +274,38 @@ class EngineTrading:
         """Ask to change an order."""
 
         def request(at: datetime) -> i.Input:
+            order = self._engine.session.desk.order(ref)
+            if limit is not None and order is not None and order.spec.type is OrderType.LIMIT:
+                _refuse(self._check_limit(order, limit, at))
             return i.ReplaceRequested(at=at, ref=ref, limit=limit, stop=stop, qty=qty)
 
         self._engine.call(self._ask_about(ref, request))
+
+    def _check_limit(self, order: Order, limit: Price, at: datetime) -> Refusal | None:
+        quote = self._engine.broker.latest(order.spec.symbol)
+        collar = self._engine.session.desk.policy.limits.collar
+        return check_limit(order.spec.side, limit, quote, QUOTE_AGE, collar, at)
+
+    def stop_entries(self, on: bool) -> bool:
+        """Stop or allow entries."""
+
+        async def stop() -> None:
+            session = self._engine.session
+            session.submit(i.StopEntryRequested(at=session.clock.now(), on=on))
+            await self._breathe()
+
+        self._engine.call(stop())
+        return self._engine.keep()
+
+    def flatten(self, symbol: str | None) -> None:
+        """Have the shares of our trades sold."""
+
+        async def flatten() -> None:
+            session = self._engine.session
+            session.submit(i.FlattenRequested(at=session.clock.now(), symbol=symbol))
+            await self._breathe()
+
+        self._engine.call(flatten())
 
     async def _ask_about(self, ref: str, make: Callable[[datetime], i.Input]) -> None:
         session = self._engine.session
@@ -311,6 +336,19 @@ class EngineTrading:
             except TimeoutError:
                 return False
         return True
+
+    def wait_until_flat(self, symbols: tuple[str, ...], timeout: float) -> bool:
+        """Block until our trades are flat."""
+
+        async def wait() -> bool:
+            try:
+                async with asyncio.timeout(timeout):
+                    await self._until_in_time(lambda: is_flat(self._engine.session.desk, symbols))
+            except TimeoutError:
+                return False
+            return True
+
+        return self._engine.call(wait(), None)
 
     def connect(self) -> None:
         """Connect and reconcile."""
@@ -402,3 +440,18 @@ class EngineTrading:
         seed = f"{self._engine.plan.session}:{self._counter}".encode()
         nonce = base64.b32encode(hashlib.blake2s(seed, digest_size=5).digest()).decode().lower()[:5]
         return f"{prefix}-{nonce}"
+
+
+def _refuse(refusal: Refusal | None) -> None:
+    if refusal is not None:
+        raise OperatorError(f"{refusal.reason}: {refusal.detail}")
+
+
+def is_flat(desk: Desk, symbols: tuple[str, ...]) -> bool:
+    """Return whether our trades in ``symbols`` hold nothing and none of their orders is at work."""
+    return not any(
+        trade.phase is not TradePhase.CLOSED
+        for symbol in symbols
+        if (book := desk.books.get(symbol)) is not None
+        for trade in book.trades.values()
+    )

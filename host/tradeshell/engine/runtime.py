@@ -18,7 +18,10 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
+from tradeshell.core.checks import PreTradeCheck
 from tradeshell.core.events import SessionEnded, SessionStarted, SinkMuted
+from tradeshell.core.inputs import PolicySet, StopEntryRequested
+from tradeshell.core.policy import Policy
 from tradeshell.core.step import Core
 from tradeshell.core.strategy import Strategy
 from tradeshell.engine.audit import Audit
@@ -52,6 +55,9 @@ class Plan(Struct, frozen=True, kw_only=True):
     strategies: dict[str, Strategy]
     sinks: dict[str, tuple[SinkOpener, SinkContext]]
     state_dir: Path
+    checks: tuple[PreTradeCheck, ...] = ()
+    policy: Policy = Policy()
+    stopped: str = ""  # why entries were off when the session before ended: they still are
     audit_fsync: bool = False
     paper_only: bool = True
     hold_between_commands: bool = False
@@ -68,6 +74,7 @@ class Engine:
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self.idle: Callable[[], None] = lambda: None
         self.notes: tuple[str, ...] = ()
+        self._keeper: Keeper
         self.loop: asyncio.AbstractEventLoop
         self.session: Session
         self.broker: Broker
@@ -179,7 +186,7 @@ class Engine:
         if self._screen is not None:
             audit.add("screen", self._screen)
         self.session = Session(
-            Core(plan.strategies), clock, None, audit, CrashFile(plan.state_dir / "crash.log")
+            Core(plan.strategies, plan.checks), clock, None, audit, CrashFile(plan.state_dir / "crash.log")
         )
         self.session.paper_only = plan.paper_only
         loop.set_exception_handler(self._loop_fault)
@@ -202,7 +209,7 @@ class Engine:
         )
         opened.callback(journal.close)
         self.session.attach(self.broker, journal)
-        keeper = Keeper(
+        self._keeper = keeper = Keeper(
             plan.state_dir / "state.toml",
             self._picture,
             self._complain,
@@ -211,6 +218,14 @@ class Engine:
         opened.callback(keeper.close)
         self.session.changed.append(keeper.touch)
         self.session.tell(SessionStarted(version=plan.version, broker=plan.broker_name))
+        # Before anything can trigger: the broker has not been connected yet.
+        self.session.submit(PolicySet(at=clock.now(), policy=plan.policy))
+        if plan.stopped:
+            self.session.submit(StopEntryRequested(at=clock.now(), on=True, reason=plan.stopped))
+
+    def keep(self) -> bool:
+        """Save the state before returning, on the caller's thread; say whether that worked."""
+        return self._keeper.save_now()
 
     def _picture(self) -> Saved:
         """Return what is saved; on the keeper's thread."""

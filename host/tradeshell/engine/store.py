@@ -59,13 +59,17 @@ class SavedTrade(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Saved(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The snapshot. ``journal_seq``: the last journal entry it contains; ``session``: whose journal that is."""
+    """The snapshot. ``journal_seq``: the last journal entry it contains; ``session``: whose journal that is.
+
+    ``stopped``: why no entry leaves; the next session begins with it.
+    """
 
     version: int
     session: str
     broker: str
     account: str
     journal_seq: int
+    stopped: str = ""
     watchers: tuple[SavedWatcher, ...] = ()
     trades: tuple[SavedTrade, ...] = ()
 
@@ -138,6 +142,7 @@ def snapshot(desk: Desk, *, session: str, broker: str, journal_seq: int) -> Save
         broker=broker,
         account=desk.account,
         journal_seq=journal_seq,
+        stopped=desk.stopped,
         watchers=tuple(_watcher(watcher) for watcher in desk.watchers.values()),
         trades=tuple(_trade(trade) for trade in desk.trades()),
     )
@@ -256,6 +261,7 @@ class Keeper:
         self._dirty = threading.Event()
         self._end = threading.Event()
         self._complained = False
+        self._lock = threading.Lock()  # two may save: the thread, and who cannot wait for it
         with contextlib.suppress(OSError):
             if path.exists():
                 path.replace(path.with_name(path.name + ".1"))
@@ -265,6 +271,10 @@ class Keeper:
     def touch(self) -> None:
         """Say that something changed; any thread, never waits."""
         self._dirty.set()
+
+    def save_now(self) -> bool:
+        """Save before returning; say whether that worked. Never on the loop: a disk may take its time."""
+        return self._save()
 
     def close(self) -> None:
         """Save once more and end."""
@@ -280,11 +290,14 @@ class Keeper:
             self._end.wait(self._every)
         self._save()
 
-    def _save(self) -> None:
+    def _save(self) -> bool:
         try:
-            save(self._path, self._picture())
+            with self._lock:
+                save(self._path, self._picture())
         except Exception as error:  # noqa: BLE001  # text that cannot be encoded must not end the thread either
             if not self._complained:
                 self._complained = True
                 why = (isinstance(error, OSError) and error.strerror) or _one_line(error)
                 self._complain(f"state {self._path} cannot be written: {why}; the journal goes on")
+            return False
+        return True

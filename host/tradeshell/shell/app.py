@@ -34,6 +34,7 @@ from tradeshell.shell import (
 )
 from tradeshell.shell.base import is_usage_error
 from tradeshell.shell.commands import ALIASES, KEPT
+from tradeshell.shell.consent import NeedsConsent
 from tradeshell.shell.life import LivingShell
 from tradeshell.shell.pump import EventPump
 from tradeshell.version import VERSION
@@ -114,7 +115,7 @@ class TradeShell(LivingShell):
             self.show_help(command.name)
             return False
         try:
-            answer = command.run(self.trading, parse(command.name, command.grammar, words))
+            answer = self._answer(command, words)
             if not isinstance(answer, Answer):
                 raise TypeError(f"{command.name} answered with {type(answer).__name__}")
         except TradeshellError as error:
@@ -133,6 +134,18 @@ class TradeShell(LivingShell):
             return False
         self._show(answer)
         return False
+
+    def _answer(self, command: Command, words: list[str]) -> Answer:
+        """Return a command's answer, after asking where it wants a yes first."""
+        try:
+            return command.run(self.trading, parse(command.name, command.grammar, words))
+        except NeedsConsent as question:
+            agreed = self.agrees(question)
+            if agreed is None and not question.only_at_terminal:
+                raise
+            if agreed is False:
+                return Answer(lines=("nothing was done",), ok=False)
+            return command.run(self.trading, parse(command.name, command.grammar, [*words, question.word]))
 
     def _show(self, answer: Answer) -> None:
         self.last_result = answer.ok

@@ -5,7 +5,13 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from tradeshell.grammar import Command
-from tradeshell.shell import commands_account, commands_orders, commands_session, commands_trade
+from tradeshell.shell import (
+    commands_account,
+    commands_orders,
+    commands_risk,
+    commands_session,
+    commands_trade,
+)
 
 ALIASES = MappingProxyType({"pos": "positions", "exit": "quit"})
 KEPT = ("alias", "history", "macro", "set")  # cmd2's own, as they are
@@ -23,6 +29,7 @@ OF_THE_SHELL = ("help", "quit", "run_script")  # see commands_shell: they need t
 BUILTIN_COMMANDS: tuple[Command, ...] = (
     *commands_trade.COMMANDS,
     *commands_orders.COMMANDS,
+    *commands_risk.COMMANDS,
     *commands_account.COMMANDS,
     *commands_session.COMMANDS,
 )

@@ -13,11 +13,12 @@ from tradeshell.core.book import Book
 from tradeshell.core.events import money, signed
 from tradeshell.core.inputs import PositionReport
 from tradeshell.core.market import DataKind, Price, Quote, Shares
-from tradeshell.core.orders import parse_ref
-from tradeshell.core.trade import Trade, exits_of, inventory, live
+from tradeshell.core.orders import Order, parse_ref
+from tradeshell.core.trade import inventory, leg_of
 from tradeshell.grammar import Answer, Column, Command, Grammar, Key, Table, Words
 from tradeshell.ports import Trading, View
 from tradeshell.shell import choices
+from tradeshell.shell import protection as protecting
 from tradeshell.shell.render import clock
 
 GROUP = "Account"
@@ -45,7 +46,7 @@ _POSITION_COLUMNS = (
     Column("origin"),
     Column("targets"),
     Column("stop"),
-    Column("protected", right=True),
+    Column("protected"),
 )
 
 
@@ -67,7 +68,7 @@ def positions(trading: Trading, words: Words) -> Answer:
         return Answer(lines=(f"no position{where}",), data=[])
     return Answer(
         lines=(Table(columns=_POSITION_COLUMNS, rows=tuple(_position_row(position) for position in found)),),
-        data=found,
+        data=[{name: value for name, value in each.items() if name != "words"} for each in found],
     )
 
 
@@ -82,7 +83,9 @@ def _position(view: View, symbol: str, book: Book) -> dict[str, Any]:
     origins = [trade.id if trade.origin != "manual" else "manual" for trade in trades]
     if owned < held:
         origins.append("external")
-    covered = view.desk.protection(symbol)[1]
+    protection = protecting.of_book(symbol, book, view.now)
+    working = [order for trade in trades for order in protecting.working(trade, book)]
+    stops = [stop for trade in trades for stop in protecting.stops_of(trade, book)]
     return {
         "symbol": symbol,
         "qty": held,
@@ -90,9 +93,24 @@ def _position(view: View, symbol: str, book: Book) -> dict[str, Any]:
         "last": last,
         "pnl": None if average is None or last is None else (last - average) * held,
         "origin": list(dict.fromkeys(origins)),
-        "targets": [price for trade in trades for price in _targets(trade, book)],
-        "stops": sorted({price for trade in trades for price in _stops(trade, book)}),
-        "protected": covered * 100 // held if held > 0 else None,
+        "targets": [price for trade in trades for price in protecting.targets_of(trade, book)],
+        "planned_targets": [price for trade in trades for price in protecting.planned_targets(trade, book)],
+        "stops": sorted({price for _, price in stops}),
+        "state": protection.state if trades else "NONE",
+        "protected": protection.share(held),
+        "legs": [_leg(order) for order in working],
+        "words": (protecting.target_words(trades, book), protecting.stop_words(stops)),
+    }
+
+
+def _leg(order: Order) -> dict[str, Any]:
+    """Return a working exit as scripts read it."""
+    return {
+        "leg": leg_of(order.spec.ref),
+        "qty": order.remaining,
+        "limit": order.spec.limit,
+        "stop": order.spec.stop,
+        "state": order.state,
     }
 
 
@@ -107,8 +125,12 @@ def _foreign(view: View, report: PositionReport) -> dict[str, Any]:
         "pnl": None if last is None else (last - report.average) * report.qty,
         "origin": ["external"],
         "targets": [],
+        "planned_targets": [],
         "stops": [],
+        "state": "NONE",
         "protected": 0 if report.qty > 0 else None,
+        "legs": [],
+        "words": (protecting.NOTHING, protecting.NOTHING),
     }
 
 
@@ -116,7 +138,7 @@ def _position_row(position: dict[str, Any]) -> tuple[str, ...]:
     def priced(value: Price | None) -> str:
         return "–" if value is None else money(_four(value))
 
-    share = position["protected"]
+    target_words, stop_words = position["words"]
     return (
         position["symbol"],
         str(position["qty"]),
@@ -124,9 +146,9 @@ def _position_row(position: dict[str, Any]) -> tuple[str, ...]:
         priced(position["last"]),
         "–" if position["pnl"] is None else signed(position["pnl"]),
         " ".join(position["origin"]) or "–",
-        " ".join(money(price) for price in position["targets"]) or "–",
-        " ".join(money(price) for price in position["stops"]) or "–",
-        "–" if share is None else f"{share} %",
+        target_words,
+        stop_words,
+        protecting.share_words(position["state"], position["protected"]),
     )
 
 
@@ -152,16 +174,6 @@ def _mark(quote: Quote | None) -> Price | None:
     if quote is None:
         return None
     return quote.bid if quote.bid is not None else quote.ask
-
-
-def _targets(trade: Trade, book: Book) -> tuple[Price, ...]:
-    working = [o.spec.limit for o in live(exits_of(trade, book.orders)) if not o.spec.type.is_stop]
-    return tuple(price for price in working if price is not None)
-
-
-def _stops(trade: Trade, book: Book) -> tuple[Price, ...]:
-    stops = [o.spec.stop for o in live(exits_of(trade, book.orders)) if o.spec.type.is_stop]
-    return tuple(price for price in stops if price is not None)
 
 
 # --- executions -------------------------------------------------------------------------------------------------------
@@ -272,7 +284,9 @@ COMMANDS = (
         run=positions,
         group=GROUP,
         examples=("positions", "pos", "positions AAPL"),
-        notes="last is the bid, at which a sale would fill. protected says how many of the shares have a living stop.",
+        notes="last is the bid, at which a sale would fill. protected says how many of the shares have a living stop, and "
+        "what is going on when that is not simply so: ARMING, PARTIAL, EMERGENCY, UNPROTECTED, FROZEN, or DEFERRED (its hours "
+        "are over). Targets in brackets are planned and not sent yet.",
     ),
     Command(
         name="executions",

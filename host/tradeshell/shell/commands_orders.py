@@ -12,10 +12,10 @@ from tradeshell.core.events import money, order_words
 from tradeshell.core.market import Price, Shares
 from tradeshell.core.orders import Order, Side
 from tradeshell.core.trade import leg_of
-from tradeshell.errors import OperatorError
-from tradeshell.grammar import Answer, Column, Command, Grammar, Key, Table, Verb, Words
+from tradeshell.errors import OperatorError, TradeshellError
+from tradeshell.grammar import Answer, Column, Command, Flag, Grammar, Key, Table, Verb, Words, shown
 from tradeshell.ports import Trading, View
-from tradeshell.shell import choices, targets
+from tradeshell.shell import choices, consent, targets
 from tradeshell.shell.picture import STALE
 from tradeshell.words import masked
 
@@ -42,6 +42,14 @@ _ORDER_WORDS = Key(
     example="AAPL.sl1",
 )
 
+_FORCE = Key(
+    name=consent.FORCE,
+    help="also stops of shares that are held, without asking",
+    parse=w.boolean,
+    values=choices.booleans("cancel what protects, too", "ask first; refuse in scripts"),
+    default="false",
+)
+
 ORDERS = Grammar(
     keys=(
         _SYMBOL,
@@ -59,7 +67,13 @@ ORDERS = Grammar(
         Verb(
             word="cancel",
             help="ask to cancel working orders",
-            grammar=Grammar(keys=(_ORDER_WORDS,), rest="order", required=("order",), example="orders cancel AAPL"),
+            grammar=Grammar(
+                keys=(_ORDER_WORDS, _FORCE),
+                rest="order",
+                required=("order",),
+                flags=(Flag(word=consent.FORCE, key=consent.FORCE, value="true", help=_FORCE.help),),
+                example="orders cancel AAPL",
+            ),
         ),
         Verb(
             word="replace",
@@ -68,7 +82,7 @@ ORDERS = Grammar(
                 keys=(
                     Key(
                         name="order",
-                        help="number, or leg such as AAPL.sl1",
+                        help="number, leg such as AAPL.sl1, or AAPL.sl* for every stop",
                         values=choices.one_order,
                         metavar="ORDER",
                         example="12",
@@ -113,7 +127,7 @@ _COLUMNS = (
 def orders(trading: Trading, words: Words) -> Answer:
     """List, cancel or replace orders."""
     if words.verb == "cancel":
-        return _cancel(trading, words.rest)
+        return _cancel(trading, words.rest, is_forced=words.get(consent.FORCE, False))
     if words.verb == "replace":
         return _replace(trading, words)
     desk = trading.view().desk
@@ -182,38 +196,63 @@ def as_data(order: Order) -> dict[str, Any]:
     }
 
 
-def _cancel(trading: Trading, wanted: tuple[str, ...]) -> Answer:
+def _cancel(trading: Trading, wanted: tuple[str, ...], *, is_forced: bool) -> Answer:
     desk = trading.view().desk
     if not targets.working(desk) and any(word.upper() == targets.ALL for word in wanted):
         return Answer(lines=("no order is working",), data={"asked": []})
     # Every word is understood before the first cancel leaves: nothing is half done.
     found = {order.spec.ref: order for word in wanted for order in targets.find(desk, word)}
+    if not is_forced and (told := consent.lost_protection(desk, found.values())):
+        raise consent.NeedsConsent(f"orders cancel: {told}", "Cancel?")
     for ref in found:
         order = trading.view().desk.order(ref)
-        if (
-            order is not None and order.state.is_live and not order.cancelling
-        ):  # a sibling may have taken it along
+        # A sibling may have taken it along.
+        if order is not None and order.state.is_live and not order.cancelling:
             trading.cancel_order(ref)
     return Answer(data={"asked": [as_data(order) for order in found.values()]})
 
 
 def _replace(trading: Trading, words: Words) -> Answer:
     view = trading.view()
-    desk = view.desk
     limit: Price | None = words.get("limit")
-    stop: Price | str | None = words.get("stop")
+    wanted: Price | str | None = words.get("stop")
     qty: Shares | None = words.get("qty")
-    if limit is None and stop is None and qty is None:
+    if limit is None and wanted is None and qty is None:
         raise OperatorError("orders replace: nothing to change · example: orders replace 12 limit=191.25")
-    order = targets.find_one(desk, words.get("order"))
-    if isinstance(stop, str):
-        stop = targets.break_even(desk, order)
-    _check_change(order, limit, stop, qty)
-    _check_stop(order, stop, view)
-    trading.replace_order(order.spec.ref, limit, stop, qty)
-    return Answer(
-        data={"asked": order.spec.ref, "id": order.order_id, "limit": limit, "stop": stop, "qty": qty}
-    )
+    changes = []
+    # Every order is looked at before the first change leaves: nothing is half done.
+    for order in _meant(view, words.get("order"), limit, qty):
+        stop = targets.break_even(view.desk, order) if isinstance(wanted, str) else wanted
+        _check_change(order, limit, stop, qty)
+        _check_stop(order, stop, view)
+        changes.append((order, stop))
+    asked: list[str] = []
+    for order, stop in changes:
+        try:
+            trading.replace_order(order.spec.ref, limit, stop, qty)
+        except TradeshellError as error:
+            if not asked:
+                raise
+            raise OperatorError(
+                f"{targets.address(order)}: {error} · changed before it: {' '.join(asked)}"
+            ) from None
+        asked.append(targets.address(order))
+    data = [
+        {"asked": order.spec.ref, "id": order.order_id, "limit": limit, "stop": stop, "qty": qty}
+        for order, stop in changes
+    ]
+    return Answer(data=data[0] if len(data) == 1 else data)
+
+
+def _meant(view: View, word: str, limit: Price | None, qty: Shares | None) -> tuple[Order, ...]:
+    """Return the orders to change: one, or the stops of a word with a star when only their stop price changes."""
+    if "*" not in word:
+        return (targets.find_one(view.desk, word),)
+    if qty is not None or limit is not None:
+        raise OperatorError(
+            f"orders replace: {shown(word)}: several orders take a stop= only · example: orders replace AAPL.sl* stop=188"
+        )
+    return targets.find(view.desk, word)
 
 
 def _check_change(order: Order, limit: Price | None, stop: Price | None, qty: Shares | None) -> None:
@@ -257,9 +296,12 @@ ORDERS_COMMAND = Command(
         "orders AAPL show=all",
         "orders cancel 12 AAPL.tp1",
         "orders cancel ALL",
+        "orders cancel AAPL.sl2 force",
         "orders replace AAPL.sl1 stop=be",
+        "orders replace AAPL.sl* stop=188",
     ),
-    notes="An order is named by its number, by its leg (AAPL.sl1, AAPL.sl*), by its symbol or by its trade.",
+    notes="An order is named by its number, by its leg (AAPL.sl1, AAPL.sl*), by its symbol or by its trade. Cancelling what "
+    "protects shares is asked twice; in a script `force` says so in advance.",
 )  # fmt: skip
 
 COMMANDS = (ORDERS_COMMAND,)

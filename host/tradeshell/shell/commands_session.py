@@ -38,14 +38,16 @@ def status(trading: Trading, words: Words) -> Answer:
     del words
     view = trading.view()
     desk = view.desk
-    link = "up, reconciled: entries may leave" if desk.link.is_open else _link_words(desk)
+    open_link = "up, reconciled" if desk.stopped else "up, reconciled: entries may leave"
+    link = open_link if desk.link.is_open else _link_words(desk)
     risk, bare = open_risk(desk)
-    share = protected_share(desk)
+    share = protected_share(view)
     sinks = [name for name in view.sinks if name != SCREEN]
     rows = [
         ("mode", f"{mode(view)} · {view.broker.words}"),
         ("account", masked(desk.account or view.broker.account) or "unknown"),
         ("link", link),
+        *_entries(desk),
         ("clock", f"{clock(view.now)} New York"),
         ("watchers", _count(len(armed(desk)), "armed")),
         ("trades", _count(len(open_trades(desk)), "open")),
@@ -64,6 +66,8 @@ def status(trading: Trading, words: Words) -> Answer:
         "broker": view.broker.name,
         "account": masked(desk.account or view.broker.account),
         "link": {"up": desk.link.up, "reconciled": desk.link.reconciled, "why": desk.link.why},
+        "stopped": desk.stopped,
+        "frozen": {symbol: book.frozen for symbol, book in sorted(desk.books.items()) if book.frozen},
         "now": view.now,
         "armed": [watcher.spec.id for watcher in armed(desk)],
         "open": [trade.id for trade in open_trades(desk)],
@@ -74,6 +78,13 @@ def status(trading: Trading, words: Words) -> Answer:
         "audit": sinks,
     }
     return Answer(lines=tuple(f"  {name:<11}{text}" for name, text in rows), data=data)
+
+
+def _entries(desk: Desk) -> tuple[tuple[str, str], ...]:
+    """Return why entries do not leave although the link would allow them; nothing while they may."""
+    rows = [("entries", f"OFF ({desk.stopped}) · `stopentry off` allows them again")] if desk.stopped else []
+    frozen = [f"{symbol} ({book.frozen})" for symbol, book in sorted(desk.books.items()) if book.frozen]
+    return (*rows, *([("frozen", targets.shortened(frozen))] if frozen else ()))
 
 
 def _link_words(desk: Desk) -> str:

@@ -10,7 +10,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any, TextIO
 
@@ -19,6 +19,7 @@ from tradeshell.ports import Trading
 from tradeshell.shell import picture, render
 from tradeshell.shell.base import SUSPEND_REFUSED
 from tradeshell.shell.batch import INTERRUPTED, BatchShell
+from tradeshell.shell.consent import NeedsConsent
 from tradeshell.shell.pump import EventPump
 
 HANGUP: int | None = getattr(signal, "SIGHUP", None)  # not on every system
@@ -108,10 +109,20 @@ class LivingShell(BatchShell):
         self._ends_of_file = self._ends_of_file + 1 if at_end else 0
         if self._ends_of_file >= LAST_END_OF_FILE:
             return True
-        self.write(render.answer_text(told, self.screen()) + "\n")
+        return self._asks(told, "Leave?")
+
+    def agrees(self, question: NeedsConsent) -> bool | None:
+        """Ask the person who typed the line; ``None`` where nobody can be asked: in a script, in JSON, without a terminal."""
+        if not self.has_terminal or self.as_json or self.batch or len(self._frames) != 1:
+            return None
+        return self._asks((question.told,), question.question)
+
+    def _asks(self, told: Iterable[str], question: str) -> bool:
+        """Say what follows and return whether the answer is yes."""
+        self.write(render.answer_text(tuple(told), self.screen()) + "\n")
         self.pump.enter_prompt()  # events wait while the question stands
         try:
-            return self.read_input("Leave? [y/N] ").strip().lower() in ("y", "yes")
+            return self.read_input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
         except (EOFError, KeyboardInterrupt):
             return False
         finally:

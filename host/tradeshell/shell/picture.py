@@ -13,9 +13,13 @@ from tradeshell.core.events import money
 from tradeshell.core.orders import OrderType, Side
 from tradeshell.core.trade import Trade, TradePhase, entry_of, exits_of, inventory, leg_of, live
 from tradeshell.ports import View
+from tradeshell.shell import protection as protecting
 from tradeshell.words import masked
 
 STALE = 15.0  # seconds: an older touch of something watched or held is worth a word in the toolbar
+
+
+SHOWN = 2  # symbols named in the toolbar because of their protection
 
 
 class Piece(NamedTuple):
@@ -63,13 +67,11 @@ def open_risk(desk: Desk) -> tuple[Decimal, int]:
     return risk, bare
 
 
-def protected_share(desk: Desk) -> int | None:
+def protected_share(view: View) -> int | None:
     """Return the percentage of held shares that have a living stop, rounded down; ``None`` when nothing is held."""
-    held = covered = 0
-    for symbol in desk.books:
-        of_symbol = desk.protection(symbol)
-        held, covered = held + of_symbol[0], covered + of_symbol[1]
-    return None if held == 0 else covered * 100 // held
+    found = protecting.everywhere(view.desk.books, view.now)
+    held = sum(each.held for each in found)
+    return None if held <= 0 else sum(each.covered for each in found) * 100 // held
 
 
 def stale(view: View) -> tuple[tuple[str, float | None], ...]:
@@ -95,23 +97,45 @@ def toolbar(view: View, width: int) -> tuple[Piece, ...]:
     else:
         words = "reconciling" if desk.link.up else "link down"
         pieces.append(Piece(words, "alarm", 8))
+    if desk.stopped:
+        pieces.append(Piece("ENTRIES OFF", "alarm", 8))
     pieces.append(Piece(masked(desk.account or view.broker.account), "", 3))
     if watchers := len(armed(desk)):
         pieces.append(Piece(f"{watchers} armed", "", 5))
-    risk, bare = open_risk(desk)
-    if risk or bare or open_trades(desk):
+    risk, _ = open_risk(desk)
+    if risk or open_trades(desk):
         pieces.append(Piece(f"risk {money(risk.quantize(Decimal('0.01')))}", "", 6))
-    share = protected_share(desk)
-    if share is not None:
-        pieces.append(Piece(f"protected {share} %", "alarm" if share < 100 and not bare else "", 7))
-    if bare:
-        pieces.append(Piece(f"{bare} without a stop", "alarm", 7))
+    pieces += _protection(view)
     for symbol, age in stale(view)[:2]:
         words = f"{symbol} no quote" if age is None else f"{symbol} quote {_age(age)} old"
         pieces.append(Piece(words, "alarm", 2))
     while len(pieces) > 1 and sum(len(piece.text) + 3 for piece in pieces) > width:
         pieces.remove(min(pieces, key=lambda piece: piece.rank))
     return tuple(pieces)
+
+
+def _protection(view: View) -> list[Piece]:
+    """Return the share that is protected, and by name the symbols in which that is not simply so, the worst first."""
+    found = protecting.everywhere(view.desk.books, view.now)
+    share = protected_share(view)
+    pieces = []
+    if share is not None:
+        pieces.append(
+            Piece(f"protected {share} %", "alarm" if any(each.is_alarming for each in found) else "", 7)
+        )
+    if bare := sum(each.state == "NONE" for each in found):
+        pieces.append(Piece(f"{bare} without a stop", "alarm", 7))
+    unusual = [each for each in found if each.state not in protecting.NORMAL]
+    for each in unusual[:SHOWN]:
+        words = protecting.share_words(each.state, each.share())
+        pieces.append(
+            Piece(f"{each.symbol} {words}", "alarm" if each.is_alarming else "", 8 if each.is_alarming else 5)
+        )
+    if len(unusual) > SHOWN:
+        pieces.append(
+            Piece(f"+{len(unusual) - SHOWN} more", "alarm" if unusual[SHOWN].is_alarming else "", 5)
+        )
+    return pieces
 
 
 def _age(seconds: float) -> str:

@@ -153,7 +153,11 @@ def table_lines(table: Table, screen: Screen) -> list[str]:
     natural = [max(map(cell_len, cells)) for cells in zip(header, *rows, strict=True)]
     width = max(NARROW, min(WIDE, screen.width))
     gap = 3 if 2 + sum(natural) + 3 * (len(natural) - 1) <= width else 2
-    widths = _fit(natural, rights, width - 2 - gap * (len(natural) - 1))
+    longest = [
+        max(cell_len(word) for cell in cells for word in cell.split() or [""])
+        for cells in zip(header, *rows, strict=True)
+    ]
+    widths = _fit(natural, longest, rights, width - 2 - gap * (len(natural) - 1))
     if widths is None:
         return _stacked(header, rows, width)
     out = [styled(line, DIM, screen) for line in _row(header, widths, rights, gap, None)]
@@ -162,16 +166,19 @@ def table_lines(table: Table, screen: Screen) -> list[str]:
     return out
 
 
-def _fit(natural: Sequence[int], rights: Sequence[bool], room: int) -> list[int] | None:
-    """Return column widths whose sum is at most ``room``; only columns of words give way, the widest first."""
+def _fit(
+    natural: Sequence[int], longest: Sequence[int], rights: Sequence[bool], room: int
+) -> list[int] | None:
+    """Return column widths whose sum is at most ``room``; only columns of words give way, the widest first, words last."""
     widths = list(natural)
-    while sum(widths) > room:
-        loose = [i for i, right in enumerate(rights) if not right and widths[i] > LEAST_COLUMN]
-        if not loose:
-            return None
-        widest = max(loose, key=lambda i: widths[i])
-        widths[widest] -= 1
-    return widths
+    for floors in ([max(LEAST_COLUMN, word) for word in longest], [LEAST_COLUMN] * len(longest)):
+        while sum(widths) > room:
+            loose = [i for i, right in enumerate(rights) if not right and widths[i] > floors[i]]
+            if not loose:
+                break
+            widest = max(loose, key=lambda i: widths[i])
+            widths[widest] -= 1
+    return widths if sum(widths) <= room else None
 
 
 def _row(

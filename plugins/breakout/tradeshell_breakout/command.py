@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -10,10 +9,8 @@ from tradeshell import (
     Answer,
     Column,
     Command,
-    EntryKind,
     Grammar,
     OperatorError,
-    OrderType,
     Table,
     TradePlan,
     Trading,
@@ -23,7 +20,9 @@ from tradeshell import (
     check_plan,
     money,
     put_on_grid,
+    split,
 )
+from tradeshell_breakout import planned
 from tradeshell_breakout.events import bar_words
 from tradeshell_breakout.grammar import BREAKOUT_GRAMMAR, PLAN_GRAMMAR
 from tradeshell_breakout.policy import trade_plan, watch_params
@@ -94,7 +93,7 @@ def run_breakouts(trading: Trading, words: Words) -> Answer:
         Column("state"),
         Column("level", True),
         Column("qty", True),
-        Column("tp", True),
+        Column("targets"),
         Column("sl", True),
         Column("bar"),
         Column("since"),
@@ -117,11 +116,19 @@ def _row(watcher: Watcher) -> tuple[str, ...]:
         _state(watcher),
         "–" if plan.level is None else money(plan.level),
         str(plan.qty),
-        " ".join(money(tp) for tp in plan.tps) or "–",
+        _targets(plan),
         "–" if plan.sl is None else money(plan.sl),
         bar_words(watcher.need.seconds),
         f"{watcher.started_at.astimezone(ZoneInfo('America/New_York')):%H:%M:%S}",
     )
+
+
+def _targets(plan: TradePlan) -> str:
+    """Return the targets, those of a ladder with their shares: ``60@195.00 30@198.00 10@205.00``."""
+    if not plan.mode.is_detached:
+        return " ".join(map(money, plan.tps)) or "–"
+    shares = split(plan.qty, plan.parts)
+    return " ".join(f"{qty}@{money(tp)}" for qty, tp in zip(shares, plan.tps, strict=True))
 
 
 def _data(watcher: Watcher) -> dict[str, Any]:
@@ -135,6 +142,10 @@ def _data(watcher: Watcher) -> dict[str, Any]:
         "qty": plan.qty,
         "tp": plan.tps,
         "sl": plan.sl,
+        "mode": plan.mode,
+        "legs": split(plan.qty, plan.parts) if plan.mode.is_detached else (),
+        "stop_updates": plan.updates,
+        "cover": plan.cover if plan.mode.is_detached else None,
         "bar": watcher.need.seconds,
         "since": watcher.started_at,
     }
@@ -146,73 +157,13 @@ def run_plan(trading: Trading, words: Words) -> Answer:
     instrument = trading.instrument(plan.symbol)
     plan = put_on_grid(plan, instrument.grid)
     check_plan(plan)
-    assert plan.level is not None
-    bar = bar_words(int(params["bar"]))
-    price = "limit at the ask" if plan.entry is EntryKind.TOUCH else "at the market"
-    chase = "" if plan.chase_limit is None else f", below {money(plan.chase_limit)}"
-    head = (
-        f"breakout {plan.symbol} · enter when a {bar} bar closes at or above {money(plan.level)} · {price}{chase} · "
-        f"quote ≤ {plan.quote_age:g} s old"
-    )
-    lines: list[str | Table] = [head]
-    if plan.tps or plan.sl is not None:
-        lines.append(_legs(plan))
-    lines.append(_tail(plan))
-    return Answer(lines=tuple(lines), data=_plan_data(plan, params))
-
-
-def _legs(plan: TradePlan) -> Table:
-    level = plan.level
-    assert level is not None
-    tp = plan.tps[0] if plan.tps else None
-    gain = None if tp is None else (tp - level) * plan.qty
-    risk = plan.risk
-    r = "–" if gain is None or not risk else f"{(gain / plan.qty) / risk:.2f}"
-    stop = "–"
-    if plan.sl is not None:
-        kind = "stop" if plan.sl_type is OrderType.STOP else "stop-limit"
-        stop = f"{money(plan.sl)} {kind}"
-    row = (
-        "1",
-        str(plan.qty),
-        "–" if tp is None else money(tp),
-        stop,
-        r,
-        "–" if gain is None else f"{gain.quantize(Decimal('0.01')):+f}",
-    )
-    columns = (
-        Column("leg", True),
-        Column("qty", True),
-        Column("take profit", True),
-        Column("stop", True),
-        Column("R", True),
-        Column("$", True),
-    )
-    return Table(columns=columns, rows=(row,))
-
-
-def _tail(plan: TradePlan) -> str:
-    risk = plan.risk
-    parts = []
-    if risk is None:
-        parts.append("no stop: the whole position is at risk")
-    else:
-        total = (risk * plan.qty).quantize(Decimal("0.01"))
-        parts.append(f"risk {total} (1 R = {money(risk)} a share)")
-    if plan.tps or plan.sl is not None:
-        parts.append(f"exits {plan.exit_tif.value}")
-    parts.append("nothing was sent")
-    return " · ".join(parts)
-
-
-def _plan_data(plan: TradePlan, params: dict[str, str]) -> dict[str, Any]:
-    risk = plan.risk
-    return {
-        "plan": plan,
-        "bar": int(params["bar"]),
-        "risk_usd": None if risk is None else risk * plan.qty,
-        "r_usd": risk,
-    }
+    bar = int(params["bar"])
+    legs = planned.legs_of(plan)
+    lines: list[str | Table] = [*planned.head(plan, bar)]
+    if legs:
+        lines.append(planned.table(legs))
+    lines += planned.sentences(plan)
+    return Answer(lines=tuple(lines), data=planned.data(plan, bar))
 
 
 def commands() -> tuple[Command, ...]:
@@ -227,11 +178,15 @@ def commands() -> tuple[Command, ...]:
             examples=(
                 "breakout AAPL level=190 qty=100 tp=195 sl=187",
                 "breakout AAPL level=190 qty=1",
+                "breakout AAPL level=190 qty=100 tp=195-198 sl=187",
+                "breakout AAPL level=190 qty=100 tp=195-198-205 sl=187 tp_alloc=50-30-20",
                 "breakout AAPL 190 100 sl=187 bar=5m",
                 "breakout cancel AAPL",
                 "breakout cancel ALL",
             ),
-            notes="Enters at the ask when a closed bar closes at or above the level; one entry, for ever.",
+            notes="Enters at the ask when a closed bar closes at or above the level; one entry, for ever. Two or three targets "
+            "make a ladder: a pair of target and stop for each, armed when the bought shares are confirmed; when a target is "
+            "filled the later stops move up. `plan` with the same words shows it.",
         ),
         Command(
             name="breakouts",
@@ -247,6 +202,6 @@ def commands() -> tuple[Command, ...]:
             grammar=PLAN_GRAMMAR,
             run=run_plan,
             group="Breakouts",
-            examples=("plan AAPL 190 100 tp=195 sl=187",),
+            examples=("plan AAPL 190 100 tp=195 sl=187", "plan AAPL 190 100 tp=195-198-205 sl=187"),
         ),
     )

@@ -20,7 +20,7 @@ def bar_words(seconds: int) -> str:
 
 
 class BreakoutStarted(Event, frozen=True, kw_only=True):
-    """A watcher was armed. Prices USD, ``qty`` shares, ``bar`` seconds."""
+    """A watcher was armed. Prices USD, ``qty`` shares, ``legs`` those of each leg of a ladder, ``bar`` seconds."""
 
     level: Price
     qty: Shares
@@ -28,13 +28,22 @@ class BreakoutStarted(Event, frozen=True, kw_only=True):
     sl: Price | None
     mode: str
     bar: int
+    legs: tuple[Shares, ...] = ()
 
     def label(self) -> str:
         return "armed"
 
     def story(self) -> str | None:
-        exits = [f"tp {money(tp)}" for tp in self.tp] + ([] if self.sl is None else [f"sl {money(self.sl)}"])
-        held = f"{'bracket' if len(exits) > 1 else 'exit'} {' '.join(exits)}" if exits else "no exits"
+        exits = [f"tp {' '.join(map(money, self.tp))}"] if self.tp else []
+        exits += [] if self.sl is None else [f"sl {money(self.sl)}"]
+        kind = (
+            f"{self.mode} {'/'.join(map(str, self.legs))}"
+            if self.legs
+            else "bracket"
+            if len(exits) > 1
+            else "exit"
+        )
+        held = f"{kind} {' '.join(exits)}" if exits else "no exits"
         return f"{self.watch} · {held} · watching {bar_words(self.bar)} closes ≥ {money(self.level)}"
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from tradeshell import (
     Flag,
@@ -23,22 +24,58 @@ from tradeshell import (
     parse_symbol,
     parse_tag,
     parse_tif,
+    shown,
 )
+
+T = TypeVar("T")
 
 BARS = {"1m": 60, "2m": 120, "3m": 180, "5m": 300, "15m": 900, "30m": 1800, "1h": 3600}
 LATER = "not available with this broker/plugin yet"
+MODES = {
+    "attached": "bracket: one target, one stop",
+    "detached70": "two pairs of target and stop, 70/30",
+    "detached": "three pairs of target and stop",
+}
 BOOLEANS = (("true", "yes"), ("false", "no"))
 EXAMPLE = "breakout AAPL level=190 qty=100 tp=195 sl=187"
+EXAMPLE_PARTS = "50-30-20"
+MOST_TARGETS = 3
 
 
 def parse_targets(text: str) -> tuple[Decimal, ...]:
-    """Return the take-profit prices of ``195``; ladders and ``auto`` are known words that come later."""
+    """Return the take-profit prices of ``195`` or of a ladder ``195-198-205``; ``auto`` is a known word that comes later."""
     if text.lower() == "auto":
-        raise ValueError(f"computed targets are {LATER}; name a price")
-    prices = tuple(parse_price(part) for part in text.split("-"))
-    if len(prices) > 1:
-        raise ValueError(f"ladders of several targets are {LATER}; name one price")
-    return prices
+        raise ValueError(f"computed targets are {LATER}; name prices")
+    return _joined(text, parse_price, "target", MOST_TARGETS)
+
+
+def parse_updates(text: str) -> tuple[Decimal, ...]:
+    """Return the stops after TP1 and after TP1+TP2 of ``190-195``."""
+    return _joined(text, parse_price, "stop", MOST_TARGETS - 1)
+
+
+def parse_parts(text: str) -> tuple[int, ...]:
+    """Return the parts of ``50-30-20``: percentages or share counts, which of them the sum says."""
+    if "/" in text:
+        raise ValueError(f"parts are joined by dashes, such as {EXAMPLE_PARTS}")
+    return _joined(text, parse_count, "part", MOST_TARGETS)
+
+
+def _joined(text: str, parse: Callable[[str], T], what: str, most: int) -> tuple[T, ...]:
+    """Return the parsed parts of words joined by dashes; the error names the part that is wrong."""
+    parts = text.split("-")
+    if len(parts) > most:
+        raise ValueError(f"at most {most} {what}s, {len(parts)} are given")
+    found = []
+    for number, part in enumerate(parts, 1):
+        try:
+            found.append(parse(part))
+        except ValueError as error:
+            if len(parts) == 1:
+                raise
+            why = "is empty" if not part else f"({shown(part, 20)}): {error}"
+            raise ValueError(f"{what} {number} {why}") from None
+    return tuple(found)
 
 
 def parse_bar(text: str) -> int:
@@ -56,14 +93,6 @@ def parse_off_or_seconds(text: str) -> float | None:
 def parse_off_or_price(text: str) -> Decimal | None:
     """Return a distance in USD (0 allowed), or ``None`` for ``off``."""
     return None if text.lower() == "off" else parse_decimal(text)
-
-
-def parse_exec(text: str) -> str:
-    """Return ``attached``; the detached modes are known words that come later."""
-    word = one_of("attached", "detached70", "detached")(text)
-    if word != "attached":
-        raise ValueError(f"detached ladders are {LATER}; leave tp_exec away or use attached")
-    return word
 
 
 def known_symbols(view: View, before: tuple[str, ...]) -> list[tuple[str, str]]:
@@ -93,14 +122,47 @@ KEYS = (
     _key("symbol", "the stock", parse_symbol, values=known_symbols, metavar="SYMBOL", example="AAPL"),
     _key("level", "enter when a bar closes at or above it, USD", parse_price, metavar="PRICE", example="190"),
     _key("qty", "whole shares", parse_quantity, metavar="SHARES", example="100"),
-    _key("tp", "take profit, USD", parse_targets, metavar="PRICE", example="195", default="none"),
+    _key(
+        "tp",
+        "take profit, USD; two or three joined by dashes make a ladder",
+        parse_targets,
+        metavar="PRICE[-PRICE[-PRICE]]",
+        example="195-198-205",
+        default="none",
+    ),
     _key("sl", "stop loss, USD", parse_price, metavar="PRICE", example="187", default="none"),
     _key(
         "tp_exec",
         "how the exits are held",
-        parse_exec,
-        values=(("attached", "bracket: one target, one stop"),),
-        default="attached",
+        one_of(*MODES),
+        values=tuple(MODES.items()),
+        default="by the number of targets",
+        example="detached",
+    ),
+    _key(
+        "tp_alloc",
+        "how a ladder of three shares the shares: percentages, or counts that sum to qty",
+        parse_parts,
+        values=(("60-30-10", "the default for three targets"), ("70-30", "always, with two")),
+        metavar="PART-PART-PART",
+        example=EXAMPLE_PARTS,
+        default="70-30, or 60-30-10",
+    ),
+    _key(
+        "stop_updates",
+        "where a ladder's stops go after TP1 and after TP1+TP2, USD",
+        parse_updates,
+        metavar="PRICE[-PRICE]",
+        example="190-195",
+        default="the level, then TP1",
+    ),
+    _key(
+        "cover",
+        "what protects a ladder's shares until its legs are armed",
+        one_of("own", "none"),
+        values=(("own", "a stop over what has executed"), ("none", "nothing before the legs")),
+        default="own, for a ladder",
+        example="none",
     ),
     _key(
         "entry",
@@ -198,13 +260,10 @@ KEYS = (
         Key(name=name, help=help_, later=LATER)
         for name, help_ in (
             ("tp_count", "number of computed targets"),
-            ("tp_alloc", "split of the quantity over a ladder"),
-            ("stop_updates", "stops after TP1 and TP2"),
             ("risk", "quantity from the risk in USD or %"),
             ("fast", "enter on fast bars"),
             ("fast_bar", "length of the fast bars"),
             ("fast_buffer", "distance above the level for the fast path"),
-            ("cover", "stop until the legs are armed"),
             ("flat_by", "close the position by this time"),
             ("after", "start watching at this time"),
             ("until", "stop watching at this time"),

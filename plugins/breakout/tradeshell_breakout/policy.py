@@ -6,13 +6,17 @@ from decimal import Decimal
 from typing import Any
 
 from tradeshell import (
+    Cover,
     EntryKind,
     ExitMode,
     OperatorError,
     OrderType,
+    Shares,
     Tif,
     TradePlan,
     Words,
+    default_weights,
+    split,
 )
 
 HALF = Decimal("0.5")
@@ -24,6 +28,63 @@ def chase_limit(level: Decimal, sl: Decimal | None, max_chase: Decimal | None) -
     if max_chase is not None:
         return level + max_chase
     return level + ((level - sl) * HALF if sl is not None else level * ONE_PERCENT)
+
+
+BY_TARGETS = {1: ExitMode.ATTACHED, 2: ExitMode.DETACHED70, 3: ExitMode.DETACHED}
+EXAMPLES = {1: "tp=195 sl=187", 2: "tp=195-198 sl=187", 3: "tp=195-198-205 sl=187"}
+NUMBERS = ("no target", "one target", "two targets", "three targets")
+
+
+def exit_mode(targets: int, has_stop: bool, typed: str | None) -> ExitMode:
+    """Return how exits are held: by the number of targets; a ``typed`` tp_exec has to be that of the number."""
+    fitting = BY_TARGETS.get(targets, ExitMode.ATTACHED if has_stop else ExitMode.NONE)
+    if typed is None or typed == fitting.value:
+        return fitting
+    if fitting is ExitMode.NONE:
+        raise OperatorError(
+            f"tp_exec={typed}: says how exits are held, and there is no tp= and no sl= · example: {EXAMPLES[1]}"
+        )
+    number = next(number for number, mode in BY_TARGETS.items() if mode.value == typed)
+    raise OperatorError(
+        f"tp_exec={typed}: {'a bracket has' if number == 1 else 'takes'} {NUMBERS[number]}, {NUMBERS[targets]} "
+        f"{'is' if targets < 2 else 'are'} given · use {_instead(targets, fitting)} · example: {EXAMPLES[number]}"
+    )
+
+
+def _instead(targets: int, fitting: ExitMode) -> str:
+    return f"tp_exec={fitting.value} or leave tp_exec away" if targets else "a target, or leave tp_exec away"
+
+
+def _refuse_without_ladder(words: Words) -> None:
+    """Refuse what only a ladder has."""
+    why = {
+        "tp_alloc": "splits a ladder over its targets",
+        "stop_updates": "moves the later stops of a ladder",
+        "cover": "protects a ladder's shares until its legs are armed",
+    }
+    for name, what in why.items():
+        if words.has(name):
+            raise OperatorError(
+                f"{name}={_as_typed(words.get(name))}: {what}, and this is none · leave it away, or give two or three "
+                f"targets: {EXAMPLES[3]}"
+            )
+
+
+def _as_typed(value: Any) -> str:
+    return "-".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _weights(mode: ExitMode, qty: Shares, typed: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the weights of the legs; two targets are always shared 70 to 30, however that is written."""
+    fixed = default_weights(2)
+    if not typed or mode is not ExitMode.DETACHED70:
+        return typed
+    if sum(typed) not in (100, qty) or split(qty, typed) != split(qty, fixed):
+        raise OperatorError(
+            f"tp_alloc={_as_typed(typed)}: two targets (tp_exec=detached70) are always shared {_as_typed(fixed)} · leave "
+            f"tp_alloc away, or give three targets: {EXAMPLES[3]} tp_alloc=50-30-20"
+        )
+    return fixed
 
 
 def trade_plan(words: Words, defaults: dict[str, Any], account: str) -> TradePlan:
@@ -53,6 +114,14 @@ def trade_plan(words: Words, defaults: dict[str, Any], account: str) -> TradePla
         raise OperatorError(f"sl_offset={words.get('sl_offset')}: the limit sl - offset must stay above zero")
     if get("entry", "limit") == "market" and outside_rth:
         raise OperatorError("entry=market: market orders do not work outside regular hours; use entry=limit")
+    for name in ("sl_type", "sl_offset"):
+        if words.has(name) and sl is None:
+            raise OperatorError(
+                f"{name}={words.get(name)}: says how a stop works, and there is no sl= · example: sl=187 {name}={words.get(name)}"
+            )
+    mode = exit_mode(len(tps), sl is not None, words.get("tp_exec"))
+    if not mode.is_detached:
+        _refuse_without_ladder(words)
     tif = get("tif", Tif.DAY)
     exit_tif = get("exit_tif", tif if words.has("tif") else Tif.GTC)
     if exit_tif in (Tif.IOC, Tif.FOK):
@@ -68,7 +137,10 @@ def trade_plan(words: Words, defaults: dict[str, Any], account: str) -> TradePla
         sl=sl,
         sl_type=sl_type,
         sl_offset=get("sl_offset", Decimal(0)),
-        mode=ExitMode.ATTACHED if tps or sl is not None else ExitMode.NONE,
+        mode=mode,
+        weights=_weights(mode, words.get("qty"), words.get("tp_alloc", ())),
+        stop_updates=words.get("stop_updates", ()),
+        cover=Cover(get("cover", Cover.OWN.value)),
         tif=tif,
         exit_tif=exit_tif,
         outside_rth=outside_rth,

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from tradeshell import Bar, BarNeed, Enter, Entered, Finish, News, Over, Refused, Tell, WatchSpec, Wish
+from tradeshell import (
+    Bar,
+    BarNeed,
+    Enter,
+    Entered,
+    Finish,
+    News,
+    Over,
+    Refused,
+    Tell,
+    WatchSpec,
+    Wish,
+    split,
+)
 from tradeshell_breakout.events import (
     BreakoutBreakDetected,
     BreakoutConfirmed,
@@ -41,6 +54,7 @@ class Breakout:
             sl=plan.sl,
             mode=plan.mode.value,
             bar=int(watch.params["bar"]),
+            legs=split(plan.qty, plan.parts) if plan.mode.is_detached else (),
         )
         return QUIET_STATE, (Tell(started),)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from tradeshell import (
     Bar,
@@ -18,10 +18,10 @@ from tradeshell import (
     BrokerContext,
     BrokerError,
     BrokerInfo,
+    DataKind,
     FeedEnded,
     Handle,
     Instrument,
-    LinkChanged,
     OrderSpec,
     Price,
     Quote,
@@ -41,14 +41,15 @@ from tradeshell_paper.cursors import (
     TouchCursor,
 )
 from tradeshell_paper.feed import make_market
+from tradeshell_paper.link import OUR_CLIENT, HostLink
 from tradeshell_paper.market import MarketData, stock
 from tradeshell_paper.matching import Exchange, Reports
+from tradeshell_paper.outside import Outside
 from tradeshell_paper.pump import Cursor, Pump
 from tradeshell_paper.settings import Settings, read_settings
 from tradeshell_paper.tape import Tape
 
 OnQuote = Callable[[Quote], None]
-OUR_CLIENT = 0
 
 
 class _Subscription:
@@ -64,19 +65,18 @@ class _Subscription:
             end()
 
 
-class PaperBroker:
+class PaperBroker(Outside):
     """The venue as a broker. ``exchange`` is open to tests and to the other faces of the venue."""
 
     def __init__(
         self, context: BrokerContext, clock: VenueClock, settings: Settings, market: MarketData
     ) -> None:
-        self.exchange = Exchange(settings.rules)
-        self._emit = context.emit
+        self.exchange = Exchange(settings.rules, settings.witness)
         self._clock = clock
         self._settings = settings
-        self._latency = timedelta(seconds=settings.latency)
         self._market = market
         self._pump = Pump(clock)
+        self.link = HostLink(context.emit, clock, settings, self.exchange, self._pump)
         self._is_over = False
         self._bars: dict[tuple[str, int, bool], BarCursor] = {}
         self._quotes: dict[str, tuple[OnQuote, ...]] = {}
@@ -87,7 +87,7 @@ class PaperBroker:
     def close(self) -> None:
         """Stop playing."""
         self._pump.close()
-        self._pump.is_up = False
+        self.link.close()
 
     # --- who and when -------------------------------------------------------------------------------------------------
 
@@ -103,24 +103,12 @@ class PaperBroker:
 
     async def connect(self) -> None:
         """Connect and emit ``LinkChanged``."""
-        if self._pump.is_up:
-            return
-        self._pump.is_up = True
-        self._tell_link(first_order_id=self.first_order_id())
-        self._review()
+        if self.link.connect(self.first_order_id()):
+            self._review()
 
     async def disconnect(self) -> None:
         """Disconnect and emit ``LinkChanged``; orders go on working, unheard."""
-        if not self._pump.is_up:
-            return
-        self._pump.is_up = False
-        self._tell_link(why="disconnected by the operator")
-
-    def _tell_link(self, first_order_id: int = 1, why: str = "") -> None:
-        account, now, up = self._settings.rules.account, self._clock.now(), self._pump.is_up
-        self._emit(
-            LinkChanged(at=now, up=up, account=account, paper=True, first_order_id=first_order_id, why=why)
-        )
+        self.link.disconnect()
 
     async def qualify(self, symbol: str) -> Instrument:
         """Return the contract of a symbol that the market has."""
@@ -151,7 +139,7 @@ class PaperBroker:
         cursor.listeners = (*cursor.listeners, on_bar)
         self._review()
         if self._is_over:
-            self._clock.call_soon(lambda: self._emit(FeedEnded(at=self._clock.now())))
+            self._clock.call_soon(lambda: self.link.tell(FeedEnded(at=self._clock.now())))
 
         def end() -> None:
             left = list(cursor.listeners)
@@ -184,7 +172,12 @@ class PaperBroker:
         except BrokerError:
             return None
         mark = tape.mark() if self._is_over else None
-        return tape.latest(self._clock.now()) if mark is None else mark
+        # What the host sees stands still when the link drops.
+        seen_at = self.link.dropped_at or self._clock.now()
+        found = tape.latest(seen_at) if mark is None else mark
+        if found is not None and self.link.recorder is not None:
+            self._witness_quote(found)
+        return found
 
     def subscribe_quotes(self, symbol: str, on_quote: OnQuote | None = None) -> Handle:
         """Keep the touch of ``symbol`` (it is always there), and call ``on_quote`` on each change."""
@@ -198,6 +191,8 @@ class PaperBroker:
             if self._pump.is_up and quote != told:
                 told = quote
                 self._pump.has_spoken = True
+                if self.link.recorder is not None:
+                    self._witness_quote(quote)
                 on_quote(quote)
 
         self._quotes[symbol] = (*self._quotes.get(symbol, ()), tell)
@@ -213,37 +208,26 @@ class PaperBroker:
 
     def place(self, order: OrderSpec, order_id: int) -> None:
         """Send a new order."""
-        self._send(lambda now: self.exchange.place(now, order, order_id, OUR_CLIENT), order.symbol)
+        arrive = self._arrival(lambda now: self.exchange.place(now, order, order_id), order.symbol)
+        self.link.send("place", order.ref, arrive)
 
     def modify(self, order: OrderSpec, order_id: int) -> None:
         """Send an order again with its changed values."""
-        self._send(lambda now: self.exchange.modify(now, order, order_id, OUR_CLIENT), order.symbol)
+        arrive = self._arrival(lambda now: self.exchange.modify(now, order, order_id), order.symbol)
+        self.link.send("modify", order.ref, arrive)
 
     def cancel(self, ref: str, order_id: int) -> None:
         """Ask to cancel."""
-        self._send(lambda now: self.exchange.cancel(now, order_id, OUR_CLIENT, ref), None)
-
-    def place_foreign(self, order: OrderSpec, order_id: int, client: int) -> None:
-        """Send an order as somebody else who trades the same account: the host hears of its executions only."""
-        self._send(lambda now: self.exchange.place(now, order, order_id, client), order.symbol)
+        arrive = self._arrival(lambda now: self.exchange.cancel(now, order_id, OUR_CLIENT, ref), None)
+        self.link.send("cancel", ref, arrive)
 
     async def snapshot_account(self) -> Snapshot:
         """Return living orders, the executions of the New York day, and positions."""
-        self._must_be_up()
-        today = new_york_instant(new_york_day(self._clock.now()), datetime.min.time())
-        return Snapshot(
-            orders=self.exchange.open_orders(),
-            executions=self.exchange.executions(today),
-            positions=self.exchange.positions(),
+        return await self.link.snapshot(
+            new_york_instant(new_york_day(self._clock.now()), datetime.min.time())
         )
 
-    def _must_be_up(self) -> None:
-        if not self._pump.is_up:
-            raise BrokerError("not connected to the paper venue; type: connect")
-
-    def _send(self, act: Callable[[datetime], Reports], symbol: str | None) -> None:
-        self._must_be_up()
-
+    def _arrival(self, act: Callable[[datetime], Reports], symbol: str | None) -> Callable[[], None]:
         def arrive() -> None:
             now = self._clock.now()
             if symbol is not None:
@@ -251,10 +235,15 @@ class PaperBroker:
             self._report(act(now))
             self._review()
 
-        if self._latency:
-            self._clock.call_at(self._clock.now() + self._latency, arrive)
-        else:
-            self._clock.call_soon(arrive)
+        return arrive
+
+    def intervene(self, act: Callable[[Exchange, datetime], Reports]) -> None:
+        """Let something happen at the exchange now, with the touches of now in force."""
+        now = self._clock.now()
+        for symbol in sorted(self.exchange.live_symbols()):
+            self._show_touch(now, symbol)
+        self._report(act(self.exchange, now))
+        self._review()
 
     # --- what the pump plays ------------------------------------------------------------------------------------------
 
@@ -312,10 +301,15 @@ class PaperBroker:
             if mark is not None:
                 for listener in listeners:
                     listener(mark)
-        self._emit(FeedEnded(at=now))
+        self.link.tell(FeedEnded(at=now))
         self._review()
 
     # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _witness_quote(self, quote: Quote) -> None:
+        if self.link.recorder is not None:
+            halted = quote.kind is DataKind.HALTED
+            self.link.recorder.quote_to_host(self._clock.now(), quote, halted=halted)
 
     def _show_released(self, now: datetime, symbol: str, reports: Reports) -> None:
         """Show the touch of ``now`` to orders that a bar's fills set free."""
@@ -339,9 +333,7 @@ class PaperBroker:
     def _report(self, reports: Reports) -> None:
         if not reports:
             return
-        for report in reports:
-            if self._pump.is_up and (report.client == OUR_CLIENT or report.concerns_account):
-                self._emit(report.input)
+        self.link.report(reports)
         self._pump.has_spoken = True
         self._set_due(self._clock.now())
         self._review()

@@ -6,14 +6,19 @@ before any of them meets the market; a refused change leaves the old order worki
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
+from inspect import signature
+from typing import cast
+
 from msgspec.structs import replace
 
-from tradeshell import Instrument, OrderSpec, OrderState, OrderType, RefusedWhat, Tif
+from tradeshell import Instrument, OrderSpec, OrderState, OrderType, Price, RefusedWhat, Shares, Tif
 from tradeshell_paper import checks
 from tradeshell_paper.calendar import new_york_day, next_trading_day, session_on
 from tradeshell_paper.floor import Floor
 from tradeshell_paper.matcher import Matcher
-from tradeshell_paper.settings import Refusal
+from tradeshell_paper.settings import Refusal, RefuseRule
 from tradeshell_paper.tickets import Ticket
 
 
@@ -24,13 +29,14 @@ class OrderEntry:
         self._floor = floor
         self._matcher = matcher
         self._number = 0
+        self._rule = _asked_about_everything(floor.rules.refuse)
 
     def place(self, spec: OrderSpec, order_id: int, client: int) -> None:
         """Take a new order, or refuse it."""
         floor = self._floor
         refusal, parent = self._check_new(spec, order_id, client)
         if refusal is not None:
-            floor.refuse(client, spec.ref, RefusedWhat.ORDER, refusal)
+            floor.refuse(client, order_id, spec.ref, RefusedWhat.ORDER, refusal)
             return
         group = spec.oca_group
         if group is None and parent is not None:
@@ -51,6 +57,9 @@ class OrderEntry:
             oca=group,
         )
         floor.put(ticket)
+        if floor.recorder is not None:
+            floor.recorder.order("accept", floor.now, ticket, spec)
+            floor.recorder.state(floor.now, ticket, floor.line_of(ticket))
         if spec.transmit:
             self._transmit(ticket)
 
@@ -59,29 +68,61 @@ class OrderEntry:
         floor, spec = self._floor, _without_idle_prices(spec)
         ticket = floor.ticket(client, order_id)
         if ticket is None:
-            floor.refuse(client, spec.ref, RefusedWhat.CHANGE, checks.unknown(order_id))
+            floor.refuse(client, order_id, spec.ref, RefusedWhat.CHANGE, checks.unknown(order_id))
             return
         refusal = checks.check_change(ticket, spec)
         if refusal is None:
             refusal = checks.check_values(spec, floor.rules.account, self._instrument(spec.symbol), floor.now)
+        if refusal is None and self._rule is not None:
+            refusal = self._rule(spec, floor.now, "modify")
         if refusal is not None:
-            floor.refuse(client, spec.ref, RefusedWhat.CHANGE, refusal)
-        elif ticket.staged:
+            floor.refuse(client, order_id, spec.ref, RefusedWhat.CHANGE, refusal)
+            if not refusal.advisory:
+                return
+        if floor.recorder is not None:
+            floor.recorder.order("modify", floor.now, ticket, _with_fixed_values(spec, ticket.spec))
+        if ticket.staged:
             ticket.spec, ticket.qty, ticket.shown_qty = spec, spec.qty, spec.qty
             if spec.transmit:
                 self._transmit(ticket)
+            elif floor.recorder is not None:
+                floor.recorder.state(floor.now, ticket, floor.line_of(ticket))
         else:
             self._change(ticket, spec)
+
+    def alter(self, ticket: Ticket, *, stop: Price | None, limit: Price | None, qty: Shares | None) -> None:
+        """Change an order as its owner does in another window: its client hears what it is now."""
+        old = ticket.spec
+        spec = replace(
+            old,
+            stop=old.stop if stop is None else stop,
+            limit=old.limit if limit is None else limit,
+            qty=old.qty if qty is None else qty,
+        )
+        refusal = checks.check_values(
+            spec, self._floor.rules.account, self._instrument(spec.symbol), self._floor.now
+        )
+        if refusal is not None:
+            raise ValueError(refusal.text)
+        self._change(ticket, _without_idle_prices(spec))
 
     def cancel(self, order_id: int, client: int, ref: str) -> None:
         """Cancel an order, or say why that cannot be done."""
         floor = self._floor
         ticket = floor.ticket(client, order_id)
+        if floor.recorder is not None:
+            floor.recorder.cancel_asked(floor.now, client, order_id, ref)
         if ticket is None:
-            floor.refuse(client, ref, RefusedWhat.CANCEL, checks.unknown_cancel(order_id))
-        elif ticket.is_over:
-            floor.refuse(client, ticket.spec.ref, RefusedWhat.CANCEL, checks.finished_cancel(ticket))
-        else:
+            floor.refuse(client, order_id, ref, RefusedWhat.CANCEL, checks.unknown_cancel(order_id))
+            return
+        ref = ticket.spec.ref
+        if ticket.is_over:
+            floor.refuse(client, order_id, ref, RefusedWhat.CANCEL, checks.finished_cancel(ticket))
+            return
+        refusal = None if self._rule is None else self._rule(ticket.spec, floor.now, "cancel")
+        if refusal is not None:
+            floor.refuse(client, order_id, ref, RefusedWhat.CANCEL, refusal)
+        if refusal is None or refusal.advisory:
             floor.end_with_group(ticket, "cancelled by the client")
 
     # --- inside -------------------------------------------------------------------------------------------------------
@@ -123,9 +164,10 @@ class OrderEntry:
         ticket.staged = False
         ticket.since = floor.now
         line.tickets.append(ticket)
-        refusal = None if floor.rules.refuse is None else floor.rules.refuse(ticket.spec, floor.now)
+        refusal = None if self._rule is None else self._rule(ticket.spec, floor.now, "place")
         if refusal is not None:
-            floor.refuse(ticket.client, ticket.spec.ref, RefusedWhat.ORDER, refusal)
+            floor.refuse(ticket.client, ticket.order_id, ticket.spec.ref, RefusedWhat.ORDER, refusal)
+        if refusal is not None and not refusal.advisory:
             staged = [t for t in floor.tickets() if t.parent is ticket and t.staged]
             floor.end(ticket, OrderState.REFUSED, refusal.text)
             for child in staged:
@@ -138,10 +180,7 @@ class OrderEntry:
 
     def _change(self, ticket: Ticket, spec: OrderSpec) -> None:
         floor, old = self._floor, ticket.spec
-        # What a client cannot change it may leave out.
-        spec = replace(
-            spec, parent_ref=old.parent_ref, oca_group=old.oca_group, oca_type=old.oca_type, transmit=True
-        )
+        spec = _with_fixed_values(spec, old)
         ticket.spec = spec
         # The old total from a client that was not shown an OCA reduction yet must not undo it.
         if spec.qty < ticket.qty or spec.qty != old.qty:
@@ -175,6 +214,25 @@ class OrderEntry:
                 end = session.extended_close if ticket.works_extended else session.close
                 ticket.expires = end if end > now else None
             day = next_trading_day(day)
+
+
+def _with_fixed_values(spec: OrderSpec, old: OrderSpec) -> OrderSpec:
+    """Return a change with what a client cannot change and may leave out."""
+    return replace(
+        spec, parent_ref=old.parent_ref, oca_group=old.oca_group, oca_type=old.oca_type, transmit=True
+    )
+
+
+def _asked_about_everything(
+    rule: RefuseRule | None,
+) -> Callable[[OrderSpec, datetime, str], Refusal | None] | None:
+    """Return a rule that is asked about each action; one of two arguments has nothing to say about changes and cancels."""
+    if rule is None:
+        return None
+    if len(signature(rule).parameters) >= 3:  # order, instant, action
+        return cast("Callable[[OrderSpec, datetime, str], Refusal | None]", rule)
+    of_new_orders = cast("Callable[[OrderSpec, datetime], Refusal | None]", rule)
+    return lambda spec, at, action: of_new_orders(spec, at) if action == "place" else None
 
 
 def _without_idle_prices(spec: OrderSpec) -> OrderSpec:

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from tradeshell import (
     CommissionReported,
+    ExecutionReport,
     ExecutionReported,
     Input,
     OcaType,
@@ -29,6 +30,7 @@ from tradeshell import (
 from tradeshell_paper.ledger import Ledger
 from tradeshell_paper.settings import Refusal, Rules
 from tradeshell_paper.tickets import Line, Ticket
+from tradeshell_paper.witness import ACTION_OF, Recorder, Witness
 
 
 class Report(Struct, frozen=True):
@@ -46,8 +48,9 @@ class Report(Struct, frozen=True):
 class Floor:
     """Tickets and lines, and the consequences of what happens to them. ``now`` is set by each call of the exchange."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, witness: Witness | None = None) -> None:
         self.rules = rules
+        self.recorder = None if witness is None else Recorder(witness)
         self.ledger = Ledger(rules)
         self.lines: dict[str, Line] = {}
         self.now = datetime.min.replace(tzinfo=UTC)
@@ -68,11 +71,20 @@ class Floor:
 
     def tell(self, ticket: Ticket) -> None:
         """Show an order as it now stands."""
-        self.line_of(ticket).is_stale = True
+        line = self.line_of(ticket)
+        line.is_stale = True
+        if self.recorder is not None:
+            self.recorder.state(self.now, ticket, line)
         self._out.append(Report(ticket.client, OrderReported(at=self.now, report=ticket.report())))
 
-    def refuse(self, client: int, ref: str, what: RefusedWhat, refusal: Refusal) -> None:
-        """Tell a refusal."""
+    def refuse(
+        self, client: int, order_id: int, ref: str, what: RefusedWhat, refusal: Refusal, action: str = ""
+    ) -> None:
+        """Tell a refusal. ``action`` is what was refused where ``what`` does not say it."""
+        if self.recorder is not None:
+            action = action or ACTION_OF[what]
+            self.recorder.refusal(self.now, client, order_id, ref, action, refusal.code, refusal.text)
+        what = RefusedWhat.NOTHING if refusal.advisory else what
         said = OrderRefusedByBroker(at=self.now, ref=ref, what=what, code=refusal.code, text=refusal.text)
         self._out.append(Report(client, said))
 
@@ -123,12 +135,17 @@ class Floor:
     def settle_state(self, ticket: Ticket) -> bool:
         """Set whether an order is held and its state accordingly; returns whether the state changed."""
         waits = ticket.parent is not None and ticket.parent.state is not OrderState.FILLED
-        ticket.is_held = waits or not self.is_open_for(ticket)
+        ticket.is_held = waits or ticket.is_inactive or not self.is_open_for(ticket)
         held = ticket.is_held or ticket.waits_for_stop
         state = OrderState.HELD if held else OrderState.WORKING
+        if ticket.is_inactive:
+            state = OrderState.REFUSED
         changed = state is not ticket.state
         ticket.state = state
-        self.line_of(ticket).is_stale = True
+        line = self.line_of(ticket)
+        line.is_stale = True
+        if self.recorder is not None:
+            self.recorder.state(self.now, ticket, line)
         return changed
 
     # --- fills and ends -----------------------------------------------------------------------------------------------
@@ -141,26 +158,57 @@ class Floor:
         line.filled_at = at
         ticket.is_over = ticket.filled >= ticket.qty
         ticket.state = OrderState.FILLED if ticket.is_over else OrderState.WORKING
-        client = ticket.client
-        self._out.append(Report(client, ExecutionReported(at=self.now, execution=execution)))
-        self.tell(ticket)
-        position = self.ledger.position(ticket.spec.symbol)
-        self._out.append(Report(client, PositionReported(at=self.now, position=position)))
-        fee = self.ledger.charge(ticket)
-        self._out.append(
-            Report(client, CommissionReported(at=self.now, exec_id=execution.exec_id, amount=fee))
-        )
+        self._tell_fill(ticket, execution)
         if ticket.is_over:
             self._leave(ticket)
             if ticket.oca is not None:
                 self._spent_groups.add(ticket.oca)
+        self._take_from_group(ticket, qty, before)
+        if ticket.is_over:
+            self._release_children(ticket)
+
+    def _tell_fill(self, ticket: Ticket, execution: ExecutionReport) -> None:
+        client = ticket.client
+        if self.recorder is not None:
+            self.recorder.execution(self.now, client, execution)
+        self._out.append(Report(client, ExecutionReported(at=self.now, execution=execution)))
+        self.tell(ticket)
+        self._tell_position(client, execution.symbol)
+        fee = self.ledger.charge(ticket)
+        self._out.append(
+            Report(client, CommissionReported(at=self.now, exec_id=execution.exec_id, amount=fee))
+        )
+
+    def _tell_position(self, client: int, symbol: str) -> None:
+        position = self.ledger.position(symbol)
+        self._out.append(Report(client, PositionReported(at=self.now, position=position)))
+
+    def _take_from_group(self, ticket: Ticket, qty: Shares, before: Shares) -> None:
         if ticket.oca is not None:
             if ticket.oca_type is OcaType.REDUCE_UNBLOCKED and self.rules.oca_race:
                 self._races.append((ticket, qty, before))
             else:
                 self._reduce_group(ticket, qty, before)
-        if ticket.is_over:
-            self._release_children(ticket)
+
+    def late_fill(self, ticket: Ticket, qty: Shares, price: Price) -> None:
+        """Book what an order that was cancelled had executed before the cancel reached the market."""
+        line = self.line_of(ticket)
+        before = ticket.qty - ticket.filled
+        execution = self.ledger.book(ticket, line.instrument, qty, price, self.now)
+        line.filled_at = self.now
+        self._tell_fill(ticket, execution)
+        self._take_from_group(ticket, qty, before)
+
+    def correct(self, exec_id: str, qty: Shares, price: Price | None) -> None:
+        """Correct an execution; ``price`` ``None`` leaves its price. The order's own numbers stay as they are."""
+        found = self.ledger.correct(exec_id, qty, price)
+        if found is None:
+            return
+        client, execution = found
+        if self.recorder is not None:
+            self.recorder.corrected(self.now, execution.exec_id, qty, execution.price)
+        self._out.append(Report(client, ExecutionReported(at=self.now, execution=execution)))
+        self._tell_position(client, execution.symbol)
 
     def complete(self, ticket: Ticket) -> None:
         """End an order as filled, because its total was reduced to what has filled."""

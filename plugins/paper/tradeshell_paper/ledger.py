@@ -1,6 +1,7 @@
 """The account's books: executions, positions with their average cost, fees.
 
-Laws: an execution is never changed; the position is the sum of the executions; shares are conserved.
+Laws: an execution is never changed, a correction is a further revision that counts in its place; the position is the sum of the
+executions; shares are conserved.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tradeshell import ExecutionReport, Instrument, PositionReport, Price, Shares
 from tradeshell_paper.settings import Rules
@@ -42,7 +44,10 @@ class Ledger:
         self._next = rules.first_execution
         self._positions: dict[str, Position] = {}
         self._instruments: dict[str, Instrument] = {}
-        self.executions: list[ExecutionReport] = []
+        self._clients: list[int] = []
+        self.executions: list[
+            ExecutionReport
+        ] = []  # each in its last revision, in the order in which they happened
 
     @property
     def is_flat(self) -> bool:
@@ -67,12 +72,34 @@ class Ledger:
         )
         self._next += 1
         self.executions.append(execution)
+        self._clients.append(ticket.client)
         ticket.filled += qty
         ticket.value += price * qty
         position = self._positions.get(spec.symbol, Position())
         self._positions[spec.symbol] = position.after(spec.side.sign * qty, price)
         self._instruments[spec.symbol] = instrument
         return execution
+
+    def correct(self, exec_id: str, qty: Shares, price: Price | None) -> tuple[int, ExecutionReport] | None:
+        """Book the next revision of an execution; returns whose it is with it, ``None`` when there is no such execution."""
+        stem = exec_id.rpartition(".")[0]
+        index = next((n for n, each in enumerate(self.executions) if each.stem == stem), None)
+        if index is None:
+            return None
+        old = self.executions[index]
+        revised = replace(
+            old,
+            exec_id=f"{stem}.{old.revision + 1:02d}",
+            qty=qty,
+            price=old.price if price is None else price,
+        )
+        self.executions[index] = revised
+        position = Position()
+        for each in self.executions:
+            if each.symbol == revised.symbol and each.qty:
+                position = position.after(each.side.sign * each.qty, each.price)
+        self._positions[revised.symbol] = position
+        return self._clients[index], revised
 
     def charge(self, ticket: Ticket) -> Decimal:
         """Return the fee in USD that the ticket's last fill adds. The minimum is charged once an order."""

@@ -68,6 +68,8 @@ class Matcher:
             line.quoted_at = quote.at
             line.bid, line.bid_left = quote.bid, quote.bid_size
             line.ask, line.ask_left = quote.ask, quote.ask_size
+        if self._floor.recorder is not None:
+            self._floor.recorder.touch(self._floor.now, quote.symbol, line)
         if line.is_halted:
             return
         for ticket in line.ready():

@@ -32,23 +32,26 @@ from tradeshell import (
     PositionReport,
     Price,
     Quote,
+    RefusedWhat,
     Shares,
 )
 from tradeshell_paper.calendar import Hours
 from tradeshell_paper.entry import OrderEntry
 from tradeshell_paper.floor import Floor, Report
 from tradeshell_paper.matcher import Band, Matcher
-from tradeshell_paper.settings import Rules
-from tradeshell_paper.tickets import Line
+from tradeshell_paper.settings import Refusal, Rules
+from tradeshell_paper.tickets import Line, Ticket
+from tradeshell_paper.witness import Witness
 
 Reports: TypeAlias = tuple[Report, ...]
+CANCELLED_BY_EXCHANGE = 202
 
 
 class Exchange:
     """One exchange with one account. ``client`` tells apart who sends: order numbers are unique for each."""
 
-    def __init__(self, rules: Rules | None = None) -> None:
-        self._floor = Floor(Rules() if rules is None else rules)
+    def __init__(self, rules: Rules | None = None, witness: Witness | None = None) -> None:
+        self._floor = Floor(Rules() if rules is None else rules, witness)
         self._matcher = Matcher(self._floor)
         self._entry = OrderEntry(self._floor, self._matcher)
         self._hours = Hours()
@@ -87,6 +90,11 @@ class Exchange:
         """Return an order as it stands, ``None`` when there never was one."""
         ticket = self._floor.ticket(client, order_id)
         return None if ticket is None else ticket.report()
+
+    def lives(self, order_id: int, client: int = 0) -> bool:
+        """Return whether an order was transmitted and has not ended; one that is inactive lives, it may work again."""
+        ticket = self._floor.ticket(client, order_id)
+        return ticket is not None and not ticket.is_over and not ticket.staged
 
     def open_orders(self) -> tuple[OrderReport, ...]:
         """Return every living order that was transmitted, oldest first."""
@@ -164,7 +172,104 @@ class Exchange:
     def halt(self, now: datetime, symbol: str, *, on: bool) -> Reports:
         """Begin or end a trading halt: nothing is matched meanwhile, orders are taken and wait."""
         self._at(now)
-        self._floor.lines[symbol].is_halted = on
+        line, recorder = self._floor.lines[symbol], self._floor.recorder
+        changes, line.is_halted = on is not line.is_halted, on
+        if recorder is not None and changes:
+            recorder.halt(self._floor.now, symbol, on=on)
+            for ticket in line.tickets:
+                recorder.state(self._floor.now, ticket, line)
+        return self._done()
+
+    # --- what others do -----------------------------------------------------------------------------------------------
+    #
+    # What is not there, or has ended, is left alone and nothing is told: the market may have been faster.
+
+    def correct(self, now: datetime, exec_id: str, qty: Shares, price: Price | None = None) -> Reports:
+        """Correct an execution to ``qty`` shares at ``price`` USD (``None``: as it was) by its next revision.
+
+        The position follows; what the order says of itself does not: the exchange corrects trades, not orders.
+        """
+        self._at(now)
+        self._floor.correct(exec_id, qty, price)
+        return self._done()
+
+    def bust(self, now: datetime, exec_id: str) -> Reports:
+        """Break a trade: its next revision has no shares."""
+        return self.correct(now, exec_id, 0)
+
+    def kill_order(
+        self,
+        now: datetime,
+        order_id: int,
+        code: int = CANCELLED_BY_EXCHANGE,
+        text: str = "Order Canceled - reason:",
+        *,
+        client: int = 0,
+        final: bool = True,
+    ) -> Reports:
+        """End an order that nobody asked to end: 202 cancels it, any other code refuses it after all ("Inactive").
+
+        Its group stays, its children go. Not ``final``: a refused order only rests and may be brought back by ``revive_order``.
+        """
+        self._at(now)
+        floor, ticket = self._floor, self._alive(order_id, client)
+        if ticket is None:
+            return self._done()
+        if code == CANCELLED_BY_EXCHANGE:
+            floor.end(ticket, OrderState.CANCELLED, text)
+            return self._done()
+        floor.refuse(client, order_id, ticket.spec.ref, RefusedWhat.ORDER, Refusal(code, text), "kill")
+        if final:
+            floor.end(ticket, OrderState.REFUSED, text)
+        else:
+            ticket.is_inactive, ticket.why = True, text
+            floor.settle_state(ticket)
+            floor.tell(ticket)
+        return self._done()
+
+    def revive_order(self, now: datetime, order_id: int, client: int = 0) -> Reports:
+        """Let an order work again that ``kill_order`` refused and did not end."""
+        self._at(now)
+        ticket = self._alive(order_id, client)
+        if ticket is not None and ticket.is_inactive:
+            ticket.is_inactive, ticket.why = False, ""
+            ticket.since, ticket.fresh, ticket.is_released = self._floor.now, True, False
+            self._floor.settle_state(ticket)
+            self._floor.tell(ticket)
+            self._matcher.arrive(ticket)
+        return self._done()
+
+    def alter_order(
+        self,
+        now: datetime,
+        order_id: int,
+        *,
+        stop: Price | None = None,
+        limit: Price | None = None,
+        qty: Shares | None = None,
+        client: int = 0,
+    ) -> Reports:
+        """Change an order as its owner does by hand in another window. Raises ``ValueError`` for what no order can be."""
+        self._at(now)
+        ticket = self._alive(order_id, client)
+        if ticket is not None:
+            self._entry.alter(ticket, stop=stop, limit=limit, qty=qty)
+        return self._done()
+
+    def cancel_outside(self, now: datetime, order_id: int, client: int = 0) -> Reports:
+        """Cancel an order as its owner does by hand in another window."""
+        self._at(now)
+        ticket = self._alive(order_id, client)
+        if ticket is not None:
+            self._floor.end_with_group(ticket, "cancelled outside this program")
+        return self._done()
+
+    def fill_late(self, now: datetime, order_id: int, qty: Shares, price: Price, client: int = 0) -> Reports:
+        """Execute up to ``qty`` shares of an order after its cancel was confirmed: the market was faster and is heard now."""
+        self._at(now)
+        ticket = self._floor.ticket(client, order_id)
+        if ticket is not None and ticket.state is OrderState.CANCELLED and ticket.qty > ticket.filled:
+            self._floor.late_fill(ticket, min(qty, ticket.qty - ticket.filled), price)
         return self._done()
 
     # --- time ---------------------------------------------------------------------------------------------------------
@@ -204,6 +309,10 @@ class Exchange:
         # told in the order of time, executions keep the instant of the market.
         self._floor.now = max(self._floor.now, now)
         self._floor.session = self._hours.session(self._floor.now)
+
+    def _alive(self, order_id: int, client: int) -> Ticket | None:
+        ticket = self._floor.ticket(client, order_id)
+        return None if ticket is None or ticket.is_over or ticket.staged else ticket
 
     def _done_without_touch(self) -> Reports:
         # The touch known here is older than the fills of a recorded bar: what they set free waits for the next one.

@@ -16,7 +16,10 @@ Without any key the venue is clean: nothing is late, nothing is refused, orders 
 | ``chased_stops`` | a stop-limit that a bar's open gaps through fills at that open, as if chased; false: it rests | true |
 | ``partial_parent`` | children of a partly filled, then cancelled parent: ``cancel`` them or ``hold`` them for ever | cancel |
 | ``reduced_to_filled`` | a change down to (or below) what has filled ends the order ``cancelled`` or ``filled`` | cancelled |
-| ``refuse`` | refusals to inject: tables of ``symbol side type leg code text times``, or a callable in a test | none |
+| ``refuse`` | refusals to inject: tables of ``action symbol side type leg code text advisory times``, or a callable | none |
+| ``courier`` | what becomes of each message: a table of delays and ages, or a ``Courier`` in a test | none |
+| ``unanswered`` | a snapshot that the courier leaves unanswered will ``fail``, or ``hang`` until the link drops | fail |
+| ``witness`` | a callable in a test that is told what happens at the venue and what is handed to the host | none |
 | ``bars`` | a market from memory: ``Bar`` objects, each symbol and length in time order (tests, benchmarks) | none |
 | ``script`` | a market from a script: ``Bar``, ``Quote``, ``Print`` and ``Halt`` objects (tests) | none |
 """
@@ -33,16 +36,36 @@ from typing import Any, TypeAlias, TypeVar
 from msgspec import Struct
 
 from tradeshell import Bar, ConfigError, OrderSpec, OrderType, Shares, Side, parse_account, parse_ref
+from tradeshell_paper.courier import (
+    AT_ONCE,
+    KINDS,
+    MESSAGES,
+    Courier,
+    TableCourier,
+    parse_age,
+    parse_delays,
+    read_courier,
+)
+from tradeshell_paper.witness import Witness
 
 
 class Refusal(Struct, frozen=True):
-    """Why the venue does not take something: the code and text of IBKR's catalogue."""
+    """Why the venue does not take something: the code and text of IBKR's catalogue.
+
+    ``advisory``: it is only said, and what was asked for is done all the same.
+    """
 
     code: int
     text: str
+    advisory: bool = False
 
 
-RefuseRule: TypeAlias = Callable[[OrderSpec, datetime], Refusal | None]
+# A rule that takes two arguments is asked about new orders only, one that takes three about every action: ``place``, ``modify``
+# (with the order as it would be) and ``cancel`` (with the order as it is).
+RefuseRule: TypeAlias = (
+    Callable[[OrderSpec, datetime], Refusal | None] | Callable[[OrderSpec, datetime, str], Refusal | None]
+)
+ACTIONS = ("place", "modify", "cancel")
 
 
 class Fees(Struct, frozen=True, kw_only=True):
@@ -97,6 +120,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     """All settings of the venue. ``latency`` in seconds; ``bars`` and ``script`` replace the feed."""
 
     rules: Rules = Rules()
+    courier: Courier | None = None
+    hangs: bool = False
+    witness: Witness | None = None
     first_order_id: int = 1
     latency: float = 0.0
     bars: tuple[Bar, ...] = ()
@@ -158,6 +184,9 @@ def read_settings(values: Mapping[str, Any]) -> Settings:
     )
     settings = Settings(
         rules=rules,
+        courier=table.take("courier", None, lambda value: read_courier(value, _courier)),
+        hangs=table.take("unanswered", "fail", _one_of("fail", "hang")) == "hang",
+        witness=table.take("witness", None, _witness),
         first_order_id=table.take("first_order_id", 1, _whole),
         latency=table.take("latency", 0.0, _seconds),
         bars=table.take("bars", (), tuple),
@@ -220,6 +249,27 @@ def _one_of(*words: str) -> Callable[[object], str]:
     return parse
 
 
+def _witness(value: object) -> Witness | None:
+    if value == "none":
+        return None
+    if callable(value):
+        witness: Witness = value
+        return witness
+    raise ValueError("is a callable of a test, or none")
+
+
+def _courier(value: Mapping[str, Any]) -> TableCourier:
+    table = _Table("[brokers.paper.courier]", value)
+    everything = table.take("to_venue", AT_ONCE, parse_delays)
+    delays = {action: table.take(action, everything, parse_delays) for action in ACTIONS}
+    delays |= {word: table.take(word, AT_ONCE, parse_delays) for word in MESSAGES.values()}
+    fresh: float | None = 0.0
+    ages = {kind: table.take(f"{kind}_age", fresh, parse_age) for kind in KINDS}
+    courier = TableCourier(delays, ages, table.take("answer", 0.0, _seconds))
+    table.done()
+    return courier
+
+
 def _refuse(value: object) -> RefuseRule | None:
     if callable(value):
         rule: RefuseRule = value
@@ -244,6 +294,7 @@ class _TableOfRefusals:
         for raw in tables:
             table = _Table("[[brokers.paper.refuse]]", raw)
             wanted = {
+                "action": table.take("action", "place", _one_of(*ACTIONS)),
                 "symbol": table.take("symbol", "", str),
                 "side": table.take("side", "", _one_of(*(side.value for side in Side))),
                 "type": table.take("type", "", _one_of(*(kind.value for kind in OrderType))),
@@ -251,15 +302,19 @@ class _TableOfRefusals:
             }
             code = table.take("code", 201, _whole)
             text = table.take("text", "Order rejected - reason:refused by a rule of this venue", str)
+            advisory = table.take("advisory", False, _boolean)
             self._left.append(table.take("times", math.inf, _whole))
             table.done()
-            self._rules.append(({key: word for key, word in wanted.items() if word}, Refusal(code, text)))
+            self._rules.append(
+                ({key: word for key, word in wanted.items() if word}, Refusal(code, text, advisory))
+            )
 
-    def __call__(self, spec: OrderSpec, at: datetime) -> Refusal | None:
+    def __call__(self, spec: OrderSpec, at: datetime, action: str = "place") -> Refusal | None:
         """Return the refusal of the first table that matches."""
         del at
         parts = parse_ref(spec.ref)
         shown = {
+            "action": action,
             "symbol": spec.symbol,
             "side": spec.side.value,
             "type": spec.type.value,

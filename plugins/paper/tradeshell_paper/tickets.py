@@ -56,6 +56,8 @@ class Ticket(Struct, kw_only=True, eq=False):
     oca: str | None = None
     shown_qty: Shares = 0
     why: str = ""
+    is_inactive: bool = False  # refused after it was taken; it may work again
+    witnessed: object = None  # what a witness was told last
 
     @property
     def left(self) -> Shares:

@@ -266,14 +266,14 @@ def test_at_one_instant_ranges_come_first_then_quotes_then_bars_then_opens() -> 
             order("SELL", 1, "STP 9.5", "open", tif=Tif.GTC),
         )
         await venue.answered()
-        emit = venue.broker._emit
+        emit = venue.broker.link._emit
 
         def tell(event: Input) -> None:
             emit(event)
             if isinstance(event, ExecutionReported):
                 heard.append(f"fill {event.execution.ref}")
 
-        venue.broker._emit = tell
+        venue.broker.link._emit = tell
         await venue.until("10:01:30")
 
     script = (

@@ -1,0 +1,213 @@
+"""First protection of shares: the cover stop from the first execution on, the legs once the shares are confirmed, the handover.
+
+Laws: never more than the cap is exposed, also while a message is on its way. Legs are armed once, at the end of the entry, for
+the confirmed quantity; a quantity never grows inside an OCA group. The cover is given up step by step, each step acknowledged:
+reduced, then the leg's stop and target, then the next; last it is cancelled and the first leg armed. A cover that trades is left
+alone until it is over.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from msgspec.structs import replace
+
+from tradeshell.core.book import moved
+from tradeshell.core.diff import is_patient
+from tradeshell.core.events import InventoryConfirmFailed
+from tradeshell.core.exit_events import CoverStopPlaced, LadderArmed
+from tradeshell.core.exits import DesiredExit, plain_stop
+from tradeshell.core.market import Shares
+from tradeshell.core.orders import Order, OrderState
+from tradeshell.core.plan import Cover
+from tradeshell.core.specs import exit_spec, oca_group
+from tradeshell.core.trade import (
+    COVER,
+    Leg,
+    Trade,
+    TradePhase,
+    exits_of,
+    inventory,
+    is_over,
+    leg_number,
+    leg_of,
+    leg_shares,
+    live,
+    orders_of,
+)
+from tradeshell.core.turn import EARLY, Turn
+
+COVER_AFTER = timedelta(seconds=0.5)
+CONFIRM_WITHIN = timedelta(seconds=5)
+LOOK_EVERY = timedelta(seconds=1)
+COVERS = 3  # tries of a cover stop that was refused
+
+
+def tend_cover(turn: Turn, trade: Trade) -> Trade:
+    """Place, raise, shrink or end the stop that covers what has executed while no leg is armed."""
+    if not trade.plan.mode.is_detached or trade.plan.sl is None or trade.filled_at is None:
+        return trade
+    orders = turn.book(trade.plan.symbol).orders
+    covers = orders_of(trade, COVER, orders)
+    living = live(covers)
+    held = inventory(trade, orders)
+    if living:
+        _tend_living(turn, trade, living[-1], held)
+        return trade
+    legs_began = any(leg_number(leg_of(ref)) for ref in trade.refs[1:])
+    if held <= 0 or legs_began or trade.is_flattening or not _wants_cover(turn, trade):
+        return trade
+    since = trade.filled_at + COVER_AFTER
+    if turn.at + EARLY < since:
+        turn.again(trade, since, "cover")
+        return trade
+    qty = min(held, turn.book(trade.plan.symbol).cap())
+    if qty <= 0 or len(covers) >= COVERS or turn.book(trade.plan.symbol).frozen:
+        return trade
+    wanted = plain_stop(trade, COVER, trade.plan.sl, qty)
+    spec = exit_spec(trade, wanted, parent=None, transmit=True, oca_group=None)
+    trade = turn.place(trade, (spec,))
+    _tell_cover(turn, trade, spec.ref, qty)
+    return trade
+
+
+def _wants_cover(turn: Turn, trade: Trade) -> bool:
+    """Whether shares lie open: the entry still works, or the broker has not confirmed them."""
+    book = turn.book(trade.plan.symbol)
+    if is_over(book.orders[trade.refs[0]]) and book.agrees():
+        return False  # the legs are armed in this very turn
+    return trade.plan.cover is Cover.OWN or (trade.is_unconfirmed and turn.desk.policy.stop_on_unconfirmed)
+
+
+def _tell_cover(turn: Turn, trade: Trade, ref: str, qty: Shares) -> None:
+    assert trade.plan.sl is not None
+    turn.say(
+        CoverStopPlaced(
+            symbol=trade.plan.symbol, watch=trade.id, leg=COVER, order_ref=ref, qty=qty, stop=trade.plan.sl
+        )
+    )
+
+
+def _tend_living(turn: Turn, trade: Trade, cover: Order, held: Shares) -> None:
+    book = turn.book(trade.plan.symbol)
+    if held <= 0 or trade.is_flattening:
+        if not cover.cancelling and not is_patient(cover, turn.at):
+            turn.cancel(
+                trade, cover, "no share is left to protect" if held <= 0 else "its shares are to be sold"
+            )
+        return
+    if is_patient(cover, turn.at) or cover.state is not OrderState.HELD or cover.filled > 0:
+        return
+    missing = held - cover.remaining - _armed(trade, book.orders)
+    if missing < 0:
+        _resize(turn, trade, cover, cover.spec.qty + missing, "quantity follows the shares held")
+    elif missing > 0 and not _may_arm(turn, trade) and book.cap() > 0:
+        qty = cover.spec.qty + min(missing, book.cap())
+        _resize(turn, trade, cover, qty, "more has executed")
+        _tell_cover(turn, trade, cover.spec.ref, qty)
+
+
+def _armed(trade: Trade, orders: dict[str, Order]) -> Shares:
+    """Return the shares of legs that have had their exits."""
+    shares = leg_shares(trade, orders)
+    began = {leg_number(leg_of(ref)) for ref in trade.refs[1:]}
+    return sum(qty for number, qty in shares.items() if number in began)
+
+
+def _resize(turn: Turn, trade: Trade, cover: Order, qty: Shares, reason: str) -> None:
+    if qty <= 0:
+        turn.cancel(trade, cover, reason)
+    else:
+        turn.modify(trade, moved(cover, qty=qty, limit=cover.spec.limit, stop=cover.spec.stop), reason)
+
+
+def _may_arm(turn: Turn, trade: Trade) -> bool:
+    """Whether the shares of a ladder are confirmed: entry over, executions complete, position the same."""
+    return trade.phase is TradePhase.OPEN and (
+        not trade.plan.mode.is_detached or trade.is_flattening or turn.book(trade.plan.symbol).agrees()
+    )
+
+
+def arm(turn: Turn, trade: Trade, fresh: list[tuple[Leg, tuple[DesiredExit, ...]]]) -> Trade:
+    """Arm legs that never had exits, as far as confirmation and cap allow; the cover is handed over meanwhile."""
+    orders = turn.book(trade.plan.symbol).orders
+    covers = live(orders_of(trade, COVER, orders))
+    if not fresh:
+        return _all_armed(turn, trade, covers)
+    if not _may_arm(turn, trade):
+        return _await_confirmation(turn, trade)
+    for _, exits in reversed(fresh) if covers else fresh:
+        if covers and any(
+            o.spec.type.is_stop and o.state is OrderState.SENT for o in exits_of(trade, orders)
+        ):
+            return trade  # the stop that left last is acknowledged first
+        qty = exits[0].qty
+        free = turn.book(trade.plan.symbol).cap()
+        if free < qty:
+            if covers:
+                _hand_over(turn, trade, covers[-1], qty - max(0, free))
+            else:
+                turn.again(trade, turn.at + LOOK_EVERY, "cap")
+                turn.look_again()
+            return trade
+        trade = place_pair(turn, trade, exits)
+        if covers:
+            return trade
+    return _all_armed(turn, trade, covers)
+
+
+def place_pair(turn: Turn, trade: Trade, exits: tuple[DesiredExit, ...], group: str | None = None) -> Trade:
+    """Send the exits of one leg, the stop first; two of them share an OCA group of their own."""
+    name = oca_group(trade, exits[0].leg) if group is None and len(exits) > 1 else group
+    specs = tuple(exit_spec(trade, exit_, parent=None, transmit=True, oca_group=name) for exit_ in exits)
+    return turn.place(trade, specs)
+
+
+def _hand_over(turn: Turn, trade: Trade, cover: Order, qty: Shares) -> None:
+    """Free ``qty`` shares of the cover; what it still holds goes on being covered."""
+    if (
+        cover.cancelling
+        or is_patient(cover, turn.at)
+        or cover.state is not OrderState.HELD
+        or cover.filled > 0
+    ):
+        return
+    _resize(turn, trade, cover, cover.spec.qty - qty, "its shares get their legs")
+
+
+def _all_armed(turn: Turn, trade: Trade, covers: tuple[Order, ...]) -> Trade:
+    if trade.is_armed or trade.phase is not TradePhase.OPEN or not trade.legs or covers:
+        return trade
+    began = {leg_number(leg_of(ref)) for ref in trade.refs[1:]}
+    if any(leg.number not in began and leg.qty > 0 for leg in trade.legs):
+        return trade
+    trade = replace(trade, is_armed=True)
+    turn.put_trade(trade)
+    if trade.plan.mode.is_detached and not trade.is_flattening:
+        turn.say(
+            LadderArmed(symbol=trade.plan.symbol, watch=trade.id, legs=tuple(leg.qty for leg in trade.legs))
+        )
+    return trade
+
+
+def _await_confirmation(turn: Turn, trade: Trade) -> Trade:
+    """Ask again until the broker confirms the shares; tell when it takes too long."""
+    if trade.phase is not TradePhase.OPEN:
+        return trade
+    book = turn.book(trade.plan.symbol)
+    entry = book.orders[trade.refs[0]]
+    since = max(at for at in (entry.ended_at, entry.executed_at, trade.filled_at) if at is not None)
+    if not trade.is_unconfirmed and turn.at + EARLY >= since + CONFIRM_WITHIN:
+        trade = replace(trade, is_unconfirmed=True)
+        turn.put_trade(trade)
+        turn.say(
+            InventoryConfirmFailed(
+                symbol=trade.plan.symbol, watch=trade.id, expected=book.expected(), actual=book.position or 0
+            )
+        )
+        turn.again(trade, turn.at, "cover")
+        return trade
+    # The position message is about to come by itself; only when it does not it is asked for.
+    turn.timer(f"position:{trade.plan.symbol}", LOOK_EVERY.total_seconds())
+    turn.again(trade, since + CONFIRM_WITHIN, "confirm")
+    return trade

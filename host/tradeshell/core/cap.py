@@ -1,0 +1,72 @@
+"""How many shares the working sells could still take: exposure by OCA group, what is in flight, unknown or unexplained included.
+
+Laws: a group counts its largest order once; an order being changed counts with the larger of its totals; one that ended or
+vanished without a word that explains it counts with what it had left, until executions of its group or two pictures explain it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from tradeshell.core.market import Shares
+from tradeshell.core.orders import Order, Side
+from tradeshell.core.trade import awaited, ended_with
+
+
+def group_of(order: Order) -> str:
+    """Return what an order shares its quantity with: its OCA group, its bracket, or itself."""
+    return order.spec.oca_group or order.spec.parent_ref or order.spec.ref
+
+
+def could_sell(order: Order) -> Shares:
+    """Return the most that a living order could still execute: the larger total counts until the broker shows the smaller."""
+    total = order.spec.qty if order.before is None else max(order.spec.qty, order.before.qty)
+    return max(0, total - order.filled)
+
+
+def unexplained(order: Order, group: Iterable[Order]) -> Shares:
+    """Return the shares with which an order ended that may have been sold without our knowing."""
+    if order.state.is_live or order.is_explained:
+        return 0
+    members = tuple(group)
+    sold = sum(member.filled for member in members)
+    placed = max((member.placed for member in members), default=0)
+    return max(0, min(order.left, placed - sold))
+
+
+def exposures(orders: Mapping[str, Order]) -> dict[str, Shares]:
+    """Return the shares that each group of our SELLs could still take, groups that can take nothing left out."""
+    members: dict[str, list[Order]] = {}
+    for order in orders.values():
+        if order.spec.side is Side.SELL and not is_dormant(order, orders):
+            members.setdefault(group_of(order), []).append(order)
+    return {
+        key: most for key, group in members.items() if (most := max(_takes(order, group) for order in group))
+    }
+
+
+def _takes(order: Order, group: list[Order]) -> Shares:
+    if order.state.is_live:
+        return could_sell(order)
+    return max(awaited(order), unexplained(order, group))
+
+
+def is_dormant(order: Order, orders: Mapping[str, Order]) -> bool:
+    """Whether it is a child that can take nothing: its entry has bought nothing, or the child ended unused with its entry."""
+    parent = None if order.spec.parent_ref is None else orders[order.spec.parent_ref]
+    if parent is None:
+        return False
+    if parent.filled == 0 and parent.told_filled == 0:
+        return True
+    return not order.state.is_live and awaited(order) == 0 and ended_with(parent, order)
+
+
+def is_open_question(order: Order, orders: Mapping[str, Order]) -> bool:
+    """Return whether it is one of our sells that ended with shares that nobody has explained."""
+    if order.spec.side is not Side.SELL or order.state.is_live or order.is_explained or order.lost_at is None:
+        return False
+    if is_dormant(order, orders):
+        return False
+    key = group_of(order)
+    group = (o for o in orders.values() if o.spec.side is Side.SELL and group_of(o) == key)
+    return unexplained(order, group) > 0

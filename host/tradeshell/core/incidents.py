@@ -1,0 +1,238 @@
+"""Incidents: exits that vanished, were refused, or do not sell.
+
+Laws: first the truth (pictures that agree), then a replacement, then an emergency stop, then the market (on paper, or where the
+operator allows it live), and an alarm that repeats when nothing more is tried. Quantity that vanished is not used again before
+its end is explained. The last living exit is only given up when keeping it could sell shares twice. What the operator cancelled
+stays cancelled; what somebody cancels at the broker is replaced once, then not fought over.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from msgspec.structs import replace
+
+from tradeshell.core.arming import place_pair
+from tradeshell.core.cap import exposures, group_of, is_open_question
+from tradeshell.core.diff import rests
+from tradeshell.core.exit_events import IncidentStepTaken, LadderStopLossCancelled, LadderTakeProfitLost
+from tradeshell.core.exits import DesiredExit, exit_pair
+from tradeshell.core.orders import Order, OrderState, Tif
+from tradeshell.core.trade import (
+    Leg,
+    Rung,
+    Trade,
+    ended_with,
+    leg_number,
+    leg_of,
+    leg_orders,
+    leg_shares,
+    live,
+    with_leg,
+)
+from tradeshell.core.turn import EARLY, Turn
+
+EXECUTION_FIRST = timedelta(seconds=0.5)  # an OCA cancel may come before the fill that caused it
+WINDOW = timedelta(seconds=60)
+REPLACEMENTS = 3  # a leg's stops that may fail within the window
+CUTS = 2  # cancels by somebody else that are not fought over any more
+ONE_TRY = timedelta(seconds=1)  # between two protective attempts of a leg
+AGAIN = timedelta(seconds=60)  # between two tries after everything failed
+
+
+def seek_explanation(turn: Turn, trade: Trade) -> None:
+    """Ask for pictures while shares of our sells ended without a word that explains it."""
+    orders = turn.book(trade.plan.symbol).orders
+    for ref in trade.refs:
+        order = orders[ref]
+        if order.lost_at == turn.at and is_open_question(order, orders):
+            turn.look_again()
+            turn.timer("picture", 3.0)
+            return
+
+
+def tend(turn: Turn, trade: Trade, leg: Leg, missing: tuple[DesiredExit, ...]) -> Trade:
+    """Take the next step for a leg that had exits and lacks ``missing`` ones."""
+    orders = turn.book(trade.plan.symbol).orders
+    entry = orders[trade.refs[0]]
+    history = [order for order in leg_orders(trade, leg, orders) if not ended_with(entry, order)]
+    if all(exit_.leg.startswith("tp") for exit_ in missing):
+        return _replace_target(turn, trade, leg, missing[0], history)
+    return _replace_stop(turn, trade, leg, history)
+
+
+def _replace_stop(turn: Turn, trade: Trade, leg: Leg, history: list[Order]) -> Trade:
+    orders = turn.book(trade.plan.symbol).orders
+    gone = [order for order in history if not order.state.is_live and order.lost_at is not None]
+    stops = [order for order in gone if leg_of(order.spec.ref).startswith("sl")]
+    sales = [order for order in gone if leg_of(order.spec.ref).startswith("flat")]
+    is_selling = leg.rung is Rung.FLATTEN or trade.is_flattening
+    if stops and not is_selling and (stops[-1].by_operator or _has_expired(stops[-1], trade)):
+        return trade
+    since = max((order.lost_at for order in gone if order.lost_at is not None), default=turn.at)
+    if stops and turn.at + EARLY < since + EXECUTION_FIRST and not is_selling:
+        turn.again(trade, since + EXECUTION_FIRST, f"stop{leg.number}")
+        return trade
+    trade = _tell_gone(turn, trade, leg, stops)
+    living = live(history)
+    for order in living:  # its answer is evidence: a sibling that can be cancelled has not been filled
+        if not order.cancelling and not rests(order, turn.at):
+            turn.cancel(trade, order, "its shares are to be sold" if is_selling else "its stop is gone")
+    if living:
+        return trade
+    groups = {group_of(order) for order in history}
+    if any(shares for key, shares in exposures(orders).items() if key in groups):
+        return trade  # pictures are under way
+    return _next_attempt(turn, trade, leg, stops, sales)
+
+
+def _tell_gone(turn: Turn, trade: Trade, leg: Leg, stops: list[Order]) -> Trade:
+    """Tell the loss of a stop once, and that pictures are looked at first."""
+    if not stops or stops[-1].is_mourned:
+        return trade
+    last = stops[-1]
+    held = leg_shares(trade, turn.book(trade.plan.symbol).orders)[leg.number]
+    turn.put_order(replace(last, is_mourned=True))
+    who = {"symbol": trade.plan.symbol, "watch": trade.id, "leg": f"sl{leg.number}"}
+    turn.say(
+        LadderStopLossCancelled(
+            **who, order_ref=last.spec.ref, held=held, reason=last.why or last.cancel_reason
+        )
+    )
+    turn.say(IncidentStepTaken(**who, rung="barrier", held=held))
+    return trade
+
+
+def _has_expired(order: Order, trade: Trade) -> bool:
+    """Whether a DAY order ended because its day did."""
+    if trade.session is None or order.ended_at is None or order.spec.tif is not Tif.DAY:
+        return False
+    close = trade.session.extended_close if order.spec.outside_rth else trade.session.close
+    return order.ended_at + timedelta(seconds=1) >= close
+
+
+def _next_attempt(turn: Turn, trade: Trade, leg: Leg, stops: list[Order], sales: list[Order]) -> Trade:
+    """Everything of the leg has ended and is explained: replace it, one rung lower when that has failed."""
+    pause = ONE_TRY * 2 ** min(len(sales), 5)
+    if leg.tried_at is not None and turn.at + EARLY < leg.tried_at + pause:
+        turn.again(trade, leg.tried_at + pause, f"stop{leg.number}")
+        return trade
+    rung, reason = _rung(turn, trade, leg, stops)
+    orders = turn.book(trade.plan.symbol).orders
+    held = leg_shares(trade, orders)[leg.number]
+    who = {"symbol": trade.plan.symbol, "watch": trade.id, "leg": f"sl{leg.number}"}
+    if rung is Rung.ALARM:
+        if leg.rung is not Rung.ALARM:
+            trade = with_leg(trade, replace(leg, rung=rung, tried_at=turn.at))
+            turn.put_trade(trade)
+            turn.say(IncidentStepTaken(**who, rung="alarm", held=held, reason=reason))
+        elif leg.tried_at is not None and not _is_cut(stops):
+            if turn.at + EARLY < leg.tried_at + AGAIN:
+                turn.again(trade, leg.tried_at + AGAIN, f"stop{leg.number}")
+                return trade
+            return _send(turn, trade, replace(leg, tried_at=turn.at), held)
+        return trade
+    if rung is not leg.rung or rung is Rung.PAIR:
+        word = {Rung.PAIR: "replacement", Rung.EMERGENCY: "emergency", Rung.FLATTEN: "flatten"}[rung]
+        turn.say(IncidentStepTaken(**who, rung=word, held=held, reason=reason))
+    return _send(turn, trade, replace(leg, rung=rung, tried_at=turn.at), held)
+
+
+def _send(turn: Turn, trade: Trade, leg: Leg, held: int) -> Trade:
+    if turn.book(trade.plan.symbol).cap() < held:
+        turn.look_again()
+        turn.again(trade, turn.at + ONE_TRY, f"stop{leg.number}")
+        return trade
+    trade = with_leg(trade, leg)
+    turn.put_trade(trade)
+    return place_pair(turn, trade, exit_pair(trade, leg, held))
+
+
+def _rung(turn: Turn, trade: Trade, leg: Leg, stops: list[Order]) -> tuple[Rung, str]:
+    """Return how the leg is protected next, and why."""
+    may_flatten = turn.desk.paper or turn.desk.policy.flatten_live
+    if trade.is_flattening or leg.rung is Rung.FLATTEN:
+        return Rung.FLATTEN, ""
+    if leg.rung is Rung.ALARM:
+        return Rung.ALARM, ""
+    if _is_cut(stops):
+        return Rung.ALARM, "somebody else cancelled its stop twice"
+    if leg.rung is Rung.EMERGENCY:
+        if may_flatten:
+            return Rung.FLATTEN, "the emergency stop failed too"
+        return Rung.ALARM, "the emergency stop failed too; a live account is not sold out by itself"
+    if _failed(stops, turn.at) >= REPLACEMENTS:
+        return Rung.EMERGENCY, f"{REPLACEMENTS} stops failed within a minute"
+    return Rung.PAIR, ""
+
+
+def _failed(stops: list[Order], at: datetime) -> int:
+    """Return how many of a leg's stops ended within the window without our asking."""
+    return sum(
+        1
+        for order in stops
+        if order.lost_at is not None and at - order.lost_at < WINDOW and not order.cancel_reason
+    )
+
+
+def _is_cut(stops: list[Order]) -> bool:
+    """Whether somebody else has cancelled the leg's stop as often as is answered."""
+    cut = [o for o in stops if o.state is OrderState.CANCELLED and o.was_told and not o.cancel_reason]
+    return len(cut) >= CUTS
+
+
+def _replace_target(turn: Turn, trade: Trade, leg: Leg, wanted: DesiredExit, history: list[Order]) -> Trade:
+    """A target is missing beside its living stop: send it once more into the same group, then only tell."""
+    orders = turn.book(trade.plan.symbol).orders
+    targets = [order for order in history if leg_of(order.spec.ref).startswith("tp")]
+    stops = [order for order in history if order.state.is_live and order.spec.type.is_stop]
+    if not targets or targets[-1].by_operator:
+        return trade
+    last = targets[-1]
+    if last.lost_at is None or turn.at + EARLY < last.lost_at + EXECUTION_FIRST:
+        if last.lost_at is not None:
+            turn.again(trade, last.lost_at + EXECUTION_FIRST, f"target{leg.number}")
+        return trade
+    if is_open_question(last, orders):
+        return trade  # pictures are under way
+    if not last.is_mourned:
+        turn.put_order(replace(last, is_mourned=True))
+        turn.say(
+            LadderTakeProfitLost(
+                symbol=trade.plan.symbol,
+                watch=trade.id,
+                leg=f"tp{leg.number}",
+                order_ref=last.spec.ref,
+                reason=last.why or last.cancel_reason,
+            )
+        )
+    if (
+        len(targets) > 1
+        or not stops
+        or stops[-1].spec.oca_group is None
+        or stops[-1].state is not OrderState.HELD
+    ):
+        return trade
+    return place_pair(turn, trade, (wanted,), stops[-1].spec.oca_group)
+
+
+def tend_stuck(turn: Turn, trade: Trade, order: Order) -> Trade:
+    """An elected stop has come down as far as it may and does not sell: the market takes the rest, where that is allowed."""
+    leg = next((leg for leg in trade.legs if leg.number == leg_number(leg_of(order.spec.ref))), None)
+    if leg is None or leg.rung in (Rung.FLATTEN, Rung.ALARM):
+        return trade
+    allowed = turn.desk.paper or turn.desk.policy.flatten_live
+    held = leg_shares(trade, turn.book(trade.plan.symbol).orders)[leg.number]
+    trade = with_leg(trade, replace(leg, rung=Rung.FLATTEN if allowed else Rung.ALARM, tried_at=turn.at))
+    turn.put_trade(trade)
+    turn.say(
+        IncidentStepTaken(
+            symbol=trade.plan.symbol,
+            watch=trade.id,
+            leg=f"sl{leg.number}",
+            rung="flatten" if allowed else "alarm",
+            held=held,
+            reason="its stop is elected and finds no buyer within 3 % of it",
+        )
+    )
+    return trade

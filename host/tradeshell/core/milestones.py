@@ -1,0 +1,89 @@
+"""Milestones: stops of later legs follow the targets that were reached.
+
+Laws: a milestone is a fact of executions, never of a status; a stop is never loosened, neither below the rule nor below where
+somebody put it; a stop that would be elected at once stays where it is, and is tried again.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from msgspec.structs import replace
+
+from tradeshell.core.commands import AskQuote
+from tradeshell.core.exit_events import MilestoneReached, StopUpdatePostponed
+from tradeshell.core.exits import QUOTE_FOR_STOP, reached, ruled_stop
+from tradeshell.core.market import DataKind, Price, Quote, is_usable
+from tradeshell.core.orders import Order, OrderState
+from tradeshell.core.trade import Leg, Trade, leg_shares, orders_of, with_leg
+from tradeshell.core.turn import EARLY, Turn
+
+LOOK_EVERY = timedelta(seconds=1)
+
+
+def tell_milestones(turn: Turn, trade: Trade) -> Trade:
+    """Tell targets that were reached, and ask for the touch that says whether stops may move."""
+    if not trade.plan.updates:
+        return trade
+    orders = turn.book(trade.plan.symbol).orders
+    targets = reached(trade, orders)
+    for number in range(trade.milestone + 1, min(targets, len(trade.plan.updates)) + 1):
+        trade = replace(trade, milestone=number)
+        turn.put_trade(trade)
+        turn.say(
+            MilestoneReached(
+                symbol=trade.plan.symbol,
+                watch=trade.id,
+                leg=f"tp{number}",
+                number=number,
+                stop=trade.plan.updates[number - 1],
+            )
+        )
+    if not _pending(trade, orders) or not turn.desk.link.is_open:
+        return trade
+    asked = trade.asked_raise_at
+    if asked is not None and turn.at + EARLY < asked + LOOK_EVERY:
+        return trade
+    trade = replace(trade, asked_raise_at=turn.at)
+    turn.put_trade(trade)
+    turn.commands.append(AskQuote(f"raise:{trade.id}", trade.plan.symbol, QUOTE_FOR_STOP, patience=0.5))
+    turn.again(trade, turn.at + LOOK_EVERY, "raise")
+    return trade
+
+
+def _pending(trade: Trade, orders: dict[str, Order]) -> list[tuple[Leg, Price]]:
+    """Return the legs whose stop belongs higher than it stands, with the price (USD)."""
+    if trade.milestone == 0:
+        return []
+    shares = leg_shares(trade, orders)
+    found = []
+    for leg in trade.legs:
+        stop = ruled_stop(trade, leg, trade.milestone)
+        if stop is None or leg.stop is None or stop <= leg.stop or shares[leg.number] == 0:
+            continue
+        stops = orders_of(trade, f"sl{leg.number}", orders)
+        if stops and stops[-1].state is not OrderState.WORKING:  # an elected one is selling already
+            found.append((leg, stop))
+    return found
+
+
+def answer_raise(turn: Turn, trade: Trade, quote: Quote | None) -> Trade:
+    """Move the stops that may move at this touch; tell once which may not."""
+    grid = trade.instrument.grid
+    for leg, stop in _pending(trade, turn.book(trade.plan.symbol).orders):
+        bid = None if quote is None or not _is_good(quote, turn) else quote.bid
+        if bid is not None and bid > stop + grid.increment(stop):
+            trade = with_leg(trade, replace(leg, stop=stop, stop_limit=None, postponed=None))
+        elif leg.postponed != stop:
+            trade = with_leg(trade, replace(leg, postponed=stop))
+            turn.say(
+                StopUpdatePostponed(
+                    symbol=trade.plan.symbol, watch=trade.id, leg=f"sl{leg.number}", stop=stop, bid=bid
+                )
+            )
+    turn.put_trade(trade)
+    return trade
+
+
+def _is_good(quote: Quote, turn: Turn) -> bool:
+    return quote.kind is DataKind.LIVE and is_usable(quote.bid) and quote.age(turn.at) <= QUOTE_FOR_STOP

@@ -1,0 +1,158 @@
+"""A complete picture: orders, executions and positions, each answered to its end.
+
+Laws: what a picture shows is true unless a command left after it was asked for; what it lacks is gone once a second one lacks it
+too. Pictures may be old: a position that differs is believed only when it stays so; a quantity whose end nobody explained is
+free again only after two pictures that agree with the executions we know, asked for after the end and apart from one another.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from msgspec.structs import replace
+
+from tradeshell.core.book import Book, reconciled, revived
+from tradeshell.core.cap import is_open_question
+from tradeshell.core.desk import Desk
+from tradeshell.core.events import InventoryConfirmFailed, OrderMissing
+from tradeshell.core.inputs import PositionReport, SnapshotAnswered
+from tradeshell.core.market import Price
+from tradeshell.core.orders import Order, OrderState, Signal, advance, ended
+from tradeshell.core.reports import after, execution_reported, order_reported, position_reported
+from tradeshell.core.trade import awaited, leg_of, watch_of
+from tradeshell.core.turn import EARLY, SECOND_LOOK, Turn
+from tradeshell.core.watch import Watchers
+
+STABLE = timedelta(
+    seconds=3
+)  # a position that differs from our ledger this long, in two pictures, is believed
+SILENT_END = timedelta(
+    seconds=6
+)  # between two pictures when an order ended without a word: answers may be seconds old
+
+
+def pictured(turn: Turn, watchers: Watchers, picture: SnapshotAnswered) -> None:
+    """Book a complete picture: what it shows is true, what it lacks is gone once a second one lacks it too."""
+    for execution in picture.executions:
+        execution_reported(turn, watchers, execution)
+    shown_refs = {report.ref for report in picture.orders}
+    for report in picture.orders:
+        order = turn.desk.order(report.ref)
+        if order is not None and _is_newer(order, picture):
+            turn.timer("picture", SECOND_LOOK.total_seconds())
+            continue
+        if order is not None and (order.changing or order.cancelling):
+            # Whatever was on its way has arrived or is lost: the picture was asked for after it left.
+            turn.put_order(replace(order, changing=False, cancelling=False, before=None))
+        order_reported(turn, watchers, report)
+    held = {position.symbol for position in picture.positions}
+    for position in picture.positions:
+        position_reported(turn, watchers, position)
+    for symbol, book in tuple(turn.desk.books.items()):
+        if symbol not in held:
+            flat = PositionReport(
+                symbol=symbol,
+                con_id=book.instrument.con_id,
+                account=turn.desk.account,
+                qty=0,
+                average=Price(0),
+            )
+            position_reported(turn, watchers, flat)
+    for order in turn.desk.orders():
+        if order.state.is_live and order.spec.ref not in shown_refs:
+            if _is_newer(order, picture):
+                turn.timer("picture", SECOND_LOOK.total_seconds())
+                continue
+            _missing(turn, order)
+    living = {report.ref for report in picture.orders if report.state.is_live}
+    for book in tuple(turn.desk.books.values()):
+        _explain(turn, book, picture.asked_at or turn.at, living)
+
+
+def _explain(turn: Turn, book: Book, asked_at: datetime, living: set[str]) -> None:
+    """Let a picture that agrees with our books explain what has ended: the second one, late enough after the first, does."""
+    for order in tuple(book.orders.values()):
+        if order.lost_at is None or not is_open_question(order, book.orders):
+            continue
+        if order.spec.ref in living:
+            _contradicted(turn, order, asked_at)
+        elif asked_at < order.lost_at or not book.agrees():
+            turn.put_order(replace(order, gone_at=None))
+        elif order.gone_at is None:
+            turn.put_order(replace(order, gone_at=asked_at))
+        elif asked_at - order.gone_at + EARLY >= (SECOND_LOOK if order.was_told else SILENT_END):
+            turn.put_order(replace(order, is_explained=True))
+            continue
+        turn.timer("picture", SECOND_LOOK.total_seconds())
+
+
+def is_wanted(desk: Desk) -> bool:
+    """Return whether another picture is needed: an order is missing, in doubt, or ended without a word that explains it."""
+    return any(
+        _is_in_doubt(order) or is_open_question(order, book.orders)
+        for book in desk.books.values()
+        for order in book.orders.values()
+    )
+
+
+def _is_in_doubt(order: Order) -> bool:
+    return order.state.is_live and (order.absent_at is not None or order.state is OrderState.UNKNOWN)
+
+
+def _contradicted(turn: Turn, order: Order, asked_at: datetime) -> None:
+    """A picture shows an order as living that was said to have ended: an old picture, or the order lives after all."""
+    assert order.lost_at is not None
+    if order.ended_at is not None and asked_at - order.ended_at >= SILENT_END:
+        turn.put_order(replace(revived(order), state=OrderState.HELD))
+    else:
+        turn.put_order(replace(order, gone_at=None))
+
+
+def _is_newer(order: Order, picture: SnapshotAnswered) -> bool:
+    """Whether a command about the order left after the picture was requested: the picture cannot know what became of it."""
+    return (
+        picture.asked_at is not None and order.touched_at is not None and order.touched_at >= picture.asked_at
+    )
+
+
+def _missing(turn: Turn, order: Order) -> None:
+    """An order of ours that should live is not in a complete picture."""
+    if order.sent_at is not None and turn.at - order.sent_at < SECOND_LOOK and order.state is OrderState.SENT:
+        return  # it left a moment ago; its own answer comes first
+    if order.absent_at is None:
+        turn.put_order(replace(order, absent_at=turn.at))
+        turn.timer("picture", SECOND_LOOK.total_seconds())
+    elif turn.at - order.absent_at >= SECOND_LOOK - EARLY and awaited(order) == 0:
+        gone = replace(advance(order, Signal.CANCELLED), why="not at the broker any more")
+        gone = ended(gone, order.absent_at, told=False, asked=False)
+        turn.put_order(replace(gone, gone_at=order.absent_at))
+        turn.say(
+            OrderMissing(
+                symbol=order.spec.symbol,
+                watch=watch_of(order.spec.ref),
+                leg=leg_of(order.spec.ref),
+                order_ref=order.spec.ref,
+            )
+        )
+    else:
+        turn.timer("picture", SECOND_LOOK.total_seconds())
+
+
+def position_confirmed(turn: Turn, watchers: Watchers, book: Book, picture: SnapshotAnswered) -> None:
+    """A complete picture has come: believe a position that has differed long enough, or look once more."""
+    symbol = book.instrument.symbol
+    if book.differs_at is None or book.position is None:
+        return
+    asked_at = picture.asked_at
+    is_older = asked_at is not None and book.executed_at is not None and book.executed_at >= asked_at
+    if is_older or turn.at - book.differs_at < STABLE:
+        turn.timer(f"position:{symbol}", SECOND_LOOK.total_seconds())
+        return
+    turn.say(
+        InventoryConfirmFailed(
+            symbol=symbol, expected=book.expected(), actual=book.position, is_believed=True
+        )
+    )
+    turn.put_book(symbol, reconciled(book))
+    for each in tuple(turn.book(symbol).trades.values()):
+        after(turn, watchers, each)

@@ -1,0 +1,82 @@
+"""What the checker must be told about a schedule, in the forms in which it is told.
+
+Laws: plain values in, plain values out; a missing fact has a cautious default, and no fact comes from the program's own views.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from tests.simulation.checker.report import Bounds
+
+
+def price(value: Any) -> Decimal | None:
+    """Return a price that was told as text, number or Decimal; ``""`` and ``None`` are no price."""
+    return None if value in (None, "") else Decimal(str(value))
+
+
+class Plan:
+    """What one trade was asked to be."""
+
+    __slots__ = (
+        *("cover", "entry_timeout", "level", "mode", "qty", "quote_age", "side", "sl", "symbol", "tps", "updates"),
+        "watch",
+    )
+
+    def __init__(self, watch: str, told: dict[str, Any]) -> None:
+        self.watch = watch
+        self.symbol: str = told["symbol"]
+        self.qty: int = told["qty"]
+        self.side: str = told.get("side", "BUY")
+        self.level = price(told.get("level"))
+        self.sl = price(told.get("sl"))
+        self.tps = [Decimal(str(tp)) for tp in told.get("tps") or ()]
+        self.mode: str = told.get("mode", "none")
+        self.cover: str = told.get("cover", "own")
+        self.quote_age = float(told.get("quote_age", 2.0))
+        self.entry_timeout = told.get("entry_timeout", 20.0)
+        self.updates = [Decimal(str(update)) for update in told.get("stop_updates") or ()]
+        if not self.updates and self.is_detached:
+            base = self.level if self.level is not None else price(told.get("limit"))
+            self.updates = [] if base is None else [base, *self.tps][: max(0, len(self.tps) - 1)]
+
+    @property
+    def is_detached(self) -> bool:
+        """Whether its exits are orders of their own, armed after the entry."""
+        return self.mode.startswith("detached")
+
+
+class Facts:
+    """Everything told about one schedule."""
+
+    def __init__(self, told: dict[str, Any]) -> None:
+        plans = told.get("plans") or ()
+        items = plans.items() if isinstance(plans, dict) else ((plan["watch"], plan) for plan in plans)
+        self.plans = {watch: Plan(watch, plan) for watch, plan in items}
+        self.account: str = told.get("account", "")
+        self.is_paper = bool(told.get("paper", told.get("is_paper", True)))
+        self.flatten_live = bool(told.get("flatten_live", False))
+        self.oca_race = bool(told.get("oca_race", False))
+        self.end = float(told.get("end", 0.0))
+        since = told.get("fault_free_from")
+        self.fault_free_from = None if since is None else float(since)
+        self.has_faults = bool(told.get("has_faults", True))
+        self.limits: dict[str, Any] = dict(told.get("limits") or {})
+        self.positions: dict[str, int] = dict(told.get("positions") or {})
+        self.may_cancel_orphans = told.get("orphan_action") == "cancel" and told.get("orphan_scope") == "all_clients"
+        self.bounds = Bounds(**(told.get("bounds") or {}))
+        start = told.get("start")
+        self.start = None if start is None else datetime.fromisoformat(start)
+
+
+def is_account(one: str, other: str) -> bool:
+    """Return whether two texts name one account: in full, or one of them as its alias (``DU…0001``)."""
+    if one == other:
+        return True
+    for alias, full in ((one, other), (other, one)):
+        head, mark, tail = alias.partition("…")
+        if mark and full.startswith(head) and full.endswith(tail):
+            return True
+    return False

@@ -1,0 +1,249 @@
+"""The account as B tells it: orders, trades, and for each stock what is ours, what could be sold, and what is covered.
+
+Laws: quantities follow executions and corrections; what is left of an order is what the venue says is left; whose an order is
+follows from L (it has an intent), never from a client number alone.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from tests.simulation.checker.facts import Facts, Plan, price
+
+LIVE = frozenset(("sent", "held", "working"))
+
+
+def stem(exec_id: str) -> str:
+    """Return an execution's identity without the number of its revision."""
+    return exec_id.rpartition(".")[0] or exec_id
+
+
+class Order:
+    """One order at the venue."""
+
+    __slots__ = (
+        *("account", "asked_cancel", "changes_refused", "client", "con_id", "covers_since", "elected"),
+        *("ended_at", "executed", "filled", "generation", "group", "id", "intent_at", "is_live", "is_own", "is_sell"),
+        *("is_stop", "is_typed", "kind", "known_dead", "left", "leg", "lmt", "oca", "operator", "parent", "qty"),
+        *("ref", "refused_text", "since", "told", "state", "stp", "sym", "total", "trade", "unmarketable", "watch", "works"),
+        *("most", "modified_at"),
+    )
+
+    def __init__(self, record: dict[str, Any], *, is_own: bool) -> None:
+        self.id: int = record["id"]
+        self.client: int = record["client"]
+        self.ref: str = record["ref"] or ""
+        parts = self.ref.split(":")
+        is_ours = is_own and len(parts) == 4
+        self.watch, self.leg, self.generation = (
+            (parts[1], parts[2], int(parts[3])) if is_ours else ("", "", 0)
+        )
+        self.is_own = is_own
+        self.sym: str = record["sym"]
+        self.is_sell = record["side"] == "SELL"
+        self.kind: str = record["type"]
+        self.is_stop = self.kind.startswith("STP")
+        self.is_typed = self.leg == "sell"
+        self.account: str = record["account"]
+        self.con_id: int = record["con_id"]
+        self.oca: str = record["oca"] or ""
+        self.group: str = self.oca or record["parent"] or self.ref
+        self.parent: Order | None = None
+        self.trade: Trade | None = None
+        self.qty: int = record["qty"]
+        self.total = self.left = self.most = self.qty
+        self.lmt = price(record["lmt"])
+        self.stp = price(record["stp"])
+        self.state = "sent"
+        self.is_live = True
+        self.works: bool | None = None
+        self.elected = False
+        self.filled = self.executed = 0
+        self.since: float = record["t"]
+        self.modified_at = self.since
+        self.intent_at = self.since
+        self.ended_at: float | None = None
+        self.known_dead = False
+        self.asked_cancel: float | None = None
+        self.told = 0  # shares of executions that were told to the host
+        self.changes_refused = 0
+        self.refused_text = ""
+        self.operator: float | None = None  # when the operator, or somebody at the venue, touched it
+        self.unmarketable: float | None = None
+        self.covers_since: float | None = None
+
+    def waits(self) -> bool:
+        """Return whether it is a child that the venue holds because its entry works."""
+        return self.parent is not None and self.parent.is_live
+
+    def covers(self, now: float, patience: float) -> bool:
+        """Return whether it protects what it would sell."""
+        if not (self.is_stop or self.kind == "MKT" or self.leg.startswith("flat")) or self.waits():
+            return False
+        if self.parent is not None and self.works is False and self.parent.state != "filled":
+            return False  # a child that stays held although its entry is over
+        return not (self.elected and self.unmarketable is not None and now - self.unmarketable > patience)
+
+    def __repr__(self) -> str:
+        return f"{self.ref or 'a foreign order'} (#{self.id})"
+
+
+class Trade:
+    """One attempt: its plan, its orders, and its shares by its own executions."""
+
+    __slots__ = (
+        *("cuts", "entries", "freed", "net", "orders", "plan", "reached", "stop_orders", "stops", "sym", "watch"),
+        *("lots", "told_reached"),
+    )
+
+    def __init__(self, watch: str, sym: str, plan: Plan | None) -> None:
+        self.watch, self.sym, self.plan = watch, sym, plan
+        self.net = 0
+        self.orders: list[Order] = []
+        self.entries: list[Order] = []
+        self.freed = 0  # shares whose stop the operator took away
+        self.cuts: dict[str, int] = {}  # stops of a leg that somebody else cancelled
+        self.reached = 0
+
+    @property
+    def is_entering(self) -> bool:
+        """Whether an entry of it lives."""
+        return any(entry.is_live for entry in self.entries)
+
+    def need(self) -> int:
+        """Return the shares that should have a working stop now."""
+        plan = self.plan
+        if plan is None or plan.sl is None or plan.mode == "none" or self.net <= 0:
+            return 0
+        if self.is_entering:
+            if plan.is_detached:
+                if plan.cover == "none":
+                    return 0
+            elif any(order.is_live and order.is_stop for order in self.orders):
+                return 0  # held children: the venue releases them with the entry's end
+        return max(0, self.net - self.freed)
+
+
+class Untold(NamedTuple):
+    """What happened at the venue and was not told to the host yet. ``kind``: buy, sell, loss, gain or end."""
+
+    kind: str
+    shares: int
+    t: float
+    position: int  # of the account, afterwards
+
+
+class Stock:
+    """One symbol of the account."""
+
+    __slots__ = (
+        *("before", "bid", "by_us", "checks", "cover", "dirty", "excess", "ext", "gap", "halted", "halted_at", "lots"),
+        *("losses", "name", "need", "own", "orphans", "pending", "quotes", "sells", "trades", "uncovered", "worst"),
+        *("ask", "positions", "short_excused"),
+    )
+
+    def __init__(self, name: str, before: int) -> None:
+        self.name = name
+        self.own = 0  # shares of our trades by their executions
+        self.ext = before  # everybody else's, and what was typed to be sold
+        self.sells: list[Order] = []  # own SELLs that live
+        self.trades: list[Trade] = []
+        self.pending: dict[str, Untold] = {}
+        self.losses: list[tuple[float, int]] = []  # told losses: when, shares
+        self.halted = False
+        self.halted_at = 0.0
+        self.bid: Decimal | None = None
+        self.ask: Decimal | None = None
+        self.quotes: list[tuple[float, str, str]] = []  # as the host saw them
+        self.dirty = False
+        self.by_us: Order | None = None
+        self.checks: list[tuple[Order, int, float]] = []
+        self.worst = self.cover = self.need = self.uncovered = 0
+        self.lots: list[list[float]] = []
+        self.excess: Any = None
+        self.gap: Any = None
+        self.orphans: dict[str, Any] = {}
+        self.short_excused = 0
+
+    @property
+    def inventory(self) -> int:
+        """Our shares: what foreign sells took beyond foreign shares is gone."""
+        return self.own + min(0, self.ext)
+
+    def worst_case(self) -> int:
+        """Return the most that living own SELLs could still sell of our shares."""
+        groups: dict[str, int] = {}
+        typed = 0
+        for order in self.sells:
+            if order.is_typed:
+                typed += order.left
+            elif order.left > groups.get(order.group, 0) and not order.waits():
+                groups[order.group] = order.left
+        return sum(groups.values()) + (max(0, typed - max(0, self.ext)) if typed else 0)
+
+    def covered(self, now: float, patience: float) -> int:
+        """Return the shares that stops and market orders which can work now would sell, each group once."""
+        groups: dict[str, int] = {}
+        for order in self.sells:
+            if order.left > groups.get(order.group, 0) and order.covers(now, patience):
+                groups[order.group] = order.left
+        return sum(groups.values())
+
+    def needed(self) -> int:
+        """Return the shares that should be covered: what is typed to be sold no longer counts."""
+        need = sum(trade.need() for trade in self.trades)
+        if not need:
+            return 0
+        typed = sum(order.left for order in self.sells if order.is_typed)
+        return max(0, min(need, self.inventory - max(0, typed - max(0, self.ext))))
+
+
+class Account:
+    """Everything at the venue."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self.orders: dict[tuple[int, int], Order] = {}
+        self.by_ref: dict[str, Order] = {}
+        self.stocks: dict[str, Stock] = {}
+        self.trades: dict[str, Trade] = {}
+        self.executions: dict[str, dict[str, Any]] = {}
+        self.groups: dict[str, list[Order]] = {}
+
+    def stock(self, sym: str) -> Stock:
+        """Return a symbol."""
+        found = self.stocks.get(sym)
+        if found is None:
+            found = self.stocks[sym] = Stock(sym, self.facts.positions.get(sym, 0))
+        return found
+
+    def trade(self, watch: str, sym: str) -> Trade:
+        """Return a trade."""
+        found = self.trades.get(watch)
+        if found is None:
+            found = self.trades[watch] = Trade(watch, sym, self.facts.plans.get(watch))
+            self.stock(sym).trades.append(found)
+        return found
+
+    def add(self, order: Order, parent: str) -> None:
+        """Take a new order."""
+        self.orders[order.client, order.id] = order
+        if order.ref:
+            self.by_ref[order.ref] = order
+        if not order.is_own:
+            return
+        order.parent = self.by_ref.get(parent) if parent else None
+        trade = order.trade = self.trade(order.watch, order.sym)
+        trade.orders.append(order)
+        if not order.is_sell:
+            trade.entries.append(order)
+        else:
+            self.stock(order.sym).sells.append(order)
+            self.groups.setdefault(order.group, []).append(order)
+
+    def overfill(self, group: str) -> int:
+        """Return the shares that a group executed beyond its largest total."""
+        members = self.groups.get(group, ())
+        most = max((order.most for order in members), default=0)
+        return max(0, sum(order.executed for order in members) - most)

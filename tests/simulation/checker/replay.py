@@ -1,0 +1,454 @@
+"""Plays B's records in order, keeps the account, and calls the rules at the instants that they are about.
+
+Laws: a rule about a state is judged when an instant is over, a rule about an order when the order is accepted; what the host could
+know follows from what was delivered to it, not from what happened.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from tests.simulation.checker.disk import Journal, Log
+from tests.simulation.checker.facts import Facts, price
+from tests.simulation.checker.model import LIVE, Account, Order, Stock, Untold, stem
+from tests.simulation.checker.report import Findings
+from tests.simulation.checker.rules_entries import EntryRules
+from tests.simulation.checker.rules_orders import OrderRules
+from tests.simulation.checker.rules_shares import ShareRules
+from tests.simulation.checker.rules_stops import StopRules
+
+NEVER = float("inf")
+
+
+class Replay:
+    """One schedule being replayed."""
+
+    def __init__(self, facts: Facts, log: Log, journal: Journal, findings: Findings) -> None:
+        self.facts, self.log, self.journal, self.findings = facts, log, journal, findings
+        self.account = Account(facts)
+        self.now = 0.0
+        self.is_alive = True
+        self.is_up = True
+        self.starts = 0
+        self.operations: list[dict[str, Any]] = []
+        self.downs: list[list[float]] = []  # spans in which the host knew that the link was down
+        self.snapshots: list[tuple[float, float, float]] = []  # told at, orders as of, executions as of
+        self._reconciled = [record["mono"] for record in log.by_event.get("ReconciliationCompleted", ())]
+        self.ready_at = self._next_ready(0.0)
+        self.shares = ShareRules(self)
+        self.orders = OrderRules(self)
+        self.entries = EntryRules(self)
+        self.stops = StopRules(self)
+        self._dirty: list[Stock] = []
+        self._handlers: dict[str, Callable[[dict[str, Any]], None]] = {
+            name.removeprefix("_on_"): getattr(self, name) for name in dir(self) if name.startswith("_on_")
+        }
+        self._told: dict[str, Callable[[dict[str, Any]], None]] = {
+            name.removeprefix("_told_"): getattr(self, name) for name in dir(self) if name.startswith("_told_")
+        }
+
+    def run(self, b: list[dict[str, Any]]) -> None:
+        """Replay all records, and go on to the schedule's end."""
+        handlers = self._handlers
+        for record in b:
+            t = record["t"]
+            if t > self.now:
+                self.move_to(t)
+            handlers[record["event"]](record)
+        self.move_to(max(self.now, self.facts.end))
+        self.settle()
+
+    # --- time ---------------------------------------------------------------------------------------------------------
+
+    def move_to(self, t: float) -> None:
+        """End this instant, and let time pass."""
+        if self._dirty:
+            self.settle()
+        self.shares.pass_time(self.now, t)
+        self.entries.pass_time(self.now, t)
+        self.stops.pass_time(self.now, t)
+        self.now = t
+
+    def settle(self) -> None:
+        """Judge what this instant came to."""
+        while self._dirty:
+            stocks, self._dirty = self._dirty, []
+            for stock in stocks:
+                stock.dirty = False
+                self.shares.judge(stock)
+
+    def touch(self, stock: Stock) -> None:
+        """Let a symbol be judged when the instant is over."""
+        if not stock.dirty:
+            stock.dirty = True
+            self._dirty.append(stock)
+
+    def ready_time(self, begin: float, end: float) -> float:
+        """Return how much of a span the program was up, connected and reconciled (or had the time to be)."""
+        return max(0.0, end - max(begin, self.ready_at))
+
+    def _next_ready(self, t: float) -> float:
+        if not (self.is_alive and self.is_up):
+            return NEVER
+        index = bisect_left(self._reconciled, t)
+        reconciled = self._reconciled[index] if index < len(self._reconciled) else NEVER
+        return min(reconciled, t + self.facts.bounds.reconcile)
+
+    def did_operator(self, order: Order, *words: str, within: float = 30.0) -> bool:
+        """Return whether the operator asked for something about an order a moment ago."""
+        for operation in reversed(self.operations):
+            if self.now - operation["t"] > within:
+                return False
+            if operation["what"] in words and _is_about(operation, order):
+                return True
+        return False
+
+    # --- orders at the venue ------------------------------------------------------------------------------------------
+
+    def _on_accept(self, record: dict[str, Any]) -> None:
+        ref = record["ref"]
+        is_ours = record["client"] == 0
+        intent = self.log.placed.get(ref) if is_ours and ref else None
+        order = Order(record, is_own=intent is not None or (is_ours and (ref or "").startswith("ts:")))
+        before = self.account.by_ref.get(ref) if order.is_own else None
+        stock = self.account.stock(order.sym)
+        worst = stock.worst_case() if order.is_own and order.is_sell else 0
+        self.account.add(order, record["parent"])
+        if intent is not None:
+            order.intent_at = intent.t
+        if order.is_own or (is_ours and order.id > 0):
+            self.orders.accepted(order, record, intent, before)
+        if not order.is_own:
+            return
+        if order.is_sell:
+            if order.leg == "cover":
+                self.findings.saw("cover stop")
+            self.shares.accepted(stock, order, worst)
+            if order.stp is not None:
+                self.stops.accepted(order, record, intent, is_new=True)
+        else:
+            self.entries.accepted(stock, order, record, intent)
+        self.touch(stock)
+
+    def _on_modify(self, record: dict[str, Any]) -> None:
+        order = self.account.orders.get((record["client"], record["id"])) or self.account.by_ref.get(record["ref"])
+        if order is None:
+            return
+        stock = self.account.stock(order.sym)
+        is_host = record["client"] == order.client and record.get("by", "host") == "host"
+        intent = None
+        if is_host and order.is_own:
+            intent = self.orders.modified(order, record)
+            worst = stock.worst_case()
+            if order.is_sell:
+                t = order.modified_at if intent is None else intent.t
+                stock.checks.append((order, worst, t))
+                if record["qty"] < order.total:
+                    self.shares.took_away(stock, order, order.total - record["qty"])
+        elif order.is_own:
+            order.operator = self.now
+        order.modified_at = self.now
+        if record["qty"] < order.total or not order.is_own or order.state == "sent":
+            order.total = record["qty"]
+            order.left = max(0, order.total - max(order.filled, order.executed))
+        order.qty = record["qty"]
+        order.most = max(order.most, order.qty) if not order.is_sell else max(order.qty, order.executed)
+        before, order.stp = order.stp, price(record["stp"])
+        order.lmt = price(record["lmt"])
+        if is_host and order.is_own and order.is_sell and order.stp is not None:
+            self.stops.accepted(order, record, intent, is_new=False, before=before)
+        if order.elected:
+            self._look(stock, order)
+        self.touch(stock)
+
+    def _on_refuse(self, record: dict[str, Any]) -> None:
+        order = self.account.orders.get((record["client"], record["id"])) or self.account.by_ref.get(record["ref"])
+        if order is None or not order.is_own:
+            return
+        stock = self.account.stock(order.sym)
+        if record["action"] in ("modify", "cancel"):
+            order.changes_refused += 1
+            order.refused_text = record["text"]
+        elif order.is_stop:
+            self.findings.saw("stop refused")
+        if order.is_sell:
+            self.shares.refused(stock)
+
+    def _on_cancel_asked(self, record: dict[str, Any]) -> None:
+        order = self.account.orders.get((record["client"], record["id"]))
+        if record["client"] == 0:
+            self.orders.cancel_asked(order, record)
+        if order is not None and order.is_own and order.is_live:
+            order.asked_cancel = self.now
+
+    def _on_state(self, record: dict[str, Any]) -> None:
+        order = self.account.orders.get((record["client"], record["id"]))
+        if order is None:
+            return
+        state = record["state"]
+        order.filled, order.left, order.total = record["filled"], record["left"], record["total"]
+        order.works = record["works"]
+        order.lmt = price(record["lmt"])
+        order.state = state
+        if not order.is_own:
+            return
+        stock = self.account.stock(order.sym)
+        stp = price(record["stp"])
+        if stp != order.stp:  # nobody of ours changed it
+            order.stp, order.operator = stp, self.now
+        was_live, order.is_live = order.is_live, state in LIVE
+        if record["elected"] and not order.elected:
+            order.elected = True
+            self.findings.saw("elected stop")
+        if order.elected:
+            self._look(stock, order)
+        if was_live and not order.is_live:
+            self._ended(stock, order)
+        elif order.is_live and not was_live and order.is_sell:
+            stock.sells.append(order)
+        self.touch(stock)
+
+    def _ended(self, stock: Stock, order: Order) -> None:
+        order.ended_at = self.now
+        if order.is_sell:
+            stock.sells.remove(order)
+            self.shares.ended(stock, order)
+            if order.leg.startswith("tp"):
+                self.stops.target_moved(order)
+        else:
+            stock.pending[f"end {order.id}"] = Untold("end", 0, self.now, stock.own + stock.ext)
+            if order.state != "filled" and 0 < max(order.filled, order.executed):
+                self.findings.saw("partial entry")
+
+    def _look(self, stock: Stock, order: Order) -> None:
+        """Keep since when an elected stop-limit does not sell."""
+        if order.kind != "STP LMT" or (stock.bid is not None and (order.lmt is None or stock.bid >= order.lmt)):
+            order.unmarketable = None
+        elif order.unmarketable is None:
+            order.unmarketable = self.now
+
+    # --- executions ---------------------------------------------------------------------------------------------------
+
+    def _on_exec(self, record: dict[str, Any]) -> None:
+        order = self.account.orders.get((record["client"], record["id"]))
+        stock = self.account.stock(record["sym"])
+        qty = record["qty"]
+        sign = 1 if record["side"] == "BUY" else -1
+        before = stock.inventory
+        is_own = order is not None and order.is_own
+        self.account.executions[stem(record["exec_id"])] = {"order": order, "qty": qty, "sign": sign, "sym": stock.name}
+        if order is not None:
+            order.executed += qty
+            order.left = max(0, order.total - max(order.filled, order.executed))
+        if order is not None and is_own:
+            self._own_exec(stock, order, qty, sign, record["exec_id"])
+        else:
+            stock.ext += sign * qty
+            change = stock.inventory - before
+            if change:
+                kind = "loss" if change < 0 else "gain"
+                stock.pending[record["exec_id"]] = Untold(kind, abs(change), self.now, stock.own + stock.ext)
+            if sign < 0:
+                self.findings.saw("foreign sell")
+        self.touch(stock)
+
+    def _own_exec(self, stock: Stock, order: Order, qty: int, sign: int, exec_id: str) -> None:
+        trade = order.trade
+        assert trade is not None
+        if not order.is_live:
+            self.findings.saw("late fill")
+        if order.asked_cancel is not None:
+            self.findings.saw("cancel/fill race")
+        if order.is_typed:
+            stock.ext -= qty
+        else:
+            stock.own += sign * qty
+            trade.net += sign * qty
+        kind = "buy" if sign > 0 else "sell"
+        stock.pending[exec_id] = Untold(kind, qty, self.now, stock.own + stock.ext)
+        if sign > 0:
+            self.shares.bought(stock, trade, qty)
+        else:
+            if order.oca and any(
+                other.executed for other in self.account.groups[order.group] if other.leg[:2] != order.leg[:2]
+            ):
+                self.findings.saw("both legs fill")
+            self.shares.sold(stock, order)
+            if order.leg.startswith("tp"):
+                self.stops.target_moved(order)
+
+    def _on_corrected(self, record: dict[str, Any]) -> None:
+        found = self.account.executions.get(stem(record["exec_id"]))
+        if found is None:
+            return
+        self.findings.saw("correction")
+        stock, order = self.account.stock(found["sym"]), found["order"]
+        change = (record["qty"] - found["qty"]) * found["sign"]
+        order_change = record["qty"] - found["qty"]
+        found["qty"] = record["qty"]
+        before = stock.inventory
+        if order is not None:
+            order.executed += order_change
+        if order is not None and order.is_own and not order.is_typed:
+            stock.own += change
+            order.trade.net += change
+        else:
+            stock.ext += change
+        moved = stock.inventory - before
+        if moved:
+            kind = "loss" if moved < 0 else "gain"
+            stock.pending[record["exec_id"]] = Untold(kind, abs(moved), self.now, stock.own + stock.ext)
+        if moved > 0 and order is not None and order.trade is not None:
+            self.shares.bought(stock, order.trade, moved)
+        self.touch(stock)
+
+    # --- told to the host ---------------------------------------------------------------------------------------------
+
+    def _on_to_host(self, record: dict[str, Any]) -> None:
+        handler = self._told.get(record["kind"])
+        if handler is not None and self.is_alive:
+            handler(record)
+
+    def _told_status(self, record: dict[str, Any]) -> None:
+        order = self.account.orders.get((0, record["id"]))
+        if order is None or record["state"] in LIVE:
+            return
+        order.known_dead = True
+        stock = self.account.stock(order.sym)
+        self._deliver(stock, f"end {order.id}")
+        if record["state"] == "cancelled" and order.oca and order.is_own:
+            for exec_id, untold in stock.pending.items():
+                if untold.kind == "sell":
+                    other = self.account.executions[stem(exec_id)]["order"]
+                    if other is not order and other.group == order.group:
+                        self.findings.saw("sibling cancel first")
+
+    def _told_exec(self, record: dict[str, Any]) -> None:
+        stock = self.account.stock(record["sym"])
+        exec_id = record["exec_id"]
+        if exec_id not in stock.pending:
+            self.findings.saw("replayed exec")
+            return
+        order = self.account.orders.get((0, record["id"]))
+        if order is not None:
+            order.told += record["qty"]
+            if order.told >= order.total:
+                order.known_dead = True
+        self._deliver(stock, exec_id)
+
+    def _told_refusal(self, record: dict[str, Any]) -> None:
+        order = self.account.by_ref.get(record["ref"])
+        if order is not None and not order.is_live:
+            order.known_dead = True
+
+    def _told_position(self, record: dict[str, Any]) -> None:
+        stock = self.account.stock(record["sym"])
+        if not stock.pending:
+            return
+        qty = record["qty"]
+        moves = [key for key, untold in stock.pending.items() if untold.kind in ("loss", "gain")]
+        last = len(moves) if qty == stock.own + stock.ext else 0
+        for row, key in enumerate(moves):
+            if stock.pending[key].position == qty:
+                last = max(last, row + 1)
+        for key in moves[:last]:
+            self._deliver(stock, key)
+
+    def _told_link(self, record: dict[str, Any]) -> None:
+        if record["up"]:
+            if self.downs and self.downs[-1][1] == NEVER:
+                index = bisect_left(self._reconciled, self.now)
+                self.downs[-1][1] = self._reconciled[index] if index < len(self._reconciled) else NEVER
+        else:
+            self.downs.append([self.now, NEVER])
+
+    def _told_quote(self, record: dict[str, Any]) -> None:
+        self.account.stock(record["sym"]).quotes.append((self.now, record["bid"] or "", record["ask"] or ""))
+
+    def _on_snapshot(self, record: dict[str, Any]) -> None:
+        orders, executions, positions = record["orders_as_of"], record["executions_as_of"], record["positions_as_of"]
+        if orders is None or executions is None or positions is None:
+            self.findings.saw("snapshot without end")
+            return
+        if min(orders, executions, positions) < self.now - 1.0:
+            self.findings.saw("stale snapshot")
+        if not self.is_alive:
+            return
+        self.snapshots.append((self.now, orders, executions))
+        for stock in self.account.stocks.values():
+            for key, untold in tuple(stock.pending.items()):
+                seen = orders if untold.kind == "end" else executions
+                if untold.kind in ("loss", "gain"):
+                    seen = max(executions, positions)
+                if untold.t <= seen:
+                    self._deliver(stock, key)
+
+    def _deliver(self, stock: Stock, key: str) -> None:
+        untold = stock.pending.pop(key, None)
+        if untold is not None and untold.kind == "loss":
+            stock.losses.append((self.now, untold.shares))
+
+    # --- market, link, operator, lives --------------------------------------------------------------------------------
+
+    def _on_quote(self, record: dict[str, Any]) -> None:
+        stock = self.account.stock(record["sym"])
+        bid, ask = record["bid"], record["ask"]
+        stock.bid = Decimal(bid) if bid else None
+        stock.ask = Decimal(ask) if ask else None
+        self._halt(stock, on=bool(record["halted"]))
+        for order in stock.sells:
+            if order.elected:
+                self._look(stock, order)
+                self.touch(stock)
+
+    def _on_halt(self, record: dict[str, Any]) -> None:
+        self._halt(self.account.stock(record["sym"]), on=record["on"])
+
+    def _halt(self, stock: Stock, *, on: bool) -> None:
+        if on is not stock.halted:
+            stock.halted, stock.halted_at = on, self.now
+            if on:
+                self.findings.saw("halt")
+
+    def _on_link(self, record: dict[str, Any]) -> None:
+        self.is_up = record["up"]
+        self.ready_at = self._next_ready(self.now)
+        if not self.is_up and "1100" in str(record["why"]):
+            self.findings.saw("1100 window")
+
+    def _on_kill(self, record: dict[str, Any]) -> None:
+        self.is_alive = False
+        self.ready_at = NEVER
+        if any(stock.uncovered for stock in self.account.stocks.values()):
+            self.findings.saw("kill inside arming")
+        for step in self.log.by_event.get("IncidentStepTaken", ()):
+            if self.now - 20 < step["mono"] <= self.now:
+                self.findings.saw("kill inside emergency")
+                break
+
+    def _on_start(self, record: dict[str, Any]) -> None:
+        self.starts += 1
+        self.is_alive = True
+        self.ready_at = self._next_ready(self.now)
+        if self.starts > 1:
+            self.findings.saw("restart")
+
+    def _on_op(self, record: dict[str, Any]) -> None:
+        self.operations.append(record)
+        if record["what"] == "flatten":
+            self.findings.saw("flatten")
+        self.shares.operated(record)
+
+    def _on_fault_free(self, record: dict[str, Any]) -> None:
+        self.facts.fault_free_from = record["t"]
+
+
+def _is_about(operation: dict[str, Any], order: Order) -> bool:
+    """Return whether what the operator typed names an order, its leg, its trade or its symbol."""
+    names = {order.ref, str(order.id), order.sym, order.watch, f"{order.sym}.{order.leg}", "ALL", f"{order.sym}.*"}
+    names.add(f"{order.sym}.{order.leg.rstrip('0123456789')}*")
+    told = [str(value) for key, value in operation.items() if key not in ("t", "event", "what") and value is not None]
+    return not told or any(word in names for text in told for word in (text, *text.split()))

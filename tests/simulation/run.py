@@ -1,0 +1,185 @@
+"""A campaign: many schedules, each by its seed, on some processes.
+
+    python -m tests.simulation.run --seeds 10000 [--from 0] [--jobs 2] [--results FILE]
+
+Laws: a seed gives the same result in whatever process and order; chunks that a results file holds for this very code are not run
+again. The last line is ``N schedules, M violations``; the exit code is 1 for a violation, and for a large campaign in which
+something never came about that has to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, wait, FIRST_COMPLETED
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.simulation.schedule import draw
+from tests.simulation.sometimes import OCCASIONS, met, missing
+from tests.simulation.world import Finding, Outcome, run_schedule
+
+CHUNK = 100
+LARGE = 1000  # schedules from which on every occasion must have come about
+SHOWN = 40  # failing seeds that are listed
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Chunk(NamedTuple):
+    """The result of some consecutive seeds. ``failures``: of each failing seed its first findings."""
+
+    begin: int
+    count: int
+    violations: int
+    failures: list[tuple[int, list[Finding]]]
+    occasions: dict[str, int]
+    digest: str
+
+
+def memory_folder() -> Path:
+    """Return a new folder for the files of a process, in memory where that exists."""
+    shared = Path("/dev/shm")
+    return Path(tempfile.mkdtemp(prefix="tradeshell-simulation-", dir=shared if shared.is_dir() else None))
+
+
+def run_chunk(begin: int, count: int) -> Chunk:
+    """Run consecutive seeds in this process."""
+    folder = memory_folder()
+    gc.disable()  # one collection a chunk instead of some in each schedule
+    try:
+        return _run_chunk(begin, count, folder)
+    finally:
+        gc.enable()
+        gc.collect()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run_chunk(begin: int, count: int, folder: Path) -> Chunk:
+    occasions: Counter[str] = Counter()
+    failures: list[tuple[int, list[Finding]]] = []
+    violations = 0
+    digest = hashlib.sha256()
+    for seed in range(begin, begin + count):
+        outcome = run_seed(seed, folder)
+        occasions.update(met(outcome.counters))
+        violations += len(outcome.findings)
+        if outcome.findings:
+            failures.append((seed, list(outcome.findings[:5])))
+        digest.update("".join(outcome.hashes()).encode())
+    return Chunk(begin, count, violations, failures, dict(occasions), digest.hexdigest())
+
+
+def run_seed(seed: int, folder: Path) -> Outcome:
+    """Run one seed; a defect of ours on the way is a finding of that seed."""
+    try:
+        return run_schedule(draw(seed), folder)
+    except Exception as error:  # noqa: BLE001  # the other seeds of the campaign go on
+        words = Finding("harness", 0.0, f"{type(error).__name__}: {error}")
+        return Outcome(seed, (words,), Counter(), [], [], [], {}, [])
+
+
+def code_version() -> str:
+    """Return what identifies the code that a campaign exercises."""
+    digest = hashlib.sha256()
+    for folder in ("host/tradeshell", "plugins", "tests/simulation"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def run_campaign(begin: int, count: int, jobs: int, done: dict[int, Chunk]) -> Iterator[Chunk]:
+    """Yield the chunks of a campaign as they end; those in ``done`` are taken from there."""
+    starts = [(at, min(CHUNK, begin + count - at)) for at in range(begin, begin + count, CHUNK)]
+    todo = [(at, size) for at, size in starts if at not in done or done[at].count != size]
+    yield from (done[at] for at, size in starts if (at, size) not in todo)
+    if jobs == 1 or len(todo) == 1:
+        yield from (run_chunk(at, size) for at, size in todo)
+        return
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        waiting: set[Future[Chunk]] = set()
+        rest = iter(todo)
+        while True:
+            while len(waiting) < jobs * 2 and (following := next(rest, None)) is not None:
+                waiting.add(pool.submit(run_chunk, *following))
+            if not waiting:
+                return
+            ended, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in ended)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the campaign that the arguments ask for."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation.run", description="Run simulated schedules.")
+    parser.add_argument("--seeds", type=int, required=True, help="how many schedules")
+    parser.add_argument("--from", dest="begin", type=int, default=0, help="the first seed")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--results", type=Path, help="a file that keeps results, so that a campaign can go on later")
+    asked = parser.parse_args(arguments)
+    version = code_version()
+    done = _known(asked.results, version)
+    occasions: Counter[str] = Counter()
+    schedules = violations = shown = 0
+    began = time.monotonic()
+    for chunk in run_campaign(asked.begin, asked.seeds, asked.jobs, done):
+        if asked.results is not None and chunk.begin not in done:
+            with asked.results.open("a", encoding="utf-8") as file:
+                file.write(json.dumps([version, *chunk]) + "\n")
+        schedules += chunk.count
+        violations += chunk.violations
+        occasions.update(chunk.occasions)
+        for seed, findings in chunk.failures:
+            shown += 1
+            if shown <= SHOWN:
+                _show(seed, findings)
+        took = time.monotonic() - began
+        print(f"… {schedules}/{asked.seeds} schedules, {violations} violations, {schedules / took:.0f}/s", file=sys.stderr)
+    if shown > SHOWN:
+        print(f"… and {shown - SHOWN} more seeds")
+    never = _table(occasions, schedules)
+    print(f"code {version}, seeds {asked.begin}-{asked.begin + asked.seeds - 1}")
+    print(f"{schedules} schedules, {violations} violations")
+    return 1 if violations or (never and schedules >= LARGE) else 0
+
+
+def _known(path: Path | None, version: str) -> dict[int, Chunk]:
+    if path is None or not path.exists():
+        return {}
+    found: dict[int, Chunk] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        whose, begin, count, violations, failures, occasions, digest = json.loads(line)
+        if whose == version:
+            parsed = [(seed, [Finding(*each) for each in findings]) for seed, findings in failures]
+            found[begin] = Chunk(begin, count, violations, parsed, occasions, digest)
+    return found
+
+
+def _show(seed: int, findings: list[Finding]) -> None:
+    for finding in findings[:2]:
+        print(f"seed {seed} at {finding.t:.6f} s: {finding.rule}: {finding.text}")
+    print(f"  make simulate-replay SEED={seed}")
+
+
+def _table(occasions: Counter[str], schedules: int) -> tuple[str, ...]:
+    never = missing(occasions)
+    for occasion in OCCASIONS:
+        count = occasions[occasion.name]
+        if count or occasion.is_possible:
+            note = "  never" if not count else "  rare" if count * 100 < schedules else ""
+            print(f"  {occasion.name:<24}{count:>8}{count / max(1, schedules):>8.1%}{note}")
+    if never and schedules >= LARGE:
+        print(f"a campaign in which nothing of this came about proves nothing: {', '.join(never)}")
+    return never
+
+
+if __name__ == "__main__":
+    sys.exit(main())
