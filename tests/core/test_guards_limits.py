@@ -6,12 +6,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.core.support import ENTRY, SL1, Desktop, d, plan, quote
 
 from tradeshell.core import commands as c
 from tradeshell.core import inputs as i
 from tradeshell.core.events import RiskRejected
-from tradeshell.core.limits import check_duplicate, exits_needed, exposure, open_risk, realised
+from tradeshell.core.limits import check_change, check_duplicate, exits_needed, exposure, open_risk, realised
 from tradeshell.core.market import Instrument
 from tradeshell.core.orders import OrderState, Side
 from tradeshell.core.plan import EntryKind, ExitMode, TradePlan
@@ -323,7 +324,8 @@ def test_a_sale_of_shares_that_this_program_did_not_buy_is_no_loss() -> None:
 
 
 def test_after_the_loss_of_the_day_shares_can_still_be_sold() -> None:
-    desk = lost_desk(max_daily_loss=d("1"), max_exposure=d("1"), max_open_risk=d("1"))
+    desk = lost_desk()
+    allow(desk, max_daily_loss=d("1"), max_exposure=d("1"), max_open_risk=d("1"))
     told = i.PositionReport(symbol="AAPL", con_id=1, account=desk.desk.account, qty=50, average=d("190"))
     desk.do(i.PositionReported, position=told)
     assert send(desk, typed(side=Side.SELL, qty=50, limit=d("189")), "m-3", touch=False) == ""
@@ -359,8 +361,6 @@ def test_while_entries_are_stopped_held_shares_can_be_sold_and_stops_moved() -> 
 
 
 def test_a_frozen_symbol_takes_no_new_order_of_either_side() -> None:
-    from msgspec.structs import replace
-
     desk = desk_with()
     desk.open_position()
     book = desk.desk.books["AAPL"]
@@ -402,24 +402,11 @@ def test_an_entry_may_always_shrink_and_get_cheaper() -> None:
     desk = desk_with()
     send(desk, typed())
     desk.report("ts:m-1:entry:1", OrderState.WORKING)
-    allow(desk, max_qty=1, max_notional=d("1"), max_exposure=d("1"), max_open_risk=d("1"))
-    desk.do(i.StopEntryRequested, on=True)
-    allow(desk, max_qty=1)
-    desk2 = desk_with(max_qty=1, max_notional=d("1"))
-    assert send(desk2, typed()) == "max_qty"
-    fresh = desk_with()
-    send(fresh, typed())
-    fresh.report("ts:m-1:entry:1", OrderState.WORKING)
     allow(
-        fresh,
-        max_qty=1,
-        max_notional=d("1"),
-        max_exposure=d("1"),
-        max_open_risk=d("1"),
-        max_daily_loss=d("1"),
+        desk, max_qty=1, max_notional=d("1"), max_exposure=d("1"), max_open_risk=d("1"), max_daily_loss=d("1")
     )
-    fresh.do(i.ReplaceRequested, ref="ts:m-1:entry:1", qty=50, limit=d("189"))
-    assert [command.order.qty for command in fresh.sent(c.ModifyOrder)] == [50]
+    desk.do(i.ReplaceRequested, ref="ts:m-1:entry:1", qty=50, limit=d("189"))
+    assert [(sent.order.qty, sent.order.limit) for sent in desk.sent(c.ModifyOrder)] == [(50, d("189"))]
 
 
 def test_an_entry_does_not_grow_while_entries_are_stopped() -> None:
@@ -427,8 +414,6 @@ def test_an_entry_does_not_grow_while_entries_are_stopped() -> None:
     send(desk, typed())
     desk.report("ts:m-1:entry:1", OrderState.WORKING)
     desk.do(i.StopEntryRequested, on=True)  # the cancel of the entry may be refused or lost
-    from tradeshell.core.limits import check_change
-
     found = check_change(desk.desk, desk.trade("m-1"), desk.order("ts:m-1:entry:1"), 101, None, desk.at)
     assert found is not None
     assert found.reason == "entries_stopped"

@@ -14,7 +14,7 @@ from tradeshell.core.desk import Desk
 from tradeshell.core.events import money, order_words, signed
 from tradeshell.core.market import US_STOCK_GRID
 from tradeshell.core.orders import OrderType, Side
-from tradeshell.core.plan import check_plan, put_on_grid
+from tradeshell.core.plan import ExitMode, check_plan, put_on_grid
 from tradeshell.errors import OperatorError
 
 PRICES = st.decimals(min_value="0.0001", max_value="5000", places=6)
@@ -84,7 +84,7 @@ def test_a_plan_that_contradicts_itself_is_refused_with_word_rule_and_example(
 def test_whatever_is_accepted_is_strictly_ordered(
     level: Decimal, sl: Decimal, tp1: Decimal, tp2: Decimal
 ) -> None:
-    wanted = plan(level=level, sl=sl, tps=(tp1, tp2))
+    wanted = plan(level=level, sl=sl, tps=(tp1, tp2), mode=ExitMode.DETACHED70)
     try:
         check_plan(wanted)
     except OperatorError:

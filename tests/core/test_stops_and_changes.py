@@ -155,7 +155,7 @@ def test_moving_a_stop_moves_its_limit_too_and_what_is_wanted_follows() -> None:
     desk.do(i.ReplaceRequested, ref=SL1, stop=d("188"))
     (change,) = desk.sent(c.ModifyOrder)
     assert (change.order.stop, change.order.limit, change.order.qty) == (d("188"), d("187.75"), 100)
-    assert desk.trade().stop == d("188")
+    assert desk.trade().legs[0].stop == d("188")
     desk.do(i.ReplaceRequested, ref=SL1, stop=d("189"))
     assert desk.last == ()  # one change in flight
     desk.report(SL1, OrderState.HELD)
@@ -170,7 +170,7 @@ def test_moving_a_target_and_a_quantity() -> None:
     assert limits(desk) == [d("196")]
     desk.report(TP1, OrderState.WORKING)
     assert desk.sent(c.ModifyOrder) == []
-    assert desk.trade().tp == d("196")
+    assert desk.trade().legs[0].tp == d("196")
 
 
 def test_a_refused_change_leaves_the_old_stop_working_and_is_not_sent_again() -> None:
@@ -202,7 +202,7 @@ def test_a_refused_change_of_an_entry_and_of_an_elected_stop() -> None:
         text="Cannot modify a filled order.",
     )
     assert desk.order(SL1).spec.limit == d("187")
-    assert desk.trade().stop == d("187")
+    assert desk.trade().legs[0].stop == d("187")
 
 
 def test_a_cancel_that_is_refused_leaves_the_order_as_it_was() -> None:

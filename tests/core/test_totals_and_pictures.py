@@ -116,7 +116,7 @@ def test_an_older_picture_does_not_undo_the_operators_move() -> None:
     desk.do(i.ReplaceRequested, ref=SL1, stop=d("188"))
     picture(desk, tp, sl, asked_at=asked)
     assert desk.order(SL1).changing
-    assert desk.trade().stop == d("188")
+    assert desk.trade().legs[0].stop == d("188")
 
 
 def test_pictures_asked_before_an_order_left_do_not_end_it() -> None:
@@ -169,7 +169,7 @@ def test_an_exit_that_sold_more_than_we_knew_it_could_is_still_taken_down() -> N
     desk.execute(TP1, 73, "195", "e2.01")
     desk.report(TP1, S.WORKING, filled=73, qty=100)  # 27 more may sell
     desk.wait(3)
-    desk.do(i.TimerFired, key="drop:br-1")
+    desk.do(i.TimerFired, key="again:br-1:drop")
     assert desk.order(TP1).state.is_live
     assert desk.order(TP1).remaining == 27
 

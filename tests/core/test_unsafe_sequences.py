@@ -66,7 +66,7 @@ def sold_at_the_target() -> Desktop:
 def test_a_refused_cancel_is_not_repeated_at_once() -> None:
     desk = sold_at_the_target()
     desk.wait(2)
-    desk.do(i.TimerFired, key="drop:br-1")
+    desk.do(i.TimerFired, key="again:br-1:drop")
     assert [cancel.ref for cancel in desk.sent(c.CancelOrder)] == [SL1]
     refuse(desk, SL1, RefusedWhat.CANCEL, 10147)
     assert sent_orders(desk) == []
@@ -78,7 +78,7 @@ def test_a_refused_reduction_is_not_repeated_at_once() -> None:
     desk.report(SL1, OrderState.HELD, qty=100)
     desk.execute(TP1, 40, "195", "e2.01")
     desk.wait(1)
-    desk.do(i.TimerFired, key="calm:br-1")
+    desk.do(i.TimerFired, key="again:br-1:calm")
     assert changed_totals(desk) == [(SL1, 60)]
     refuse(desk, SL1, RefusedWhat.CHANGE, 2102)
     assert sent_orders(desk) == []
@@ -96,7 +96,7 @@ def test_a_change_that_could_not_be_handed_over_is_not_repeated_at_once() -> Non
 def test_a_cancel_that_is_refused_every_time_is_given_up() -> None:
     desk = sold_at_the_target()
     desk.wait(2)
-    desk.do(i.TimerFired, key="drop:br-1")
+    desk.do(i.TimerFired, key="again:br-1:drop")
     cancels = 0
     while sent_orders(desk) and cancels < 20:
         cancels += 1
@@ -201,7 +201,7 @@ def test_an_exit_may_execute_before_the_entrys_execution_arrives() -> None:
 def test_the_timer_of_a_drop_that_comes_a_microsecond_early_loses_nothing() -> None:
     desk = sold_at_the_target()
     desk.at += timedelta(seconds=2) - timedelta(microseconds=1)
-    desk.do(i.TimerFired, key="drop:br-1")
+    desk.do(i.TimerFired, key="again:br-1:drop")
     assert [cancel.ref for cancel in desk.sent(c.CancelOrder)] == [SL1]
 
 
@@ -224,7 +224,7 @@ def test_a_stop_that_somebody_moved_at_the_broker_is_adopted() -> None:
     desk.open_position()
     desk.report(SL1, OrderState.HELD, stop=d("185"), limit=d("185"))
     assert desk.order(SL1).spec.stop == d("185")
-    assert desk.trade().stop == d("185")
+    assert desk.trade().legs[0].stop == d("185")
 
 
 def test_a_limit_that_the_operator_gave_a_stop_is_kept() -> None:

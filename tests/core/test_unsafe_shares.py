@@ -229,7 +229,7 @@ def test_executions_from_before_the_trade_take_nothing_from_it() -> None:
         ),
     )
     desk.wait(2)
-    desk.do(i.TimerFired, key="drop:br-1")
+    desk.do(i.TimerFired, key="again:br-1:drop")
     assert [command for command in desk.all if isinstance(command, c.CancelOrder)] == []
 
 
@@ -272,7 +272,7 @@ def test_a_drop_that_fell_due_while_the_link_was_down_is_done_after_it() -> None
     desk.execute(TP1, 100, "195", "e2.01")
     link(desk, up=False)
     desk.wait(2)
-    desk.do(i.TimerFired, key="drop:br-1")
+    desk.do(i.TimerFired, key="again:br-1:drop")
     assert sent_orders(desk) == []
     link(desk, up=True)
     picture(desk, works(desk, SL1, OrderState.HELD), held=0)

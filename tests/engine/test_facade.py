@@ -17,6 +17,7 @@ from tests.engine.test_journal import broken_disk
 from tests.engine.test_session import stage
 
 from tradeshell.core import inputs as i
+from tradeshell.core.limits import check_duplicate
 from tradeshell.core.market import Quote
 from tradeshell.core.orders import OrderState
 from tradeshell.core.plan import ExitMode, TradePlan
@@ -79,7 +80,9 @@ def test_a_buy_that_was_given_up_is_not_sent_later(stage: Stage, monkeypatch: py
     stage.run(give_up())
     assert stage.broker.sent == []
     assert typed._given_up() == "the order was not sent"
-    assert typed._recent == []  # typing it again is no second order
+    assert (
+        check_duplicate(stage.session.desk, bought(), stage.clock.now()) is None
+    )  # typing it again is no second order
 
 
 def test_a_buy_that_was_interrupted_after_it_left_is_not_sent_twice_by_typing_it_again(stage: Stage) -> None:

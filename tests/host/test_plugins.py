@@ -31,6 +31,7 @@ from tradeshell import (
     hookimpl,
 )
 from tradeshell import hookspecs as specs
+from tradeshell.core.checks import PreTradeCheck
 from tradeshell.errors import PluginError
 from tradeshell.plugins import (
     BUNDLED,
@@ -72,6 +73,10 @@ def open_sink(context: SinkContext) -> Iterator[Sink]:
 @contextlib.contextmanager
 def open_broker(context: object) -> Iterator[Any]:
     yield None
+
+
+def says_yes(context: object) -> None:
+    """A check that refuses nothing."""
 
 
 BROKER = BrokerOffer(open=open_broker, own_clock=False, words="a broker")
@@ -140,12 +145,9 @@ def refusal(host: PluginHost, name: str) -> str:
 
 
 def assert_no_trace(host: PluginHost) -> None:
-    assert (dict(host.commands), dict(host.brokers), dict(host.strategies), dict(host.sinks)) == (
-        {},
-        {},
-        {},
-        {},
-    )
+    for shelf in (host.commands, host.brokers, host.strategies, host.sinks):
+        assert dict(shelf) == {}
+    assert host.checks == ()
     assert host._manager.get_plugins() == set()
     assert sorted(vars(host._manager.hook)) == sorted(HOOKS)
 
@@ -167,6 +169,10 @@ def test_a_plugin_offers_one_thing_of_every_kind() -> None:
         register("patient", PATIENT)
 
     @hookimpl
+    def register_pre_trade_checks(register: Register[Any]) -> None:
+        register("calm", says_yes)
+
+    @hookimpl
     def register_event_sinks(register: Register[Any]) -> None:
         register("webhook", open_sink)
 
@@ -177,9 +183,10 @@ def test_a_plugin_offers_one_thing_of_every_kind() -> None:
     assert dict(host.brokers) == {"mine": BROKER}
     assert dict(host.strategies) == {"patient": PATIENT}
     assert dict(host.sinks) == {"webhook": open_sink}
+    assert host.checks == (PreTradeCheck(name="calm", owner="all_of_it", check=says_yes),)
     report = host.reports[0]
     assert (report.name, report.version, report.refused) == ("all_of_it", "1.2", "")
-    assert report.offers == ("command size", "broker mine", "strategy patient", "sink webhook")
+    assert report.offers == ("command size", "broker mine", "strategy patient", "check calm", "sink webhook")
     assert host.owner("command", "size") == "all_of_it"
     assert host.owner("command", "sizes") is None
     assert [host.owner(kind, "mine") for kind in ("command", "broker", "sink")] == [None, "all_of_it", None]
@@ -195,8 +202,48 @@ def test_this_file_tries_every_hook_of_the_host() -> None:
         "register_commands",
         "register_brokers",
         "register_strategies",
+        "register_pre_trade_checks",
         "register_event_sinks",
     }
+
+
+class Slow:
+    async def __call__(self, context: object) -> None: ...
+
+
+async def slow(context: object) -> None: ...
+
+
+def generating(context: object) -> Iterator[None]:
+    yield
+
+
+@pytest.mark.parametrize(
+    "thing, words",
+    [
+        (slow, "check 'mine' is 'async def', nobody would await it"),
+        (Slow(), "check 'mine' is 'async def', nobody would await it"),
+        (generating, "check 'mine' contains 'yield', its body would never run"),
+        (Slow, "check 'mine' is the class Slow · offer an instance: Slow()"),
+        (7, "check 'mine' is a value of type int · it must be callable with (context)"),
+        (lambda: None, "check 'mine' cannot be called with (context)"),
+    ],
+)
+def test_a_check_that_could_not_work_is_refused_when_it_is_offered(thing: object, words: str) -> None:
+    host = loaded(candidate("rules", offering("register_pre_trade_checks", ("mine", thing))))
+    assert words in refusal(host, "rules")
+    assert_no_trace(host)
+
+
+def test_two_plugins_do_not_share_the_name_of_a_check_and_each_is_asked_in_the_order_of_loading() -> None:
+    first, second = ("b", says_yes), ("a", says_yes)
+    host = loaded(
+        candidate("x", offering("register_pre_trade_checks", first)),
+        candidate("y", offering("register_pre_trade_checks", second)),
+        candidate("z", offering("register_pre_trade_checks", first)),
+    )
+    assert [(check.name, check.owner) for check in host.checks] == [("b", "x"), ("a", "y")]
+    assert "check 'b' is already provided by 'x'" in refusal(host, "z")
 
 
 def test_an_instance_may_be_the_plugin() -> None:

@@ -41,6 +41,10 @@ class Stage(Protocol):
     venue: SimVenue
     life: Life | None
 
+    def operated(self, what: str, **about: Any) -> None:
+        """Put down what the operator asked for."""
+        ...
+
     def over(self) -> list[i.OrderReport]:
         """Return the orders that the venue holds for ended, as they stand."""
         ...
@@ -115,14 +119,15 @@ class Actors:
 
     # --- the operator -------------------------------------------------------------------------------------------------
 
-    def _submit(self, make: Callable[[], i.Input]) -> str:
+    def _submit(self, make: Callable[[], i.Input], what: str, **about: Any) -> str:
         life = self._stage.life
         if life is None or not life.alive:
             return "nobody there"
-        life.enter(self._submit_now, life, make)
+        life.enter(self._submit_now, life, make, what, about)
         return "typed"
 
-    def _submit_now(self, life: Life, make: Callable[[], i.Input]) -> None:
+    def _submit_now(self, life: Life, make: Callable[[], i.Input], what: str, about: dict[str, Any]) -> None:
+        self._stage.operated(what, **about)
         try:
             life.session.submit(make())
         except TradeshellError as refusal:
@@ -145,14 +150,14 @@ class Actors:
         if not watches:
             return "no watcher"
         watch = watches[act.pick % len(watches)]
-        return self._submit(lambda: i.WatchCancelRequested(at=self._stage.clock.now(), watch=watch))
+        return self._submit(lambda: i.WatchCancelRequested(at=self._stage.clock.now(), watch=watch), "cancel_watch", watch=watch)
 
     def _do_cancel(self, act: Act) -> str:
         found = self._orders(lambda order: True)
         if not found:
             return "no order"
         ref = found[act.pick % len(found)].spec.ref
-        return f"{leg_of(ref)} " + self._submit(lambda: i.CancelRequested(at=self._stage.clock.now(), ref=ref))
+        return f"{leg_of(ref)} " + self._submit(lambda: i.CancelRequested(at=self._stage.clock.now(), ref=ref), "cancel", ref=ref)
 
     def _tick(self, order: Order) -> Decimal:
         return self._stage.schedule.paths[order.spec.symbol].shape.tick
@@ -165,7 +170,7 @@ class Actors:
         assert order.spec.stop is not None
         stop = US_STOCK_GRID.down(order.spec.stop + self._tick(order) * (act.number - 20))
         return f"{leg_of(order.spec.ref)} {stop} " + self._submit(
-            lambda: i.ReplaceRequested(at=self._stage.clock.now(), ref=order.spec.ref, stop=stop)
+            lambda: i.ReplaceRequested(at=self._stage.clock.now(), ref=order.spec.ref, stop=stop), "replace", ref=order.spec.ref
         )
 
     def _do_replace_limit(self, act: Act) -> str:
@@ -176,7 +181,7 @@ class Actors:
         assert order.spec.limit is not None
         limit = US_STOCK_GRID.down(order.spec.limit + self._tick(order) * (act.number - 30))
         return f"{leg_of(order.spec.ref)} {limit} " + self._submit(
-            lambda: i.ReplaceRequested(at=self._stage.clock.now(), ref=order.spec.ref, limit=limit)
+            lambda: i.ReplaceRequested(at=self._stage.clock.now(), ref=order.spec.ref, limit=limit), "replace", ref=order.spec.ref
         )
 
     def _do_replace_qty(self, act: Act) -> str:
@@ -186,7 +191,7 @@ class Actors:
         order = found[act.pick % len(found)]
         qty = 1 + act.number % order.spec.qty
         return f"{leg_of(order.spec.ref)} {qty} " + self._submit(
-            lambda: i.ReplaceRequested(at=self._stage.clock.now(), ref=order.spec.ref, qty=qty)
+            lambda: i.ReplaceRequested(at=self._stage.clock.now(), ref=order.spec.ref, qty=qty), "replace", ref=order.spec.ref
         )
 
     def _trade(self, act: Act, side: Side, qty: int) -> str:
@@ -211,7 +216,10 @@ class Actors:
         )
         instrument = contract(self._stage.venue, act.symbol)
         return f"{qty} " + self._submit(
-            lambda: i.TradeRequested(at=self._stage.clock.now(), id=id_, plan=plan, instrument=instrument)
+            lambda: i.TradeRequested(at=self._stage.clock.now(), id=id_, plan=plan, instrument=instrument),
+            side.value.lower(),
+            sym=act.symbol,
+            qty=qty,
         )
 
     def _do_sell(self, act: Act) -> str:
@@ -221,18 +229,19 @@ class Actors:
         return self._trade(act, Side.BUY, act.number)
 
     def _do_flatten(self, act: Act) -> str:
-        return self._submit(lambda: i.FlattenRequested(at=self._stage.clock.now(), symbol=act.symbol))
+        return self._submit(lambda: i.FlattenRequested(at=self._stage.clock.now(), symbol=act.symbol), "flatten", sym=act.symbol)
 
     def _do_flatten_all(self, act: Act) -> str:
-        return self._submit(lambda: i.FlattenRequested(at=self._stage.clock.now(), symbol=None))
+        return self._submit(lambda: i.FlattenRequested(at=self._stage.clock.now(), symbol=None), "flatten", sym="ALL")
 
     def _do_stopentry(self, act: Act) -> str:
         self._stopped = not self._stopped
         on = self._stopped
-        return f"{on} " + self._submit(lambda: i.StopEntryRequested(at=self._stage.clock.now(), on=on))
+        return f"{on} " + self._submit(lambda: i.StopEntryRequested(at=self._stage.clock.now(), on=on), "stopentry", on=on)
 
     def _do_disconnect(self, act: Act) -> str:
         stage = self._stage
+        stage.operated("disconnect")
         stage.loop.create_task(_quietly(stage.venue.disconnect()))
         stage.loop.at(stage.loop.micros + act.number * SECOND // 6, self._connect)
         return f"for {act.number / 6:.1f} s"

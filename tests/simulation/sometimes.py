@@ -162,7 +162,7 @@ class _Look:
         self.found["B bust" if record["qty"] == 0 else "B correction"] += 1
 
     def to_host(self, record: dict[str, Any]) -> None:
-        said = record["said"]
+        said = record["kind"]
         if said == "exec":
             self.found["B replayed execution"] += record["exec_id"] in self.told
             self.told.add(record["exec_id"])
@@ -189,7 +189,7 @@ def look(b: list[dict[str, Any]]) -> Counter[str]:
     """Return what the venue's record shows."""
     walk = _Look()
     for record in b:
-        step = getattr(walk, record["k"], None)
+        step = getattr(walk, record["event"], None)
         if step is not None:
             step(record)
     return +walk.found

@@ -12,7 +12,6 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from tests.simulation.loop import SECOND
@@ -36,7 +35,7 @@ class Line(NamedTuple):
 def tell(schedule: Schedule, outcome: Outcome, *, everything: bool = False) -> list[str]:
     """Return the story."""
     lines = [
-        *_venue(schedule, outcome.b, everything=everything),
+        *_venue(outcome.b, everything=everything),
         *_host(outcome.audit),
         *(Line(note.micros / SECOND, 1, n, note.who, note.text) for n, note in enumerate(outcome.notes)),
         *(Line(found.t, 9, n, ">>> " + found.rule, found.text) for n, found in enumerate(outcome.findings)),
@@ -64,18 +63,17 @@ def _short(value: Any) -> str:
     return "/".join(_short(item) for item in value) if isinstance(value, list | tuple) else str(value)
 
 
-def _venue(schedule: Schedule, b: list[dict[str, Any]], *, everything: bool) -> list[Line]:
+def _venue(b: list[dict[str, Any]], *, everything: bool) -> list[Line]:
     lines: list[Line] = []
     for number, record in enumerate(b):
-        kind = record["k"]
-        is_touch = kind == "quote" or record.get("said") == "quote"
+        kind = record["event"]
+        is_touch = kind == "quote" or record.get("kind") == "quote"
         if is_touch and not everything:
             continue
-        t = (datetime.fromisoformat(record["t"]) - schedule.start).total_seconds()
-        who = "to host" if kind in ("to_host", "snapshot") else "venue"
-        what = record.get("said", kind)
-        text = _words({key: value for key, value in record.items() if key not in ("k", "t", "said", "client")})
-        lines.append(Line(t, 2, number, who, f"{what:<9} {text}"))
+        who = {"to_host": "to host", "snapshot": "to host", "op": "operator"}.get(kind, "venue")
+        what = record.get("kind", kind)
+        text = _words({key: value for key, value in record.items() if key not in ("event", "t", "kind", "client")})
+        lines.append(Line(record["t"], 2, number, who, f"{what:<9} {text}"))
     return lines
 
 

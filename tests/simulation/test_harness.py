@@ -106,7 +106,7 @@ def _first_with(folder: Path, wanted: str) -> tuple[int, Outcome]:
 
 def test_schedules_trade(folder: Path) -> None:
     _, outcome = _first_with(folder, "TradeClosed")
-    assert any(record["k"] == "exec" for record in outcome.b)
+    assert any(record["event"] == "exec" for record in outcome.b)
     assert outcome.audit
     assert outcome.journal
 

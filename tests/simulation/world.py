@@ -17,7 +17,7 @@ from tests.simulation.faults import Act, Kill, Refusing
 from tests.simulation.features import FEATURES
 from tests.simulation.life import Life, as_live
 from tests.simulation.loop import SECOND, SimClock, SimLoop, StuckError
-from tests.simulation.recover import recover
+from tests.simulation.recover import keep_journal, recover
 from tests.simulation.schedule import Schedule
 from tests.simulation.sometimes import look
 from tests.simulation.venue import SimVenue, contract
@@ -145,11 +145,12 @@ class World:
         self.life_spans.append({"from": self.loop.micros / SECOND, "to": None})
         self.note("engine", "starts")
         life.session.tell(SessionStarted(version="simulation", broker="paper"))
+        self._record("start", {})
+        if self._number > 1:
+            recover(life, self.folder)
         if PolicySet in life.session._core._handlers:
             policy = Policy(flatten_live=self.schedule.flatten_live)
             life.session.submit(PolicySet(at=self.clock.now(), policy=policy))
-        if self._number > 1:
-            recover(life, self.folder)
         if self.venue.link.dropped_at is None:
             self.loop.create_task(self.venue.connect())
         else:
@@ -166,11 +167,20 @@ class World:
             self.life.hear(as_live(event, self.schedule.is_paper))
 
     def _witness(self, kind: str, fields: Any) -> None:
-        if kind == "to_host":
-            fields["said"] = fields.pop("kind")
-        self.b.append({"k": kind, **fields})
+        if kind == "snapshot":
+            for key in ("orders_as_of", "executions_as_of", "positions_as_of"):
+                fields[key] = self.clock.micros_of(datetime.fromisoformat(fields[key])) / SECOND
+        self._record(kind, fields)
         if kind == "exec" and fields["client"] == 0:
             self._passed("exec")
+
+    def _record(self, event: str, fields: dict[str, Any]) -> None:
+        fields["event"], fields["t"] = event, self.loop.micros / SECOND
+        self.b.append(fields)
+
+    def operated(self, what: str, **about: Any) -> None:
+        """Put down what the operator asked for."""
+        self._record("op", {"what": what, **about})
 
     def sent(self, action: str, ref: str, order_id: int) -> None:
         """Count an order command, and let follow what was to follow it."""
@@ -184,6 +194,7 @@ class World:
     def killed(self, kill: Kill) -> None:
         """Take the dead engine's connection down, keep its journal, and start it again later."""
         self.note("engine", f"killed {kill.where} {kill.kind} {kill.leg}")
+        self._record("kill", {})
         self.seen[f"kill {kill.where} {kill.kind}"] += 1
         life = self.life
         assert life is not None
@@ -234,7 +245,7 @@ class World:
     # --- the end ------------------------------------------------------------------------------------------------------
 
     def _keep_journal(self) -> None:
-        self._journal_lines += (self.folder / "journal").read_bytes().splitlines(keepends=True)
+        self._journal_lines += keep_journal(self.folder, self._number).splitlines(keepends=True)
 
     def _judge(self, findings: list[Finding]) -> Outcome:
         schedule, life = self.schedule, self.life

@@ -28,7 +28,7 @@ def tell_milestones(turn: Turn, trade: Trade) -> Trade:
     orders = turn.book(trade.plan.symbol).orders
     targets = reached(trade, orders)
     for number in range(trade.milestone + 1, min(targets, len(trade.plan.updates)) + 1):
-        trade = replace(trade, milestone=number)
+        trade = replace(trade, milestone=number, asked_raise_at=None)
         turn.put_trade(trade)
         turn.say(
             MilestoneReached(

@@ -244,6 +244,12 @@ class Order(Struct, frozen=True, kw_only=True):
         return max(0, self.spec.qty - self.filled) if self.state.is_live else 0
 
     @property
+    def sure(self) -> Shares:
+        """Shares that certainly work: a larger total on its way counts once the broker shows it."""
+        total = self.spec.qty if self.before is None else min(self.spec.qty, self.before.qty)
+        return max(0, total - self.filled) if self.state.is_live else 0
+
+    @property
     def is_chased(self) -> bool:
         """Whether this is an elected stop whose limit has to follow the touch."""
         return self.elected_at is not None and self.state is OrderState.WORKING

@@ -144,7 +144,8 @@ def _tell_status(turn: Turn, trade: Trade, old: Order, new: Order, report: Order
         )
     if elected:
         look_at_stop(turn, new)
-    is_ours = old.changing and not new.changing
+    was = old.spec if old.before is None else old.before
+    is_ours = old.changing and not new.changing and (was.stop, was.limit) != (spec.stop, spec.limit)
     is_theirs = child and not old.changing and (old.spec.stop, old.spec.limit) != (spec.stop, spec.limit)
     if (is_ours or (is_theirs and new.elected_at is None)) and new.state.is_live and spec.type.is_stop:
         turn.say(

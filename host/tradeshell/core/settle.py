@@ -231,6 +231,8 @@ def _change(turn: Turn, trade: Trade, change: ChangeExit) -> None:
         turn.again(trade, (sibling_executed_at(turn, trade, order) or turn.at) + REDUCTION_PATIENCE, "calm")
         return
     reason = "quantity follows the shares held" if is_reduction else "price as planned"
+    if not is_reduction and change.stop != order.spec.stop and trade.milestone:
+        reason = f"target {trade.milestone} reached"
     turn.modify(trade, moved(order, qty=change.qty, limit=change.limit, stop=change.stop), reason)
 
 

@@ -253,9 +253,9 @@ def protected(trade: Trade, orders: Mapping[str, Order], at: datetime | None = N
             continue
         number = leg_number(leg_of(order.spec.ref))
         if number == 0:
-            covered += order.remaining
+            covered += order.sure
         elif is_over_:
-            by_leg[number] = by_leg.get(number, 0) + order.remaining
+            by_leg[number] = by_leg.get(number, 0) + order.sure
     return covered + sum(min(shares.get(number, 0), qty) for number, qty in by_leg.items())
 
 

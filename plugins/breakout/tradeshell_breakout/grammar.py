@@ -114,6 +114,17 @@ def watched_symbols(view: View, before: tuple[str, ...]) -> list[tuple[str, str]
     return [*((symbol, "watched") for symbol in found), *([("ALL", "every watcher")] if live else [])]
 
 
+def usual_parts(view: View, before: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Return splits that fit the targets typed before."""
+    del view
+    targets = next((word.count("-") + 1 for word in before if word.startswith("tp=")), None)
+    offers = {
+        2: [("70-30", "two targets are always shared so")],
+        3: [("60-30-10", "the default"), ("50-30-20", "percentages that sum to 100")],
+    }
+    return [*offers[2], *offers[3]] if targets is None else offers.get(targets, [])
+
+
 def _key(name: str, help_: str, parse: Any = str, **more: Any) -> Key:
     return Key(name=name, help=help_, parse=parse, **more)
 
@@ -143,7 +154,7 @@ KEYS = (
         "tp_alloc",
         "how a ladder of three shares the shares: percentages, or counts that sum to qty",
         parse_parts,
-        values=(("60-30-10", "the default for three targets"), ("70-30", "always, with two")),
+        values=usual_parts,
         metavar="PART-PART-PART",
         example=EXAMPLE_PARTS,
         default="70-30, or 60-30-10",

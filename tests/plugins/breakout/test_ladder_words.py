@@ -223,7 +223,6 @@ def test_a_sound_ladder_is_accepted(qty: int, cents: list[int], parts: list[int]
         ("tp_exec=", ["attached", "detached70", "detached"]),
         ("tp_exec=d", ["detached70", "detached"]),
         ("cover=", ["own", "none"]),
-        ("tp_alloc=", ["60-30-10", "70-30"]),
         ("stop_u", ["stop_updates="]),
     ],
 )
@@ -231,6 +230,23 @@ def test_the_words_of_a_ladder_are_completed(text: str, offered: list[str]) -> N
     found = complete(BREAKOUT_GRAMMAR, text, ("AAPL", "190", "100"), None)
     assert not isinstance(found, str)
     assert [offer.display for offer in found] == offered
+
+
+@pytest.mark.parametrize(
+    "targets, offered",
+    [
+        ("tp=195-198", ["70-30"]),
+        ("tp=195-198-205", ["60-30-10", "50-30-20"]),
+        ("", ["70-30", "60-30-10", "50-30-20"]),
+    ],
+)
+def test_splits_that_fit_the_targets_are_offered_and_accepted(targets: str, offered: list[str]) -> None:
+    before = ("AAPL", "190", "100", *([targets] if targets else []))
+    found = complete(BREAKOUT_GRAMMAR, "tp_alloc=", before, None)
+    assert not isinstance(found, str)
+    assert [offer.display for offer in found] == offered
+    for offer in found if targets else ():
+        holds(planned(f"AAPL 190 100 sl=187 {targets} {offer.text}"))
 
 
 def test_words_that_do_not_work_yet_are_not_offered() -> None:

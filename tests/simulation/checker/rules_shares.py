@@ -1,0 +1,387 @@
+"""Rules about shares: never short, no potential oversell, coverage, no gap by our own doing, no orphans.
+
+Laws: an obligation begins when the host could know of it, runs only while the program could act, and is excused only by what B
+or L shows; every excuse is counted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tests.simulation.checker.model import Order, Stock, Trade
+
+if TYPE_CHECKING:
+    from tests.simulation.checker.replay import Replay
+
+
+class Duty:
+    """Something that must end in time: ``ran`` is how long the program could have acted."""
+
+    __slots__ = ("alarm_only", "is_told", "opened", "ran", "troubled")
+
+    def __init__(self, opened: float) -> None:
+        self.opened = opened
+        self.ran = 0.0
+        self.troubled = 0
+        self.is_told = False
+        self.alarm_only = False
+
+
+class ShareRules:
+    """V01, V02, V03, V04, V16, V18."""
+
+    def __init__(self, run: Replay) -> None:
+        self._run = run
+        self._bounds = run.facts.bounds
+        self._tell = run.findings
+        self.covered_after: list[float] = []
+        self.share_seconds = 0.0
+        self.share_seconds_all = 0.0
+        self.peak = 0
+        self.incidents = 0
+        self._largest_need = 0
+        self._alarms: dict[str, list[float]] = {}
+        for record in run.log.by_event.get("ProtectionAlarm", ()):
+            self._alarms.setdefault(record["symbol"], []).append(record["mono"])
+        self._frozen = {record["symbol"]: record["mono"] for record in run.log.by_event.get("SymbolFrozen", ())}
+        self._rungs = [
+            (record["mono"], record["symbol"])
+            for record in run.log.of("FlattenStarted", "IncidentStepTaken")
+            if record["event"] == "FlattenStarted" or record["rung"] in ("emergency", "flatten")
+        ]
+        for _, _ in self._rungs:
+            run.findings.saw("flatten")
+
+    # --- V01 ----------------------------------------------------------------------------------------------------------
+
+    def sold(self, stock: Stock, order: Order) -> None:
+        """Judge an own SELL that executed."""
+        run = self._run
+        self._tell.did("V01")
+        short = -stock.inventory
+        if short <= 0:
+            return
+        if run.facts.oca_race and order.oca:
+            groups = {o.group for trade in stock.trades for o in trade.orders if o.oca}
+            over = sum(run.account.overfill(group) for group in groups)
+            cap = max((o.most for o in run.account.groups[order.group]), default=0)
+            if 0 < short <= min(over, cap):
+                self._tell.excused("V01 oca_race")
+                self._needs_alert(stock)
+                return
+        untold = sum(u.shares for u in stock.pending.values() if u.kind == "loss")
+        fresh = sum(shares for t, shares in stock.losses if run.now - t <= self._bounds.race)
+        asked = order.asked_cancel is not None or order.changes_refused or self._has_intent(stock, 10.0)
+        lost = sum(shares for _, shares in stock.losses) if asked else 0
+        if short <= untold + max(fresh, lost):
+            self._tell.excused("V01 untold loss")
+            return
+        if short > stock.short_excused:
+            self._tell.breach("V01", run.now, f"{stock.name}: {short} shares short after {order!r} executed")
+            stock.short_excused = short
+
+    def _needs_alert(self, stock: Stock) -> None:
+        """An oversale that the venue caused has to be told: looked up in L, ``alert`` after the execution at the latest."""
+        run = self._run
+        if not run.ready_time(run.now, run.now + 1.0):
+            return
+        told = run.log.of("ProtectionAlarm", "SymbolFrozen", "LadderProtectionStateChanged", "InventoryConfirmFailed")
+        until = run.now + self._bounds.alert + self._bounds.race + 3.0  # delivery may be slow
+        if not any(
+            record.get("symbol") == stock.name
+            and run.now - 1e-6 <= record["mono"] <= until
+            and record.get("state", "OVERSOLD") == "OVERSOLD"
+            for record in told
+        ):
+            self._tell.breach("V01", run.now, f"{stock.name}: a double fill of one group was not told to the operator")
+
+    # --- V02 ----------------------------------------------------------------------------------------------------------
+
+    def accepted(self, stock: Stock, order: Order, worst_before: int) -> None:
+        """Judge a new own SELL against what the program could know."""
+        if order.waits():
+            return
+        self._tell.did("V02")
+        self._check_worst(stock, order, worst_before, order.intent_at)
+
+    def _check_worst(self, stock: Stock, order: Order, worst_before: int, decided: float) -> None:
+        worst = stock.worst_case()
+        if worst <= worst_before:
+            return
+        known = stock.inventory
+        for untold in stock.pending.values():
+            if untold.kind in ("buy", "gain"):
+                known -= untold.shares
+            elif untold.kind == "loss":
+                known += untold.shares
+        known += sum(shares for t, shares in stock.losses if t > decided - self._bounds.lag)
+        if worst > max(0, known):
+            self._tell.breach(
+                "V02", self._run.now, f"{order!r} accepted: {worst} shares could be sold of {known} that are known"
+            )
+
+    # --- judged when an instant is over -------------------------------------------------------------------------------
+
+    def judge(self, stock: Stock) -> None:
+        """Judge a symbol whose orders or shares changed."""
+        now = self._run.now
+        if stock.checks:
+            for order, worst_before, decided in stock.checks:
+                self._tell.did("V02")
+                self._check_worst(stock, order, worst_before, decided)
+            stock.checks.clear()
+        held = max(0, stock.inventory)
+        stock.worst = stock.worst_case()
+        if stock.worst > held:
+            stock.excess = stock.excess or Duty(now)
+        else:
+            stock.excess = None
+        cover, need = stock.covered(now, self._bounds.elected), stock.needed()
+        uncovered = max(0, need - cover)
+        if need:
+            self._tell.did("V03")
+            self._largest_need = max(self._largest_need, need)
+        self._judge_gap(stock, uncovered, cover)
+        self._measure(stock, uncovered)
+        stock.cover, stock.need, stock.uncovered = cover, need, uncovered
+        stock.by_us = None
+        for trade in stock.trades:
+            self._judge_orphans(stock, trade)
+
+    def _judge_gap(self, stock: Stock, uncovered: int, cover: int) -> None:
+        by_us, now = stock.by_us, self._run.now
+        if by_us is not None:
+            self._tell.did("V16")
+            opened_by_us = uncovered > stock.uncovered and cover < stock.cover and stock.bid is not None
+            if opened_by_us or (uncovered > stock.uncovered and cover < stock.cover):
+                if self._may_open(stock, by_us):
+                    self._tell.excused("V16")
+                else:
+                    self._tell.breach("V16", now, f"{by_us!r} was taken away by us: {uncovered} shares lost their stop")
+        if uncovered:
+            if stock.gap is None:
+                stock.gap = Duty(now)
+            self.peak = max(self.peak, uncovered)
+        elif stock.gap is not None:
+            self._close_gap(stock)
+
+    def _may_open(self, stock: Stock, order: Order) -> bool:
+        run = self._run
+        if order.leg == "cover" or order.elected or stock.pending:
+            return True
+        if order.operator is not None or run.did_operator(order, "flatten", "sell", "cancel", "replace"):
+            return True
+        return any(name == stock.name and run.now - 60 <= t <= run.now for t, name in self._rungs)
+
+    def _close_gap(self, stock: Stock) -> None:
+        duty, stock.gap = stock.gap, None
+        if duty.alarm_only:
+            self._check_alarms(stock, duty)
+
+    def _check_alarms(self, stock: Stock, duty: Duty) -> None:
+        """An intended UNPROTECTED is told, and told again."""
+        run, every = self._run, self._bounds.alarm_every
+        told = [t for t in self._alarms.get(stock.name, ()) if t >= duty.opened - every]
+        last = duty.opened + self._bounds.unprotected_troubled
+        waited = 0.0
+        for t in [*(t for t in told if t <= run.now), run.now]:
+            waited = max(waited, t - last)
+            last = max(last, t)
+        if waited > every + self._bounds.alert and run.starts <= 1 and not run.downs:
+            self._tell.breach("V03", run.now, f"{stock.name}: without a stop, and no alarm for {waited:.1f} s")
+
+    def _measure(self, stock: Stock, uncovered: int) -> None:
+        lots = stock.lots
+        if not lots:
+            return
+        if any(trade.net and not trade.need() and trade.is_entering for trade in stock.trades):
+            for lot in lots:  # a wait that the plan permits: the time counts from its end
+                lot[0] = self._run.now
+            return
+        open_ = sum(lot[1] for lot in lots)
+        while lots and open_ - lots[0][1] >= uncovered:
+            self.covered_after.append(self._run.now - lots[0][0])
+            open_ -= lots.pop(0)[1]
+
+    def bought(self, stock: Stock, trade: Trade, qty: int) -> None:
+        """Note shares that now need a stop."""
+        plan = trade.plan
+        if plan is not None and plan.sl is not None and plan.mode != "none":
+            stock.lots.append([self._run.now, qty])
+
+    # --- stops that go away -------------------------------------------------------------------------------------------
+
+    def took_away(self, stock: Stock, order: Order, shares: int) -> None:
+        """Note that a change of ours made an exit smaller."""
+        if not order.covers(self._run.now, self._bounds.elected):
+            return
+        if order.trade is not None and self._run.did_operator(order, "replace"):
+            order.trade.freed += shares
+        else:
+            stock.by_us = order
+
+    def ended(self, stock: Stock, order: Order) -> None:
+        """Note that an own exit ended."""
+        trade = order.trade
+        if trade is None or order.left <= 0 or order.state == "filled" or not order.is_stop:
+            return
+        if self._was_cancelled_by_operator(order):
+            trade.freed += order.left
+        elif order.asked_cancel is not None and order.state == "cancelled":
+            if not order.waits():
+                stock.by_us = order
+        elif not any(other.executed for other in self._run.account.groups[order.group] if other is not order):
+            trade.cuts[order.leg] = trade.cuts.get(order.leg, 0) + 1
+            self.incidents += 1
+            if stock.gap is not None:
+                stock.gap.troubled += 1
+
+    def _was_cancelled_by_operator(self, order: Order) -> bool:
+        """Return whether the operator asked to cancel it or its sibling, whose end takes it along."""
+        run = self._run
+        return any(
+            other.asked_cancel is not None and run.did_operator(other, "cancel")
+            for other in run.account.groups[order.group]
+        )
+
+    def refused(self, stock: Stock) -> None:
+        """Note that the venue refused something about an exit."""
+        self.incidents += 1
+        if stock.gap is not None:
+            stock.gap.troubled += 1
+        if stock.excess is not None:
+            stock.excess.troubled += 1
+        for duty in stock.orphans.values():
+            duty.troubled += 1
+
+    def operated(self, record: dict[str, Any]) -> None:
+        """Note what the operator asked: judged when its orders move."""
+
+    # --- V18 ----------------------------------------------------------------------------------------------------------
+
+    def _judge_orphans(self, stock: Stock, trade: Trade) -> None:
+        is_orphaned = False
+        if trade.net <= 0 or stock.inventory <= 0:
+            is_orphaned = not trade.is_entering and any(
+                order.is_live and order.is_sell and not order.is_typed for order in trade.orders
+            )
+        if not is_orphaned:
+            stock.orphans.pop(trade.watch, None)
+        elif trade.watch not in stock.orphans:
+            self._tell.did("V18")
+            stock.orphans[trade.watch] = Duty(self._run.now)
+
+    # --- time ---------------------------------------------------------------------------------------------------------
+
+    def pass_time(self, begin: float, end: float) -> None:
+        """Let obligations run, and judge those whose time is over."""
+        if end <= begin:
+            return
+        run, bounds = self._run, self._bounds
+        ready = run.ready_time(begin, end)
+        for stock in run.account.stocks.values():
+            if stock.uncovered:
+                self.share_seconds_all += stock.uncovered * (end - begin)
+                if not stock.halted:
+                    self.share_seconds += stock.uncovered * ready
+            if not ready:
+                continue
+            if stock.excess is not None and not stock.pending:
+                self._run_excess(stock, stock.excess, ready, end)
+            if stock.gap is not None and not stock.halted:
+                if not stock.pending or not run.facts.has_faults:
+                    self._run_gap(stock, stock.gap, ready, end)
+            if not stock.pending:
+                for watch, duty in stock.orphans.items():
+                    duty.ran += ready
+                    if duty.ran > bounds.orphan and not duty.is_told:
+                        self._late_orphan(stock, watch, duty, end)
+
+    def _run_excess(self, stock: Stock, duty: Duty, ready: float, end: float) -> None:
+        duty.ran += ready
+        if duty.ran <= self._bounds.race or duty.is_told:
+            return
+        if (duty.troubled or self._has_intent(stock, end - duty.opened + 10)) and duty.ran <= self._bounds.orphan_troubled:
+            return
+        if duty.troubled > 2:  # the venue takes no cancel and no change any more
+            self._tell.excused("V02 refused")
+        else:
+            more = stock.worst - max(0, stock.inventory)
+            self._tell.breach("V02", end, f"{stock.name}: exits could sell {more} shares too many for {duty.ran:.1f} s")
+        duty.is_told = True
+
+    def _run_gap(self, stock: Stock, duty: Duty, ready: float, end: float) -> None:
+        duty.ran += ready
+        bounds = self._bounds
+        if duty.is_told or duty.ran <= bounds.unprotected:
+            return
+        if duty.ran <= bounds.unprotected_troubled and (
+            duty.troubled
+            or any(order.elected for order in stock.sells)
+            or self._was_lost(stock, duty.opened)
+        ):
+            return
+        duty.is_told = True
+        if self._may_stay_open(stock, duty):
+            duty.alarm_only = True
+            self._tell.excused("V03 alarm")
+        else:
+            self._tell.breach("V03", end, f"{stock.name}: {stock.uncovered} shares without a working stop for {duty.ran:.1f} s")
+
+    def _may_stay_open(self, stock: Stock, duty: Duty) -> bool:
+        """Return whether nothing more is to be tried and an alarm has to do."""
+        facts = self._run.facts
+        if not facts.is_paper and not facts.flatten_live:
+            return True
+        if self._frozen.get(stock.name, self._run.now + 1) <= self._run.now:
+            return True
+        return duty.troubled > 2 or any(cuts > 1 for trade in stock.trades for cuts in trade.cuts.values())
+
+    def _late_orphan(self, stock: Stock, watch: str, duty: Duty, end: float) -> None:
+        if (duty.troubled or self._has_intent(stock, 20.0)) and duty.ran <= self._bounds.orphan_troubled:
+            return
+        duty.is_told = True
+        if duty.troubled > 2:
+            self._tell.excused("V18 refused")
+            return
+        live = [o for o in stock.sells if o.watch == watch]
+        self._tell.breach("V18", end, f"{watch} holds nothing, and for {duty.ran:.1f} s there lived {live}")
+
+    def _has_intent(self, stock: Stock, within: float) -> bool:
+        """Return whether L shows that a cancel or a change of a living exit has been sent (it may be under way)."""
+        now = self._run.now
+        for order in stock.sells:
+            for action in ("cancel", "replace"):
+                intent = self._run.log.last_intent(order.ref, action, now + within)
+                if intent is not None and intent.t >= now - within:
+                    return True
+        return False
+
+    def _was_lost(self, stock: Stock, since: float) -> bool:
+        """Return whether L shows an exit or a change that was sent since then and never reached the venue, or came late."""
+        run = self._run
+        for ref, intent in run.log.placed.items():
+            if since - 1 <= intent.t <= run.now and intent.record["symbol"] == stock.name:
+                order = run.account.by_ref.get(ref)
+                if order is None or order.since > intent.t + 1.0:
+                    return True
+        return False
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    def finish(self) -> None:
+        """Judge what is still open, and the sums."""
+        run, bounds = self._run, self._bounds
+        for stock in run.account.stocks.values():
+            if stock.gap is not None and stock.gap.alarm_only:
+                self._check_alarms(stock, stock.gap)
+        if self.covered_after or self.share_seconds_all:
+            self._tell.did("V04")
+        limit = self._largest_need * bounds.unprotected * (1 + self.incidents + len(run.downs) + run.starts)
+        if not any(stock.gap is not None and stock.gap.alarm_only for stock in run.account.stocks.values()):
+            if self.share_seconds > limit and not self._tell.counters.get("excused V03 alarm"):
+                self._tell.breach("V04", run.now, f"{self.share_seconds:.0f} unprotected share-seconds, at most {limit:.0f}")
+        if not run.facts.has_faults and self.covered_after:
+            late = sorted(self.covered_after)[-(1 + len(self.covered_after) // 100)]
+            if late > bounds.stop_works:
+                self._tell.breach("V04", run.now, f"fault-free, and a stop worked only {late:.2f} s after its execution")

@@ -1,0 +1,184 @@
+"""Rules about stop prices: never looser, and moved exactly by the milestones of the plan.
+
+Laws: what the operator moved, or somebody at the venue, is theirs: from then on only upwards from there is asked.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from tests.simulation.checker.disk import Intent
+from tests.simulation.checker.model import Order, Trade
+
+if TYPE_CHECKING:
+    from tests.simulation.checker.replay import Replay
+
+
+class _Move:
+    """A milestone that was reached and whose stops must follow."""
+
+    __slots__ = ("number", "opened", "ran", "trade")
+
+    def __init__(self, trade: Trade, number: int, opened: float) -> None:
+        self.trade, self.number, self.opened, self.ran = trade, number, opened, 0.0
+
+
+class StopRules:
+    """V15 and V17."""
+
+    def __init__(self, run: Replay) -> None:
+        self._run = run
+        self._highest: dict[tuple[str, str], Decimal] = {}
+        self._moves: list[_Move] = []
+        self._postponed = [
+            (record["mono"], record["watch"]) for record in run.log.by_event.get("StopUpdatePostponed", ())
+        ]
+        self._given_up = {record["order_ref"] for record in run.log.by_event.get("OrderChangeGivenUp", ())}
+
+    def accepted(
+        self,
+        order: Order,
+        record: dict[str, Any],
+        intent: Intent | None,
+        *,
+        is_new: bool,
+        before: Decimal | None = None,
+    ) -> None:
+        """Judge a stop price that the venue took from us."""
+        run, stop = self._run, order.stp
+        assert stop is not None
+        key = (order.watch, order.leg)
+        last = self._highest.get(key)
+        by_operator = order.operator is not None or run.did_operator(order, "replace", within=60.0)
+        self._highest[key] = stop
+        if last is not None:
+            run.findings.did("V15")
+            if stop < last and not by_operator:
+                run.findings.breach("V15", run.now, f"{order!r}: the stop went down from {last} to {stop}")
+        if by_operator:
+            order.operator = run.now
+            return
+        if is_new or stop != before:
+            self._check_rule(order, stop)
+        elif before == stop and not run.facts.has_faults and record["qty"] == order.total and intent is not None:
+            if not order.elected and str(record["lmt"] or "") == str(order.lmt or "") and self._is_repeated(order, intent):
+                run.findings.breach("V17", run.now, f"{order!r}: the same change was sent twice")
+
+    def _is_repeated(self, order: Order, intent: Intent) -> bool:
+        """Return whether an earlier intent asked for exactly the same."""
+        same = ("action", "qty", "stop", "limit")
+        mine = [intent.record.get(name) for name in same]
+        return any(
+            other.at < intent.at and [other.record.get(name) for name in same] == mine
+            for other in self._run.log.intents[order.ref]
+        )
+
+    # --- V17 ----------------------------------------------------------------------------------------------------------
+
+    def _check_rule(self, order: Order, stop: Decimal) -> None:
+        trade = order.trade
+        plan = None if trade is None else trade.plan
+        if trade is None or plan is None or plan.sl is None or not plan.is_detached or not order.leg.startswith("sl"):
+            return
+        run = self._run
+        if stop == plan.sl:
+            return
+        leg = int(order.leg[2:]) if order.leg[2:].isdigit() else 0
+        legs = len(plan.tps)
+        rows = [row for row, update in enumerate(plan.updates) if update == stop and (leg > row + 1 or leg > legs)]
+        if not rows:
+            if self._was_moved(trade, order.leg):
+                run.findings.excused("V17 moved by hand")
+            else:
+                run.findings.breach("V17", run.now, f"{order!r}: {stop} is no stop of the plan for this leg")
+            return
+        run.findings.did("V17")
+        missing = [number for number in range(1, rows[0] + 2) if not self._may_count(trade, number)]
+        if missing:
+            run.findings.breach("V17", run.now, f"{order!r}: moved to {stop}, but tp{missing[0]} is not fully sold")
+
+    def _was_moved(self, trade: Trade, leg: str) -> bool:
+        """Return whether the operator moved this leg's stop: its next generations stand where he put it."""
+        return any(order.leg == leg and order.operator is not None for order in trade.orders)
+
+    def _may_count(self, trade: Trade, number: int) -> bool:
+        """Return whether a target may count as fully sold: it was, or its stop sold a part, or there was none."""
+        targets = [order for order in trade.orders if order.leg == f"tp{number}"]
+        return not targets or self._is_sold(trade, number) or self._stop_sold(trade, number)
+
+    @staticmethod
+    def _is_sold(trade: Trade, number: int) -> bool:
+        return any(
+            order.leg == f"tp{number}" and order.executed > 0 and order.executed >= order.total and not order.left
+            for order in trade.orders
+        )
+
+    @staticmethod
+    def _stop_sold(trade: Trade, number: int) -> bool:
+        return any(order.leg == f"sl{number}" and order.executed > 0 for order in trade.orders)
+
+    def target_moved(self, order: Order) -> None:
+        """See whether a target that executed makes a milestone."""
+        trade = order.trade
+        plan = None if trade is None else trade.plan
+        if trade is None or plan is None or not plan.is_detached:
+            return
+        number = trade.reached
+        while number < len(plan.updates) and self._is_sold(trade, number + 1) and not self._stop_sold(trade, number + 1):
+            number += 1
+        if number > trade.reached:
+            trade.reached = number
+            self._run.findings.saw("milestone")
+            self._moves.append(_Move(trade, number, self._run.now))
+
+    def pass_time(self, begin: float, end: float) -> None:
+        """Let milestones wait for their stops."""
+        if not self._moves:
+            return
+        run, bounds = self._run, self._run.facts.bounds
+        ready = run.ready_time(begin, end)
+        for move in tuple(self._moves):
+            stock = run.account.stock(move.trade.sym)
+            if not stock.halted and not stock.pending:
+                move.ran += ready
+            if move.ran <= bounds.milestone:
+                continue
+            behind = [] if move.trade.reached > move.number else self._behind(move)
+            if behind and move.ran <= bounds.unprotected_troubled and self._is_under_way(behind, move.opened):
+                continue
+            self._moves.remove(move)
+            run.findings.did("V17")
+            for order in behind:
+                if self._is_excused(order, move):
+                    run.findings.excused("V17 stop stays")
+                else:
+                    update = move.trade.plan.updates[move.number - 1] if move.trade.plan else ""
+                    run.findings.breach("V17", end, f"{order!r}: tp{move.number} is sold, the stop is not at {update}")
+
+    def _behind(self, move: _Move) -> list[Order]:
+        plan = move.trade.plan
+        assert plan is not None
+        price = plan.updates[move.number - 1]
+        return [
+            order
+            for order in move.trade.orders
+            if order.is_live
+            and order.is_stop
+            and order.leg[2:].isdigit()
+            and move.number < int(order.leg[2:]) <= len(plan.tps)
+            and not order.elected
+            and order.stp is not None
+            and order.stp < price
+            and order.since <= move.opened
+        ]
+
+    def _is_under_way(self, orders: list[Order], since: float) -> bool:
+        log, now = self._run.log, self._run.now
+        found = (log.last_intent(order.ref, "replace", now) for order in orders)
+        return any(intent is not None and intent.t >= since - 1e-6 for intent in found)
+
+    def _is_excused(self, order: Order, move: _Move) -> bool:
+        if order.operator is not None or order.changes_refused or order.ref in self._given_up:
+            return True
+        return any(watch == order.watch and t >= move.opened - 1e-6 for t, watch in self._postponed)
