@@ -1,6 +1,8 @@
 """The demo: the shell's own commands on the real engine and the generated market, on a fast clock.
 
-Another seed makes another market and so another story. Nothing is printed but what commands answer and events say.
+Another seed makes another market and so another story. Nothing is printed but what commands answer and events say. The distances
+are such that a usual day of this market tells something, and the market of seed 1 all of it: entry, armed legs, TP1, stops moved,
+TP2, the last stop moved, stopped out there.
 """
 
 from __future__ import annotations
@@ -23,13 +25,11 @@ def price_of(seed: int) -> Decimal:
 
 
 def script(seed: int) -> tuple[str, ...]:
-    """Return the demo's command lines."""
-    start = price_of(seed)
-    cents = Decimal("0.01")
-    level = (start * Decimal("1.0005")).quantize(cents)
-    stop = (level * Decimal("0.994")).quantize(cents)
-    target = (level * Decimal("1.008")).quantize(cents)
-    words = f"{SYMBOL} {level} 100 tp={target} sl={stop}"
+    """Return the demo's command lines: a ladder of three targets, 1, 1.8 and 3 times the risk above the level."""
+    level = _near(price_of(seed), "1.0005")
+    stop = _near(level, "0.994")
+    targets = "-".join(str(_near(level, factor)) for factor in ("1.006", "1.011", "1.018"))
+    words = f"{SYMBOL} {level} 100 tp={targets} sl={stop}"
     return (
         f"quote {SYMBOL}",
         f"plan {words}",
@@ -40,3 +40,7 @@ def script(seed: int) -> tuple[str, ...]:
         "orders",
         "positions",
     )
+
+
+def _near(price: Decimal, factor: str) -> Decimal:
+    return (price * Decimal(factor)).quantize(Decimal("0.01"))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.core.support import AAPL, ACCOUNT, Desktop, d, quote
+from tests.core.support import AAPL, ACCOUNT, OPEN, Desktop, d, quote
 from tests.core.test_guards_limits import fill, refusal, send, typed
 
 from tradeshell.core import commands as c
@@ -134,16 +134,11 @@ def test_a_check_is_told_the_order_its_price_and_the_account() -> None:
     desk.close_bar(0, "190.12", high="190.20", low="189.90")
     desk.answer(quote(desk.at))
     first, second = seen
-    assert (first.plan, first.origin, first.price, first.now) == (
-        typed(),
-        "manual",
-        d("190"),
-        desk.at - (desk.at - first.now),
-    )
-    assert (first.desk.positions, first.desk.exposure, first.desk.paper) == ({"MSFT": 10}, 4000, True)
+    assert (first.plan, first.origin, first.price, first.now) == (typed(), "manual", d("190"), OPEN)
+    assert (first.desk.positions, first.desk.exposure, first.desk.paper) == ({"MSFT": 10}, d("4000"), True)
     assert (second.origin, second.price, second.instrument) == ("breakout", d("190.15"), AAPL)
     assert second.quote == quote(desk.at)
     assert second.desk.positions == {"MSFT": 10, "AAPL": 100}
-    assert (second.desk.open_risk, second.desk.realised) == (19_000, 0)
+    assert (second.desk.open_risk, second.desk.realised) == (d("19000"), d("0"))
     with pytest.raises(TypeError):
         second.desk.positions["AAPL"] = 0  # type: ignore[index]  # that is the point

@@ -45,6 +45,7 @@ class QuietBroker:
         self.listeners: dict[tuple[str, int, bool], Callable[[Bar], None]] = {}
         self.quotes: dict[str, Quote] = {}
         self.fail: Exception | None = None
+        self.positions: tuple[i.PositionReport, ...] = ()
         self.before_send: Callable[[str], None] = lambda ref: None
 
     def info(self) -> BrokerInfo:
@@ -91,7 +92,7 @@ class QuietBroker:
 
     async def snapshot_account(self) -> Snapshot:
         """Return an empty account."""
-        return Snapshot(orders=(), executions=(), positions=())
+        return Snapshot(orders=(), executions=(), positions=self.positions)
 
     def subscribe(self, symbol: str, seconds: int, rth: bool, on_bar: Callable[[Bar], None]) -> Handle:
         """Keep the listener."""

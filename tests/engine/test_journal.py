@@ -152,6 +152,11 @@ def test_an_input_that_cannot_be_encoded_still_sends_the_exits(stage: Stage) -> 
         side=Side.BUY, qty=43, price=bar(0, "190.12").close, at=at,
     )  # fmt: skip
     stage.submit(i.ExecutionReported(at=at, execution=execution))
+    stage.broker.positions = (
+        i.PositionReport(
+            symbol="AAPL", con_id=265598, account=execution.account, qty=43, average=execution.price
+        ),
+    )
     for ref in ("ts:br-1:tp1:1", "ts:br-1:sl1:1", ENTRY):
         order = stage.session.desk.order(ref)
         assert order is not None

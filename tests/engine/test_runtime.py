@@ -130,7 +130,7 @@ def test_a_saved_picture_never_claims_a_decision_that_it_does_not_contain(
         @property
         def desk(self) -> Any:
             read.append("desk")
-            return SimpleNamespace(account="DU…0001", watchers={}, trades=tuple)
+            return SimpleNamespace(account="DU…0001", stopped="", watchers={}, trades=tuple)
 
     engine.session = Watched()  # type: ignore[assignment]  # all that the picture needs
     assert engine._picture().journal_seq == 7

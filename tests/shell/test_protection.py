@@ -158,6 +158,17 @@ def test_a_star_moves_every_stop(typed: tuple[Runner, FakeTrading]) -> None:
     assert trading.asked == [("replace", f"ts:br-1:sl{n}:1", None, d("190.15"), None) for n in (1, 2, 3)]
 
 
+def test_the_stops_of_a_ladder_are_offered_as_one_word(typed: tuple[Runner, FakeTrading]) -> None:
+    from tradeshell.shell import choices
+
+    _, trading = typed
+    hold_ladder(trading)
+    for source in (choices.orders, choices.changeable):
+        assert dict(source(trading.view(), ()))["AAPL.sl*"] == "its 3 stops"
+    hold_ladder(trading, ARMED[:2])
+    assert "AAPL.sl*" not in dict(choices.changeable(trading.view(), ()))
+
+
 @pytest.mark.parametrize(
     "words, said",
     [

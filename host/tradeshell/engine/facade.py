@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from tradeshell.core import inputs as i
 from tradeshell.core.desk import Desk, WatchPhase
 from tradeshell.core.guards import Refusal, check_limit, check_sell
-from tradeshell.core.limits import check_duplicate, check_plan_limits, check_stopped
+from tradeshell.core.limits import check_change, check_duplicate, check_plan_limits, check_stopped
 from tradeshell.core.market import Bar, DataKind, Instrument, Price, Quote, Session, Shares
 from tradeshell.core.orders import Order, OrderState, OrderType, Side
 from tradeshell.core.plan import TradePlan, check_plan, put_on_grid
@@ -274,8 +274,12 @@ class EngineTrading:
         """Ask to change an order."""
 
         def request(at: datetime) -> i.Input:
-            order = self._engine.session.desk.order(ref)
-            if limit is not None and order is not None and order.spec.type is OrderType.LIMIT:
+            desk = self._engine.session.desk
+            order = desk.order(ref)
+            trade = None if order is None else desk.books[order.spec.symbol].trade_of(ref)
+            if order is not None and trade is not None:
+                _refuse(check_change(desk, trade, order, qty, limit, at))
+            if order is not None and limit is not None and order.spec.type is OrderType.LIMIT:
                 _refuse(self._check_limit(order, limit, at))
             return i.ReplaceRequested(at=at, ref=ref, limit=limit, stop=stop, qty=qty)
 

@@ -98,15 +98,23 @@ class Journal:
     """Appends decisions to one file. Not thread-safe: the engine's loop alone writes."""
 
     def __init__(
-        self, path: Path, session: str, broker: str, *, fsync: bool = False, outlives_us: bool = True
+        self,
+        path: Path,
+        session: str,
+        broker: str,
+        *,
+        fsync: bool = False,
+        outlives_us: bool = True,
+        after: int = 0,
     ) -> None:
         """Start a new journal at ``path``; an earlier one is kept as ``NAME.1``. Raises ``StateError``.
 
-        Without ``outlives_us`` (a venue that ends with this program) nothing is ever recovered and nothing is synced.
+        ``after``: go on behind that decision of the journal that is there. Without ``outlives_us`` (a venue that ends with this
+        program) nothing is ever recovered and nothing is synced.
         """
         self.path = path
-        self.written = 0
-        self._count = 0
+        self.written = after
+        self._count = after
         self._missing = 0
         self._why = ""
         self._length = 0
@@ -117,10 +125,14 @@ class Journal:
         )
         self._closing = threading.Event()
         try:
-            if path.exists():
+            if after:
+                self._length = _whole(path)
+                os.truncate(path, self._length)
+            elif path.exists():
                 path.replace(path.with_name(path.name + ".1"))
             self._fd = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-            self._write(frame(_ENCODER.encode(Header(VERSION, session, broker))), sync=False)
+            if not after:
+                self._write(frame(_ENCODER.encode(Header(VERSION, session, broker))), sync=False)
         except OSError as error:
             raise StateError(f"journal {path}: {error.strerror}; choose another --state-dir") from None
         self._thread: threading.Thread | None = None
@@ -179,6 +191,23 @@ class Journal:
         with contextlib.suppress(OSError):
             os.fdatasync(self._fd)
             os.close(self._fd)
+
+
+def _whole(path: Path) -> int:
+    """Return the length of the records that are there whole; what follows is torn and was never acted upon."""
+    return path.read_bytes().rfind(b"\n") + 1
+
+
+def read_header(path: Path) -> Header | None:
+    """Return who wrote a journal, ``None`` when not even that was written whole; raises ``StateError`` as ``read_journal`` does."""
+    with path.open("rb") as file:
+        line = file.readline()
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        return _HEADER.decode(line.partition(b" ")[2])
+    except msgspec.MsgspecError as error:
+        raise StateError(f"journal {path} line 1: {error}") from None
 
 
 def read_journal(path: Path) -> Iterator[Entry]:

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from tradeshell.core.checks import PreTradeCheck
+from tradeshell.core.desk import Desk
 from tradeshell.core.events import SessionEnded, SessionStarted, SinkMuted
 from tradeshell.core.inputs import PolicySet, StopEntryRequested
 from tradeshell.core.policy import Policy
@@ -27,6 +28,7 @@ from tradeshell.core.strategy import Strategy
 from tradeshell.engine.audit import Audit
 from tradeshell.engine.clock import LoopClock, VenueLoop, WallClock
 from tradeshell.engine.journal import Journal
+from tradeshell.engine.recovery import Recovered, is_open, recover
 from tradeshell.engine.session import CrashFile, Session
 from tradeshell.engine.store import SAVE_EVERY, SAVE_EVERY_EMBEDDED, Keeper, Saved, snapshot
 from tradeshell.errors import BrokerError, PluginError, TradeshellError
@@ -185,9 +187,8 @@ class Engine:
                 raise PluginError(f"sink {name} cannot be opened: {_one_line(error)}") from None
         if self._screen is not None:
             audit.add("screen", self._screen)
-        self.session = Session(
-            Core(plan.strategies, plan.checks), clock, None, audit, CrashFile(plan.state_dir / "crash.log")
-        )
+        core = Core(plan.strategies, plan.checks)
+        self.session = Session(core, clock, None, audit, CrashFile(plan.state_dir / "crash.log"))
         self.session.paper_only = plan.paper_only
         loop.set_exception_handler(self._loop_fault)
         context = BrokerContext(
@@ -200,15 +201,23 @@ class Engine:
         )
         self.broker = opened.enter_context(plan.broker.open(context))
         # Only now: a start that fails must leave the records of the session before as they are.
+        path = plan.state_dir / "journal"
+        found = recover(core, path, plan.broker_name) if venue is None else Recovered(Desk())
+        goes_on = found.written > 0 and is_open(found.desk)
+        if found.why_not:
+            self.notes = (*self.notes, found.why_not)
         journal = Journal(
-            plan.state_dir / "journal",
+            path,
             plan.session,
             plan.broker_name,
             fsync=plan.audit_fsync,
             outlives_us=venue is None,
+            after=found.written if goes_on else 0,
         )
         opened.callback(journal.close)
         self.session.attach(self.broker, journal)
+        if goes_on:
+            self.session.restart_from(found.desk)
         self._keeper = keeper = Keeper(
             plan.state_dir / "state.toml",
             self._picture,

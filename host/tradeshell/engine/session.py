@@ -34,6 +34,7 @@ from tradeshell.core.inputs import (
     Input,
     LinkChanged,
     QuoteAnswered,
+    Restarted,
     SendFailed,
     SnapshotAnswered,
     TimerFired,
@@ -109,6 +110,11 @@ class Session:
         self._journal = self._journal if journal is None else journal
         self.broker = broker
         self.feeds = Feeds(broker, self.submit, self.audit.tell, self.clock.now)
+
+    def restart_from(self, desk: Desk) -> None:
+        """Go on with a desk that the journal tells; before the first input, after ``attach``."""
+        self.desk = desk
+        self.submit(Restarted(at=self.clock.now()))
 
     def receive(self, event: Input) -> None:
         """Take an input from the broker, who knows accounts by their ids; nothing is raised back into the adapter."""

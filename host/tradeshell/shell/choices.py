@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from tradeshell.core.desk import WatchPhase
+from tradeshell.core.orders import Order
+from tradeshell.core.trade import leg_of
 from tradeshell.grammar import Choices
 from tradeshell.ports import View
 from tradeshell.shell import targets
@@ -57,17 +61,28 @@ def orders(view: View, before: Before) -> Choices:
     for symbol in sorted({order.spec.symbol for order in working}):
         count = sum(1 for order in working if order.spec.symbol == symbol)
         found.setdefault(symbol, f"its {count} order{'' if count == 1 else 's'}")
+    found |= _all_stops(working)
     if working:
         found[targets.ALL] = f"all {len(working)} working orders"
     return tuple(found.items())
 
 
-def one_order(view: View, before: Before) -> Choices:
-    """Return working orders by number and by leg."""
+def _all_stops(working: tuple[Order, ...]) -> dict[str, str]:
+    """Return a word for the stops of each symbol that has several: ``AAPL.sl*``."""
+    counts = Counter(
+        order.spec.symbol
+        for order in working
+        if order.spec.type.is_stop and leg_of(order.spec.ref).startswith("sl")
+    )
+    return {f"{symbol}.sl*": f"its {count} stops" for symbol, count in sorted(counts.items()) if count > 1}
+
+
+def changeable(view: View, before: Before) -> Choices:
+    """Return working orders by number and by leg, and the stops of a ladder as one word."""
     return tuple(
         (word, meaning)
         for word, meaning in orders(view, before)
-        if targets.is_number(word) or meaning.startswith("number ")
+        if targets.is_number(word) or meaning.startswith("number ") or word.endswith(".sl*")
     )
 
 

@@ -83,7 +83,7 @@ ORDERS = Grammar(
                     Key(
                         name="order",
                         help="number, leg such as AAPL.sl1, or AAPL.sl* for every stop",
-                        values=choices.one_order,
+                        values=choices.changeable,
                         metavar="ORDER",
                         example="12",
                     ),

@@ -6,10 +6,7 @@ before any of them meets the market; a refused change leaves the old order worki
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
 from inspect import signature
-from typing import cast
 
 from msgspec.structs import replace
 
@@ -223,16 +220,11 @@ def _with_fixed_values(spec: OrderSpec, old: OrderSpec) -> OrderSpec:
     )
 
 
-def _asked_about_everything(
-    rule: RefuseRule | None,
-) -> Callable[[OrderSpec, datetime, str], Refusal | None] | None:
+def _asked_about_everything(rule: RefuseRule | None) -> RefuseRule | None:
     """Return a rule that is asked about each action; one of two arguments has nothing to say about changes and cancels."""
-    if rule is None:
-        return None
-    if len(signature(rule).parameters) >= 3:  # order, instant, action
-        return cast("Callable[[OrderSpec, datetime, str], Refusal | None]", rule)
-    of_new_orders = cast("Callable[[OrderSpec, datetime], Refusal | None]", rule)
-    return lambda spec, at, action: of_new_orders(spec, at) if action == "place" else None
+    if rule is None or len(signature(rule).parameters) >= 3:  # order, instant, action
+        return rule
+    return lambda spec, at, action: rule(spec, at) if action == "place" else None
 
 
 def _without_idle_prices(spec: OrderSpec) -> OrderSpec:

@@ -60,11 +60,9 @@ class Refusal(Struct, frozen=True):
     advisory: bool = False
 
 
-# A rule that takes two arguments is asked about new orders only, one that takes three about every action: ``place``, ``modify``
+# A rule of two arguments (order, instant) is asked about new orders only, one of three about every action: ``place``, ``modify``
 # (with the order as it would be) and ``cancel`` (with the order as it is).
-RefuseRule: TypeAlias = (
-    Callable[[OrderSpec, datetime], Refusal | None] | Callable[[OrderSpec, datetime, str], Refusal | None]
-)
+RefuseRule: TypeAlias = Callable[..., Refusal | None]
 ACTIONS = ("place", "modify", "cancel")
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.plugins.paper.venue import Venue, bar, minutes, ny, on_venue, order, quote, told
@@ -17,6 +18,7 @@ from tradeshell import (
     CommissionReported,
     ConfigError,
     ExecutionReported,
+    Handle,
     Input,
     LinkChanged,
     OrderReported,
@@ -24,8 +26,10 @@ from tradeshell import (
     PositionReported,
     Snapshot,
     Tif,
+    VenueClock,
 )
 from tradeshell_paper.courier import CleanCourier, TableCourier
+from tradeshell_paper.post import Post
 from tradeshell_paper.settings import Print, read_settings
 
 TOUCHES = (quote("10:00", "9.99", "10.01"), quote("10:59", "9.99", "10.01"))
@@ -195,17 +199,62 @@ def test_messages_of_equal_delay_keep_their_order_and_tell_when_they_arrived() -
     on_venue(work, script=TOUCHES, courier=Said(host=dict.fromkeys(kinds, (0.3,))))
 
 
-def test_what_is_sent_at_once_waits_for_what_was_sent_before_and_is_due_now() -> None:
+def test_a_message_sent_at_once_does_not_overtake_one_that_is_due_at_that_instant() -> None:
     async def work(venue: Venue) -> None:
         await venue.broker.qualify("ABC")
+        # This timer was set before the one that hands the status over: it runs first.
+        venue.clock.call_at(after(1), lambda: venue.broker.kill_order(1))
         venue.place(order("BUY", 1, "LMT 9", "a"))
-        await venue.until(after(1.5))
-        # The status was sent at 10:00:00.5 and is due at 10:00:01, when the print fills the order.
-        assert [word for word, _ in heard(venue)][:2] == ["O a working 0/1", "E BUY 1@9"]
+        await venue.until(after(2))
+        assert heard(venue) == [("O a working 0/1", 1.0), ("O a cancelled 0/1", 1.0)]
 
-    script = (*TOUCHES, Print("ABC", after(1), Decimal(9)))
-    courier = Said(place=(0.5,), host={OrderState.WORKING: (0.5,)})
-    on_venue(work, script=script, courier=courier)
+    on_venue(work, script=TOUCHES, courier=Said(host={OrderState.WORKING: (1.0,)}))
+
+
+class StrictClock:
+    """A clock on which everything that is called soon runs before the next timer, also one of the same instant."""
+
+    def __init__(self) -> None:
+        self.at = ny("10:00")
+        self.soon: deque[Callable[[], None]] = deque()
+        self.timers: list[tuple[datetime, int, Callable[[], None], list[bool]]] = []
+
+    def now(self) -> datetime:
+        return self.at
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        self.soon.append(callback)
+
+    def call_at(self, when: datetime, callback: Callable[[], None]) -> Handle:
+        gone: list[bool] = []
+        self.timers.append((when, len(self.timers), callback, gone))
+
+        class Timer:
+            def cancel(self) -> None:
+                gone.append(True)
+
+        return Timer()
+
+    def run(self) -> None:
+        while self.soon or self.timers:
+            if self.soon:
+                self.soon.popleft()()
+                continue
+            timer = min(self.timers)
+            self.timers.remove(timer)
+            if not timer[3]:
+                self.at = timer[0]
+                timer[2]()
+
+
+def test_an_order_sent_at_once_does_not_overtake_one_that_is_due_at_that_instant() -> None:
+    clock, arrived = StrictClock(), list[str]()
+    courier = Said(place=(1.0,))
+    post = Post(cast("VenueClock", clock), courier, timedelta(), lambda _message: None)
+    clock.call_at(after(1), lambda: post.to_venue("cancel", "a", lambda: arrived.append("cancel")))
+    post.to_venue("place", "a", lambda: arrived.append("place"))
+    clock.run()
+    assert arrived == ["place", "cancel"]
 
 
 def test_a_status_may_say_filled_before_the_execution_is_heard() -> None:

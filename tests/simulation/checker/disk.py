@@ -42,7 +42,9 @@ class Intent:
 
     __slots__ = ("at", "is_ready", "is_stopped", "record", "t")
 
-    def __init__(self, at: int, t: float, record: dict[str, Any], *, is_ready: bool, is_stopped: bool) -> None:
+    def __init__(
+        self, at: int, t: float, record: dict[str, Any], *, is_ready: bool, is_stopped: bool
+    ) -> None:
         self.at, self.t, self.record = at, t, record
         self.is_ready, self.is_stopped = is_ready, is_stopped
 
@@ -79,13 +81,17 @@ class Log:
                 continue
             seq += 1
             if record["seq"] != seq:
-                findings.breach("V23", record["mono"], f"audit line {number + 1}: seq {record['seq']}, expected {seq}")
+                findings.breach(
+                    "V23", record["mono"], f"audit line {number + 1}: seq {record['seq']}, expected {seq}"
+                )
                 seq = record["seq"]
             event = record["event"]
             if record["session"] != session:
                 session, is_ready = record["session"], False
             if event == "OrderIntent":
-                intent = Intent(len(self.records), record["mono"], record, is_ready=is_ready, is_stopped=is_stopped)
+                intent = Intent(
+                    len(self.records), record["mono"], record, is_ready=is_ready, is_stopped=is_stopped
+                )
                 ref = record["order_ref"]
                 self.intents.setdefault(ref, []).append(intent)
                 if record["action"] == "place":
@@ -193,15 +199,15 @@ class Journal:
             n = self._take(number, payload, n, start, findings)
         findings.counters["V23"] += len(self._payloads)
 
-    def _take(
-        self, number: int, payload: bytes, n: int, start: datetime | None, findings: Findings
-    ) -> int:
+    def _take(self, number: int, payload: bytes, n: int, start: datetime | None, findings: Findings) -> int:
         if payload.startswith(b'{"gap":'):
             gap = _decode(payload)
             self.has_gap = True
             n += gap["gap"]
             if gap["n"] != n:
-                findings.breach("V23", 0.0, f"journal line {number + 1}: a gap up to {gap['n']}, expected {n}")
+                findings.breach(
+                    "V23", 0.0, f"journal line {number + 1}: a gap up to {gap['n']}, expected {n}"
+                )
             return int(gap["n"])
         self._payloads.append(payload)
         found = payload[5 : payload.find(b",")]

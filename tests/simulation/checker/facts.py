@@ -21,7 +21,19 @@ class Plan:
     """What one trade was asked to be."""
 
     __slots__ = (
-        *("cover", "entry_timeout", "level", "mode", "qty", "quote_age", "side", "sl", "symbol", "tps", "updates"),
+        *(
+            "cover",
+            "entry_timeout",
+            "level",
+            "mode",
+            "qty",
+            "quote_age",
+            "side",
+            "sl",
+            "symbol",
+            "tps",
+            "updates",
+        ),
         "watch",
     )
 
@@ -65,7 +77,9 @@ class Facts:
         self.has_faults = bool(told.get("has_faults", True))
         self.limits: dict[str, Any] = dict(told.get("limits") or {})
         self.positions: dict[str, int] = dict(told.get("positions") or {})
-        self.may_cancel_orphans = told.get("orphan_action") == "cancel" and told.get("orphan_scope") == "all_clients"
+        self.may_cancel_orphans = (
+            told.get("orphan_action") == "cancel" and told.get("orphan_scope") == "all_clients"
+        )
         self.bounds = Bounds(**(told.get("bounds") or {}))
         start = told.get("start")
         self.start = None if start is None else datetime.fromisoformat(start)

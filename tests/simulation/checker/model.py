@@ -24,9 +24,45 @@ class Order:
 
     __slots__ = (
         *("account", "asked_cancel", "changes_refused", "client", "con_id", "covers_since", "elected"),
-        *("ended_at", "executed", "filled", "generation", "group", "id", "intent_at", "is_live", "is_own", "is_sell"),
-        *("is_stop", "is_typed", "kind", "known_dead", "left", "leg", "lmt", "oca", "operator", "parent", "qty"),
-        *("ref", "refused_text", "since", "told", "state", "stp", "sym", "total", "trade", "unmarketable", "watch", "works"),
+        *(
+            "ended_at",
+            "executed",
+            "filled",
+            "generation",
+            "group",
+            "id",
+            "intent_at",
+            "is_live",
+            "is_own",
+            "is_sell",
+        ),
+        *(
+            "is_stop",
+            "is_typed",
+            "kind",
+            "known_dead",
+            "left",
+            "leg",
+            "lmt",
+            "oca",
+            "operator",
+            "parent",
+            "qty",
+        ),
+        *(
+            "ref",
+            "refused_text",
+            "since",
+            "told",
+            "state",
+            "stp",
+            "sym",
+            "total",
+            "trade",
+            "unmarketable",
+            "watch",
+            "works",
+        ),
         *("most", "modified_at"),
     )
 
@@ -93,7 +129,19 @@ class Trade:
     """One attempt: its plan, its orders, and its shares by its own executions."""
 
     __slots__ = (
-        *("cuts", "entries", "freed", "net", "orders", "plan", "reached", "stop_orders", "stops", "sym", "watch"),
+        *(
+            "cuts",
+            "entries",
+            "freed",
+            "net",
+            "orders",
+            "plan",
+            "reached",
+            "stop_orders",
+            "stops",
+            "sym",
+            "watch",
+        ),
         *("lots", "told_reached"),
     )
 
@@ -138,8 +186,33 @@ class Stock:
     """One symbol of the account."""
 
     __slots__ = (
-        *("before", "bid", "by_us", "checks", "cover", "dirty", "excess", "ext", "gap", "halted", "halted_at", "lots"),
-        *("losses", "name", "need", "own", "orphans", "pending", "quotes", "sells", "trades", "uncovered", "worst"),
+        *(
+            "before",
+            "bid",
+            "by_us",
+            "checks",
+            "cover",
+            "dirty",
+            "excess",
+            "ext",
+            "gap",
+            "halted",
+            "halted_at",
+            "lots",
+        ),
+        *(
+            "losses",
+            "name",
+            "need",
+            "own",
+            "orphans",
+            "pending",
+            "quotes",
+            "sells",
+            "trades",
+            "uncovered",
+            "worst",
+        ),
         *("ask", "positions", "short_excused"),
     )
 

@@ -1,7 +1,6 @@
 """Plays B's records in order, keeps the account, and calls the rules at the instants that they are about.
 
-Laws: a rule about a state is judged when an instant is over, a rule about an order when the order is accepted; what the host could
-know follows from what was delivered to it, not from what happened.
+Laws: a rule about a state is judged when an instant is over, a rule about an order when the order is accepted.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from tests.simulation.checker.delivery import NEVER, Delivery
 from tests.simulation.checker.disk import Journal, Log
 from tests.simulation.checker.facts import Facts, price
 from tests.simulation.checker.model import LIVE, Account, Order, Stock, Untold, stem
@@ -19,8 +19,6 @@ from tests.simulation.checker.rules_entries import EntryRules
 from tests.simulation.checker.rules_orders import OrderRules
 from tests.simulation.checker.rules_shares import ShareRules
 from tests.simulation.checker.rules_stops import StopRules
-
-NEVER = float("inf")
 
 
 class Replay:
@@ -34,20 +32,22 @@ class Replay:
         self.is_up = True
         self.starts = 0
         self.operations: list[dict[str, Any]] = []
-        self.downs: list[list[float]] = []  # spans in which the host knew that the link was down
-        self.snapshots: list[tuple[float, float, float]] = []  # told at, orders as of, executions as of
-        self._reconciled = [record["mono"] for record in log.by_event.get("ReconciliationCompleted", ())]
+        self.reconciled = [record["mono"] for record in log.by_event.get("ReconciliationCompleted", ())]
         self.ready_at = self._next_ready(0.0)
         self.shares = ShareRules(self)
         self.orders = OrderRules(self)
         self.entries = EntryRules(self)
         self.stops = StopRules(self)
+        self.delivery = Delivery(self)
         self._dirty: list[Stock] = []
         self._handlers: dict[str, Callable[[dict[str, Any]], None]] = {
             name.removeprefix("_on_"): getattr(self, name) for name in dir(self) if name.startswith("_on_")
         }
+        self._handlers |= {"to_host": self.delivery.take, "snapshot": self.delivery.take_picture}
         self._told: dict[str, Callable[[dict[str, Any]], None]] = {
-            name.removeprefix("_told_"): getattr(self, name) for name in dir(self) if name.startswith("_told_")
+            name.removeprefix("_told_"): getattr(self, name)
+            for name in dir(self)
+            if name.startswith("_told_")
         }
 
     def run(self, b: list[dict[str, Any]]) -> None:
@@ -93,8 +93,8 @@ class Replay:
     def _next_ready(self, t: float) -> float:
         if not (self.is_alive and self.is_up):
             return NEVER
-        index = bisect_left(self._reconciled, t)
-        reconciled = self._reconciled[index] if index < len(self._reconciled) else NEVER
+        index = bisect_left(self.reconciled, t)
+        reconciled = self.reconciled[index] if index < len(self.reconciled) else NEVER
         return min(reconciled, t + self.facts.bounds.reconcile)
 
     def did_operator(self, order: Order, *words: str, within: float = 30.0) -> bool:
@@ -128,13 +128,15 @@ class Replay:
                 self.findings.saw("cover stop")
             self.shares.accepted(stock, order, worst)
             if order.stp is not None:
-                self.stops.accepted(order, record, intent, is_new=True)
+                self.stops.accepted(order, intent, is_new=True)
         else:
             self.entries.accepted(stock, order, record, intent)
         self.touch(stock)
 
     def _on_modify(self, record: dict[str, Any]) -> None:
-        order = self.account.orders.get((record["client"], record["id"])) or self.account.by_ref.get(record["ref"])
+        order = self.account.orders.get((record["client"], record["id"])) or self.account.by_ref.get(
+            record["ref"]
+        )
         if order is None:
             return
         stock = self.account.stock(order.sym)
@@ -159,13 +161,15 @@ class Replay:
         before, order.stp = order.stp, price(record["stp"])
         order.lmt = price(record["lmt"])
         if is_host and order.is_own and order.is_sell and order.stp is not None:
-            self.stops.accepted(order, record, intent, is_new=False, before=before)
+            self.stops.accepted(order, intent, is_new=False, before=before)
         if order.elected:
             self._look(stock, order)
         self.touch(stock)
 
     def _on_refuse(self, record: dict[str, Any]) -> None:
-        order = self.account.orders.get((record["client"], record["id"])) or self.account.by_ref.get(record["ref"])
+        order = self.account.orders.get((record["client"], record["id"])) or self.account.by_ref.get(
+            record["ref"]
+        )
         if order is None or not order.is_own:
             return
         stock = self.account.stock(order.sym)
@@ -220,12 +224,14 @@ class Replay:
                 self.stops.target_moved(order)
         else:
             stock.pending[f"end {order.id}"] = Untold("end", 0, self.now, stock.own + stock.ext)
-            if order.state != "filled" and 0 < max(order.filled, order.executed):
+            if order.state != "filled" and max(order.filled, order.executed) > 0:
                 self.findings.saw("partial entry")
 
     def _look(self, stock: Stock, order: Order) -> None:
         """Keep since when an elected stop-limit does not sell."""
-        if order.kind != "STP LMT" or (stock.bid is not None and (order.lmt is None or stock.bid >= order.lmt)):
+        if order.kind != "STP LMT" or (
+            stock.bid is not None and (order.lmt is None or stock.bid >= order.lmt)
+        ):
             order.unmarketable = None
         elif order.unmarketable is None:
             order.unmarketable = self.now
@@ -239,7 +245,13 @@ class Replay:
         sign = 1 if record["side"] == "BUY" else -1
         before = stock.inventory
         is_own = order is not None and order.is_own
-        self.account.executions[stem(record["exec_id"])] = {"order": order, "qty": qty, "sign": sign, "sym": stock.name}
+        self.account.executions[stem(record["exec_id"])] = {
+            "order": order,
+            "qty": qty,
+            "sign": sign,
+            "sym": stock.name,
+            "t": self.now,
+        }
         if order is not None:
             order.executed += qty
             order.left = max(0, order.total - max(order.filled, order.executed))
@@ -305,92 +317,6 @@ class Replay:
             self.shares.bought(stock, order.trade, moved)
         self.touch(stock)
 
-    # --- told to the host ---------------------------------------------------------------------------------------------
-
-    def _on_to_host(self, record: dict[str, Any]) -> None:
-        handler = self._told.get(record["kind"])
-        if handler is not None and self.is_alive:
-            handler(record)
-
-    def _told_status(self, record: dict[str, Any]) -> None:
-        order = self.account.orders.get((0, record["id"]))
-        if order is None or record["state"] in LIVE:
-            return
-        order.known_dead = True
-        stock = self.account.stock(order.sym)
-        self._deliver(stock, f"end {order.id}")
-        if record["state"] == "cancelled" and order.oca and order.is_own:
-            for exec_id, untold in stock.pending.items():
-                if untold.kind == "sell":
-                    other = self.account.executions[stem(exec_id)]["order"]
-                    if other is not order and other.group == order.group:
-                        self.findings.saw("sibling cancel first")
-
-    def _told_exec(self, record: dict[str, Any]) -> None:
-        stock = self.account.stock(record["sym"])
-        exec_id = record["exec_id"]
-        if exec_id not in stock.pending:
-            self.findings.saw("replayed exec")
-            return
-        order = self.account.orders.get((0, record["id"]))
-        if order is not None:
-            order.told += record["qty"]
-            if order.told >= order.total:
-                order.known_dead = True
-        self._deliver(stock, exec_id)
-
-    def _told_refusal(self, record: dict[str, Any]) -> None:
-        order = self.account.by_ref.get(record["ref"])
-        if order is not None and not order.is_live:
-            order.known_dead = True
-
-    def _told_position(self, record: dict[str, Any]) -> None:
-        stock = self.account.stock(record["sym"])
-        if not stock.pending:
-            return
-        qty = record["qty"]
-        moves = [key for key, untold in stock.pending.items() if untold.kind in ("loss", "gain")]
-        last = len(moves) if qty == stock.own + stock.ext else 0
-        for row, key in enumerate(moves):
-            if stock.pending[key].position == qty:
-                last = max(last, row + 1)
-        for key in moves[:last]:
-            self._deliver(stock, key)
-
-    def _told_link(self, record: dict[str, Any]) -> None:
-        if record["up"]:
-            if self.downs and self.downs[-1][1] == NEVER:
-                index = bisect_left(self._reconciled, self.now)
-                self.downs[-1][1] = self._reconciled[index] if index < len(self._reconciled) else NEVER
-        else:
-            self.downs.append([self.now, NEVER])
-
-    def _told_quote(self, record: dict[str, Any]) -> None:
-        self.account.stock(record["sym"]).quotes.append((self.now, record["bid"] or "", record["ask"] or ""))
-
-    def _on_snapshot(self, record: dict[str, Any]) -> None:
-        orders, executions, positions = record["orders_as_of"], record["executions_as_of"], record["positions_as_of"]
-        if orders is None or executions is None or positions is None:
-            self.findings.saw("snapshot without end")
-            return
-        if min(orders, executions, positions) < self.now - 1.0:
-            self.findings.saw("stale snapshot")
-        if not self.is_alive:
-            return
-        self.snapshots.append((self.now, orders, executions))
-        for stock in self.account.stocks.values():
-            for key, untold in tuple(stock.pending.items()):
-                seen = orders if untold.kind == "end" else executions
-                if untold.kind in ("loss", "gain"):
-                    seen = max(executions, positions)
-                if untold.t <= seen:
-                    self._deliver(stock, key)
-
-    def _deliver(self, stock: Stock, key: str) -> None:
-        untold = stock.pending.pop(key, None)
-        if untold is not None and untold.kind == "loss":
-            stock.losses.append((self.now, untold.shares))
-
     # --- market, link, operator, lives --------------------------------------------------------------------------------
 
     def _on_quote(self, record: dict[str, Any]) -> None:
@@ -440,7 +366,6 @@ class Replay:
         self.operations.append(record)
         if record["what"] == "flatten":
             self.findings.saw("flatten")
-        self.shares.operated(record)
 
     def _on_fault_free(self, record: dict[str, Any]) -> None:
         self.facts.fault_free_from = record["t"]
@@ -448,7 +373,19 @@ class Replay:
 
 def _is_about(operation: dict[str, Any], order: Order) -> bool:
     """Return whether what the operator typed names an order, its leg, its trade or its symbol."""
-    names = {order.ref, str(order.id), order.sym, order.watch, f"{order.sym}.{order.leg}", "ALL", f"{order.sym}.*"}
+    names = {
+        order.ref,
+        str(order.id),
+        order.sym,
+        order.watch,
+        f"{order.sym}.{order.leg}",
+        "ALL",
+        f"{order.sym}.*",
+    }
     names.add(f"{order.sym}.{order.leg.rstrip('0123456789')}*")
-    told = [str(value) for key, value in operation.items() if key not in ("t", "event", "what") and value is not None]
+    told = [
+        str(value)
+        for key, value in operation.items()
+        if key not in ("t", "event", "what") and value is not None
+    ]
     return not told or any(word in names for text in told for word in (text, *text.split()))

@@ -8,7 +8,23 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 RULES = (
-    *("V01", "V02", "V03", "V04", "V05", "V06", "V07", "V08", "V10", "V11", "V13", "V14", "V15", "V16", "V17"),
+    *(
+        "V01",
+        "V02",
+        "V03",
+        "V04",
+        "V05",
+        "V06",
+        "V07",
+        "V08",
+        "V10",
+        "V11",
+        "V13",
+        "V14",
+        "V15",
+        "V16",
+        "V17",
+    ),
     *("V18", "V19", "V20", "V21", "V23", "V25", "V28"),
 )
 
@@ -65,7 +81,9 @@ class Bounds(NamedTuple):
 
     race: float = 2.5  # 2 s, and the way to the venue
     unprotected: float = 10.0
-    unprotected_troubled: float = 20.0  # a replacement was refused, lost, or the stop was elected and did not sell
+    unprotected_troubled: float = (
+        20.0  # a replacement was refused, lost, or the stop was elected and did not sell
+    )
     stop_works: float = 2.0  # fault-free, p99
     orphan: float = 10.0
     orphan_troubled: float = 20.0

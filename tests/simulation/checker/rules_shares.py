@@ -6,7 +6,7 @@ or L shows; every excuse is counted.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tests.simulation.checker.model import Order, Stock, Trade
 
@@ -43,7 +43,9 @@ class ShareRules:
         self._alarms: dict[str, list[float]] = {}
         for record in run.log.by_event.get("ProtectionAlarm", ()):
             self._alarms.setdefault(record["symbol"], []).append(record["mono"])
-        self._frozen = {record["symbol"]: record["mono"] for record in run.log.by_event.get("SymbolFrozen", ())}
+        self._frozen = {
+            record["symbol"]: record["mono"] for record in run.log.by_event.get("SymbolFrozen", ())
+        }
         self._rungs = [
             (record["mono"], record["symbol"])
             for record in run.log.of("FlattenStarted", "IncidentStepTaken")
@@ -85,7 +87,9 @@ class ShareRules:
         run = self._run
         if not run.ready_time(run.now, run.now + 1.0):
             return
-        told = run.log.of("ProtectionAlarm", "SymbolFrozen", "LadderProtectionStateChanged", "InventoryConfirmFailed")
+        told = run.log.of(
+            "ProtectionAlarm", "SymbolFrozen", "LadderProtectionStateChanged", "InventoryConfirmFailed"
+        )
         until = run.now + self._bounds.alert + self._bounds.race + 3.0  # delivery may be slow
         if not any(
             record.get("symbol") == stock.name
@@ -93,7 +97,9 @@ class ShareRules:
             and record.get("state", "OVERSOLD") == "OVERSOLD"
             for record in told
         ):
-            self._tell.breach("V01", run.now, f"{stock.name}: a double fill of one group was not told to the operator")
+            self._tell.breach(
+                "V01", run.now, f"{stock.name}: a double fill of one group was not told to the operator"
+            )
 
     # --- V02 ----------------------------------------------------------------------------------------------------------
 
@@ -117,7 +123,9 @@ class ShareRules:
         known += sum(shares for t, shares in stock.losses if t > decided - self._bounds.lag)
         if worst > max(0, known):
             self._tell.breach(
-                "V02", self._run.now, f"{order!r} accepted: {worst} shares could be sold of {known} that are known"
+                "V02",
+                self._run.now,
+                f"{order!r} accepted: {worst} shares could be sold of {known} that are known",
             )
 
     # --- judged when an instant is over -------------------------------------------------------------------------------
@@ -152,12 +160,13 @@ class ShareRules:
         by_us, now = stock.by_us, self._run.now
         if by_us is not None:
             self._tell.did("V16")
-            opened_by_us = uncovered > stock.uncovered and cover < stock.cover and stock.bid is not None
-            if opened_by_us or (uncovered > stock.uncovered and cover < stock.cover):
+            if uncovered > stock.uncovered and cover < stock.cover:
                 if self._may_open(stock, by_us):
                     self._tell.excused("V16")
                 else:
-                    self._tell.breach("V16", now, f"{by_us!r} was taken away by us: {uncovered} shares lost their stop")
+                    self._tell.breach(
+                        "V16", now, f"{by_us!r} was taken away by us: {uncovered} shares lost their stop"
+                    )
         if uncovered:
             if stock.gap is None:
                 stock.gap = Duty(now)
@@ -187,8 +196,10 @@ class ShareRules:
         for t in [*(t for t in told if t <= run.now), run.now]:
             waited = max(waited, t - last)
             last = max(last, t)
-        if waited > every + self._bounds.alert and run.starts <= 1 and not run.downs:
-            self._tell.breach("V03", run.now, f"{stock.name}: without a stop, and no alarm for {waited:.1f} s")
+        if waited > every + self._bounds.alert and run.starts <= 1 and not run.delivery.downs:
+            self._tell.breach(
+                "V03", run.now, f"{stock.name}: without a stop, and no alarm for {waited:.1f} s"
+            )
 
     def _measure(self, stock: Stock, uncovered: int) -> None:
         lots = stock.lots
@@ -254,9 +265,6 @@ class ShareRules:
         for duty in stock.orphans.values():
             duty.troubled += 1
 
-    def operated(self, record: dict[str, Any]) -> None:
-        """Note what the operator asked: judged when its orders move."""
-
     # --- V18 ----------------------------------------------------------------------------------------------------------
 
     def _judge_orphans(self, stock: Stock, trade: Trade) -> None:
@@ -288,9 +296,9 @@ class ShareRules:
                 continue
             if stock.excess is not None and not stock.pending:
                 self._run_excess(stock, stock.excess, ready, end)
-            if stock.gap is not None and not stock.halted:
-                if not stock.pending or not run.facts.has_faults:
-                    self._run_gap(stock, stock.gap, ready, end)
+            is_known = not stock.pending or not run.facts.has_faults
+            if stock.gap is not None and is_known and not stock.halted:
+                self._run_gap(stock, stock.gap, ready, end)
             if not stock.pending:
                 for watch, duty in stock.orphans.items():
                     duty.ran += ready
@@ -301,13 +309,17 @@ class ShareRules:
         duty.ran += ready
         if duty.ran <= self._bounds.race or duty.is_told:
             return
-        if (duty.troubled or self._has_intent(stock, end - duty.opened + 10)) and duty.ran <= self._bounds.orphan_troubled:
+        if (
+            duty.troubled or self._has_intent(stock, end - duty.opened + 10)
+        ) and duty.ran <= self._bounds.orphan_troubled:
             return
         if duty.troubled > 2:  # the venue takes no cancel and no change any more
             self._tell.excused("V02 refused")
         else:
             more = stock.worst - max(0, stock.inventory)
-            self._tell.breach("V02", end, f"{stock.name}: exits could sell {more} shares too many for {duty.ran:.1f} s")
+            self._tell.breach(
+                "V02", end, f"{stock.name}: exits could sell {more} shares too many for {duty.ran:.1f} s"
+            )
         duty.is_told = True
 
     def _run_gap(self, stock: Stock, duty: Duty, ready: float, end: float) -> None:
@@ -316,9 +328,7 @@ class ShareRules:
         if duty.is_told or duty.ran <= bounds.unprotected:
             return
         if duty.ran <= bounds.unprotected_troubled and (
-            duty.troubled
-            or any(order.elected for order in stock.sells)
-            or self._was_lost(stock, duty.opened)
+            duty.troubled or any(order.elected for order in stock.sells) or self._was_lost(stock, duty.opened)
         ):
             return
         duty.is_told = True
@@ -326,7 +336,11 @@ class ShareRules:
             duty.alarm_only = True
             self._tell.excused("V03 alarm")
         else:
-            self._tell.breach("V03", end, f"{stock.name}: {stock.uncovered} shares without a working stop for {duty.ran:.1f} s")
+            self._tell.breach(
+                "V03",
+                end,
+                f"{stock.name}: {stock.uncovered} shares without a working stop for {duty.ran:.1f} s",
+            )
 
     def _may_stay_open(self, stock: Stock, duty: Duty) -> bool:
         """Return whether nothing more is to be tried and an alarm has to do."""
@@ -377,11 +391,17 @@ class ShareRules:
                 self._check_alarms(stock, stock.gap)
         if self.covered_after or self.share_seconds_all:
             self._tell.did("V04")
-        limit = self._largest_need * bounds.unprotected * (1 + self.incidents + len(run.downs) + run.starts)
-        if not any(stock.gap is not None and stock.gap.alarm_only for stock in run.account.stocks.values()):
-            if self.share_seconds > limit and not self._tell.counters.get("excused V03 alarm"):
-                self._tell.breach("V04", run.now, f"{self.share_seconds:.0f} unprotected share-seconds, at most {limit:.0f}")
+        limit = (
+            self._largest_need
+            * bounds.unprotected
+            * (1 + self.incidents + len(run.delivery.downs) + run.starts)
+        )
+        if self.share_seconds > limit and not self._tell.counters.get("excused V03 alarm"):
+            text = f"{self.share_seconds:.0f} unprotected share-seconds, at most {limit:.0f}"
+            self._tell.breach("V04", run.now, text)
         if not run.facts.has_faults and self.covered_after:
             late = sorted(self.covered_after)[-(1 + len(self.covered_after) // 100)]
             if late > bounds.stop_works:
-                self._tell.breach("V04", run.now, f"fault-free, and a stop worked only {late:.2f} s after its execution")
+                self._tell.breach(
+                    "V04", run.now, f"fault-free, and a stop worked only {late:.2f} s after its execution"
+                )

@@ -6,7 +6,7 @@ Laws: what the operator moved, or somebody at the venue, is theirs: from then on
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tests.simulation.checker.disk import Intent
 from tests.simulation.checker.model import Order, Trade
@@ -39,7 +39,6 @@ class StopRules:
     def accepted(
         self,
         order: Order,
-        record: dict[str, Any],
         intent: Intent | None,
         *,
         is_new: bool,
@@ -61,9 +60,13 @@ class StopRules:
             return
         if is_new or stop != before:
             self._check_rule(order, stop)
-        elif before == stop and not run.facts.has_faults and record["qty"] == order.total and intent is not None:
-            if not order.elected and str(record["lmt"] or "") == str(order.lmt or "") and self._is_repeated(order, intent):
-                run.findings.breach("V17", run.now, f"{order!r}: the same change was sent twice")
+        elif (
+            intent is not None
+            and not order.elected
+            and not run.facts.has_faults
+            and self._is_repeated(order, intent)
+        ):
+            run.findings.breach("V17", run.now, f"{order!r}: the same change was sent twice")
 
     def _is_repeated(self, order: Order, intent: Intent) -> bool:
         """Return whether an earlier intent asked for exactly the same."""
@@ -79,14 +82,22 @@ class StopRules:
     def _check_rule(self, order: Order, stop: Decimal) -> None:
         trade = order.trade
         plan = None if trade is None else trade.plan
-        if trade is None or plan is None or plan.sl is None or not plan.is_detached or not order.leg.startswith("sl"):
+        if (
+            trade is None
+            or plan is None
+            or plan.sl is None
+            or not plan.is_detached
+            or not order.leg.startswith("sl")
+        ):
             return
         run = self._run
         if stop == plan.sl:
             return
         leg = int(order.leg[2:]) if order.leg[2:].isdigit() else 0
         legs = len(plan.tps)
-        rows = [row for row, update in enumerate(plan.updates) if update == stop and (leg > row + 1 or leg > legs)]
+        rows = [
+            row for row, update in enumerate(plan.updates) if update == stop and (leg > row + 1 or leg > legs)
+        ]
         if not rows:
             if self._was_moved(trade, order.leg):
                 run.findings.excused("V17 moved by hand")
@@ -96,7 +107,9 @@ class StopRules:
         run.findings.did("V17")
         missing = [number for number in range(1, rows[0] + 2) if not self._may_count(trade, number)]
         if missing:
-            run.findings.breach("V17", run.now, f"{order!r}: moved to {stop}, but tp{missing[0]} is not fully sold")
+            run.findings.breach(
+                "V17", run.now, f"{order!r}: moved to {stop}, but tp{missing[0]} is not fully sold"
+            )
 
     def _was_moved(self, trade: Trade, leg: str) -> bool:
         """Return whether the operator moved this leg's stop: its next generations stand where he put it."""
@@ -110,7 +123,10 @@ class StopRules:
     @staticmethod
     def _is_sold(trade: Trade, number: int) -> bool:
         return any(
-            order.leg == f"tp{number}" and order.executed > 0 and order.executed >= order.total and not order.left
+            order.leg == f"tp{number}"
+            and order.executed > 0
+            and order.executed >= order.total
+            and not order.left
             for order in trade.orders
         )
 
@@ -125,7 +141,11 @@ class StopRules:
         if trade is None or plan is None or not plan.is_detached:
             return
         number = trade.reached
-        while number < len(plan.updates) and self._is_sold(trade, number + 1) and not self._stop_sold(trade, number + 1):
+        while (
+            number < len(plan.updates)
+            and self._is_sold(trade, number + 1)
+            and not self._stop_sold(trade, number + 1)
+        ):
             number += 1
         if number > trade.reached:
             trade.reached = number
@@ -154,7 +174,9 @@ class StopRules:
                     run.findings.excused("V17 stop stays")
                 else:
                     update = move.trade.plan.updates[move.number - 1] if move.trade.plan else ""
-                    run.findings.breach("V17", end, f"{order!r}: tp{move.number} is sold, the stop is not at {update}")
+                    run.findings.breach(
+                        "V17", end, f"{order!r}: tp{move.number} is sold, the stop is not at {update}"
+                    )
 
     def _behind(self, move: _Move) -> list[Order]:
         plan = move.trade.plan

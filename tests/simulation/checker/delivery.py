@@ -1,0 +1,128 @@
+"""What was delivered to the program: from then on it could know.
+
+Laws: a message delivers what it says and a picture what is older than it; nothing is delivered to a program that is not there.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from tests.simulation.checker.model import LIVE, Stock, stem
+
+if TYPE_CHECKING:
+    from tests.simulation.checker.replay import Replay
+
+NEVER = float("inf")
+
+
+class Delivery:
+    """Takes what is on the way to the host from what it does not know yet."""
+
+    def __init__(self, run: Replay) -> None:
+        self._run = run
+        self._account = run.account
+        self.downs: list[
+            list[float]
+        ] = []  # spans in which the host knew that the link was down, until it was reconciled
+        self.snapshots: list[tuple[float, float, float]] = []  # told at, orders as of, executions as of
+        self._handlers: dict[str, Callable[[dict[str, Any]], None]] = {
+            name.removeprefix("_told_"): getattr(self, name)
+            for name in dir(self)
+            if name.startswith("_told_")
+        }
+
+    def take(self, record: dict[str, Any]) -> None:
+        """Take a message."""
+        handler = self._handlers.get(record["kind"])
+        if handler is not None and self._run.is_alive:
+            handler(record)
+
+    def _told_status(self, record: dict[str, Any]) -> None:
+        order = self._account.orders.get((0, record["id"]))
+        if order is None or record["state"] in LIVE:
+            return
+        order.known_dead = True
+        stock = self._account.stock(order.sym)
+        self._deliver(stock, f"end {order.id}")
+        if record["state"] == "cancelled" and order.oca and order.is_own:
+            for exec_id, untold in stock.pending.items():
+                if untold.kind == "sell":
+                    other = self._account.executions[stem(exec_id)]["order"]
+                    if other is not order and other.group == order.group:
+                        self._run.findings.saw("sibling cancel first")
+
+    def _told_exec(self, record: dict[str, Any]) -> None:
+        stock = self._account.stock(record["sym"])
+        exec_id = record["exec_id"]
+        if exec_id not in stock.pending:
+            self._run.findings.saw("replayed exec")
+            return
+        order = self._account.orders.get((0, record["id"]))
+        if order is not None:
+            order.told += record["qty"]
+            if order.told >= order.total:
+                order.known_dead = True
+        self._deliver(stock, exec_id)
+
+    def _told_refusal(self, record: dict[str, Any]) -> None:
+        order = self._account.by_ref.get(record["ref"])
+        if order is not None and not order.is_live:
+            order.known_dead = True
+
+    def _told_position(self, record: dict[str, Any]) -> None:
+        stock = self._account.stock(record["sym"])
+        if not stock.pending:
+            return
+        qty = record["qty"]
+        moves = [key for key, untold in stock.pending.items() if untold.kind in ("loss", "gain")]
+        last = len(moves) if qty == stock.own + stock.ext else 0
+        for row, key in enumerate(moves):
+            if stock.pending[key].position == qty:
+                last = max(last, row + 1)
+        for key in moves[:last]:
+            self._deliver(stock, key)
+
+    def _told_link(self, record: dict[str, Any]) -> None:
+        if record["up"]:
+            if self.downs and self.downs[-1][1] == NEVER:
+                index = bisect_left(self._run.reconciled, self._run.now)
+                self.downs[-1][1] = (
+                    self._run.reconciled[index] if index < len(self._run.reconciled) else NEVER
+                )
+        else:
+            self.downs.append([self._run.now, NEVER])
+
+    def _told_quote(self, record: dict[str, Any]) -> None:
+        self._account.stock(record["sym"]).quotes.append(
+            (self._run.now, record["bid"] or "", record["ask"] or "")
+        )
+
+    def take_picture(self, record: dict[str, Any]) -> None:
+        """Take a snapshot: what happened before the instants that it is of is known now."""
+        orders, executions, positions = (
+            record["orders_as_of"],
+            record["executions_as_of"],
+            record["positions_as_of"],
+        )
+        if orders is None or executions is None or positions is None:
+            self._run.findings.saw("snapshot without end")
+            return
+        if min(orders, executions, positions) < self._run.now - 1.0:
+            self._run.findings.saw("stale snapshot")
+        if not self._run.is_alive:
+            return
+        self.snapshots.append((self._run.now, orders, executions))
+        for stock in self._account.stocks.values():
+            for key, untold in tuple(stock.pending.items()):
+                seen = orders if untold.kind == "end" else executions
+                if untold.kind in ("loss", "gain"):
+                    seen = max(executions, positions)
+                if untold.t <= seen:
+                    self._deliver(stock, key)
+
+    def _deliver(self, stock: Stock, key: str) -> None:
+        untold = stock.pending.pop(key, None)
+        if untold is not None and untold.kind == "loss":
+            stock.losses.append((self._run.now, untold.shares))
