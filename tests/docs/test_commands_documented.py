@@ -16,7 +16,7 @@ from tradeshell import words as w
 from tradeshell.core import entry as entering
 from tradeshell.core import guards, specs, watch
 from tradeshell.core.plan import TradePlan
-from tradeshell.engine import facade
+from tradeshell.core.policy import Limits
 from tradeshell.grammar import Command, Grammar, Key, parse
 from tradeshell.shell.commands import ALIASES, KEPT
 from tradeshell.testing import open_shell
@@ -194,7 +194,9 @@ def reasons_in(path: Path) -> set[str]:
 def test_every_reason_of_a_refusal_is_documented() -> None:
     core = ROOT / "host/tradeshell/core"
     there = {reason for path in core.glob("*.py") for reason in reasons_in(path)}
-    assert {row["reason"] for rows in guard_rows()[:2] for row in rows} == there
+    entries, changes, typed, _ = guard_rows()
+    assert {row["reason"] for rows in (entries, changes) for row in rows} == there - {"duplicate"}
+    assert "duplicate" in {row["what"] for row in typed}
 
 
 def test_the_figures_of_the_guards_are_those_of_the_code() -> None:
@@ -204,8 +206,18 @@ def test_the_figures_of_the_guards_are_those_of_the_code() -> None:
     assert entry["no_quote"] == f"{entering.PATIENCE:g} s"
     assert entry["too_late"] == f"{entering.TOO_LATE:g} s"
     assert entry["stale_quote"] == f"{plan.quote_age:g} s"
-    assert entry["price_collar"] == f"{guards.COLLAR * 100:f} %".replace(".00", "")
-    assert typed["duplicate"] == seconds(facade.DUPLICATE_WINDOW)
+    limits = Limits()
+    assert entry["price_collar"] == guards.percent(limits.collar) == typed["limit of orders replace"]
+    for key in ("max_qty", "max_notional", "max_orders_per_side", "max_orders_per_minute"):
+        assert entry[key] == str(getattr(limits, key))
+    for key, reason in (
+        ("max_daily_loss", "daily_loss"),
+        ("max_exposure", "max_exposure"),
+        ("max_open_risk", "max_open_risk"),
+    ):
+        assert getattr(limits, key) is None
+        assert entry[reason] == "off"
+    assert typed["duplicate"] == f"{limits.duplicate_window:g} s"
     assert typed["quantity"] == str(w.MAX_QTY)
     assert typed["price"] == str(w.MAX_PRICE)
     assert watching["late bar"] == seconds(watch.BAR_GRACE)
@@ -219,12 +231,13 @@ def seconds(length: timedelta) -> str:
 
 
 def test_the_words_that_set_a_guard_are_words() -> None:
-    known = {key.name for key in BREAKOUT_GRAMMAR.keys} | {"again"}
+    known = {key.name for key in BREAKOUT_GRAMMAR.keys} | {"again", "limit", "stopentry off"}
+    known |= set(Limits.__struct_fields__)
     named = {
         word.rstrip("=")
         for rows in guard_rows()
         for row in rows
-        for word in [plain(row["set by"])]
+        for word in plain(row["set by"]).split(", ")
         if word != NONE
     }
     assert named <= known

@@ -16,8 +16,8 @@ from tradeshell.core.orders import OrderSpec
 from tradeshell.core.step import Core
 from tradeshell.engine.audit import Audit
 from tradeshell.engine.clock import LoopClock, VenueLoop
+from tradeshell.engine.crash import CrashFile
 from tradeshell.engine.journal import Journal
-from tradeshell.engine.session import CrashFile
 from tradeshell.engine.session import Session as EngineSession
 from tradeshell.ports import BrokerInfo, Handle, Record, Snapshot
 from tradeshell_breakout.strategy import Breakout

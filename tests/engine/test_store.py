@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.core.support import Desktop
 
+from tradeshell.core import inputs as i
 from tradeshell.core.desk import WatchPhase
 from tradeshell.engine.store import Keeper, Saved, StateFolder, load, save, snapshot
 from tradeshell.errors import StateError
@@ -161,6 +162,33 @@ def test_the_keeper_saves_what_changed_keeps_a_generation_and_complains_once(tmp
     assert len(complaints) == 1
     assert "cannot be written" in complaints[0]
     assert threading.active_count() < 20
+
+
+def test_why_entries_are_stopped_is_in_the_snapshot_and_nothing_is_in_an_older_one(tmp_path: Path) -> None:
+    desk = Desktop()
+    desk.do(i.StopEntryRequested, on=True, reason="storm of refusals")
+    path = tmp_path / "state.toml"
+    save(path, snapshot(desk.desk, session="s1", broker="paper", journal_seq=17))
+    saved, notes = load(path)
+    assert saved is not None
+    assert (saved.stopped, notes) == ("storm of refusals", ())
+    path.write_text(
+        'version = 1\nsession = "s"\nbroker = "paper"\naccount = ""\njournal_seq = 0\n', encoding="utf-8"
+    )
+    older, notes = load(path)
+    assert older is not None
+    assert (older.stopped, notes) == ("", ())
+
+
+def test_the_keeper_saves_at_once_when_it_is_asked_to_and_says_whether_it_did(tmp_path: Path) -> None:
+    path = tmp_path / "state.toml"
+    keeper = Keeper(path, picture, lambda words: None, every=3600)
+    assert keeper.save_now()
+    assert load(path)[0] == picture()
+    keeper.close()
+    keeper = Keeper(tmp_path / "nowhere" / "state.toml", picture, lambda words: None, every=3600)
+    assert not keeper.save_now()
+    keeper.close()
 
 
 def test_a_folder_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:

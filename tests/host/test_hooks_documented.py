@@ -16,12 +16,15 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.support.wheels import ROOT, path_with, put_on_path
 
 from tradeshell import (
     Bar,
     BrokerContext,
     BrokerError,
+    CheckContext,
+    DeskView,
     Enter,
     Event,
     Input,
@@ -30,6 +33,7 @@ from tradeshell import (
     OperatorError,
     Quote,
     Record,
+    Refusal,
     SinkContext,
     TradePlan,
     VenueOptions,
@@ -116,7 +120,8 @@ def test_the_section_of_a_hook_repeats_the_parts_and_shows_one_plugin(name: str)
     (example,) = re.findall(r"^```python\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
     report = loaded(example).reports[0]
     kinds = {"register_commands": "command", "register_brokers": "broker", "register_event_sinks": "sink"}
-    assert [offer.partition(" ")[0] for offer in report.offers] == [kinds.get(name, "strategy")]
+    kinds |= {"register_strategies": "strategy", "register_pre_trade_checks": "check"}
+    assert {offer.partition(" ")[0] for offer in report.offers} == {kinds[name]}
 
 
 def test_the_summary_of_a_hook_begins_its_section() -> None:
@@ -210,6 +215,33 @@ def test_the_strategy_of_the_page_enters_at_the_second_close_in_a_row() -> None:
         if minute == 0:
             assert state is before
     assert entered == [(4, Enter(bar=Bar("AAPL", NOON + timedelta(minutes=4), 60, *(Decimal("190.5"),) * 4)))]
+
+
+def test_the_checks_of_the_page_refuse_a_fourth_symbol_and_late_entries() -> None:
+    few, late = loaded(block(HOOKS_PAGE, "python", "register_pre_trade_checks")).checks
+    desk = DeskView(
+        paper=True,
+        positions={"AAPL": 1, "MSFT": 2, "TSLA": 3},
+        exposure=Decimal(0),
+        open_risk=Decimal(0),
+        realised=Decimal(0),
+    )
+    context = CheckContext(
+        plan=TradePlan(symbol="NVDA", qty=1, account="DU1"),
+        instrument=Instrument(symbol="NVDA", con_id=1),
+        origin="manual",
+        price=Decimal(190),
+        quote=None,
+        desk=desk,
+        now=NOON,
+    )
+    assert few.check(context) == Refusal(
+        "too_many_symbols", "3 symbols are held (AAPL MSFT TSLA), 3 are enough"
+    )
+    assert few.check(replace(context, plan=TradePlan(symbol="MSFT", qty=1, account="DU1"))) is None
+    assert late.check(context) is None
+    refused = late.check(replace(context, now=NOON + timedelta(hours=3, minutes=30)))
+    assert refused == Refusal("too_late_in_the_day", "it is 15:30, entries end at 15:30 New York")
 
 
 class Loud(Event, frozen=True, kw_only=True):

@@ -136,6 +136,15 @@ def test_a_table_that_does_not_fit_wraps_words_inside_columns() -> None:
     )
 
 
+def test_no_word_is_broken_while_another_column_can_give_way() -> None:
+    columns = (Column("what"), Column("many"))
+    words = " ".join(["word"] * 30)
+    table = Table(columns=columns, rows=(("x" * 40, words),))
+    lines = render.table_lines(table, Screen(80, wrap=True, colour=False))
+    assert all(len(line) <= 80 for line in lines)
+    assert "x" * 40 in "\n".join(lines)
+
+
 def test_a_table_of_figures_that_no_screen_holds_is_told_row_by_row() -> None:
     columns = tuple(Column(f"figure{n}", right=True) for n in range(12))
     table = Table(columns=columns, rows=(tuple("1234567.89" for _ in columns),))

@@ -24,8 +24,8 @@ from tradeshell.core.orders import OrderSpec
 from tradeshell.core.step import Core
 from tradeshell.core.trade import leg_of
 from tradeshell.engine.audit import Audit
+from tradeshell.engine.crash import CrashFile
 from tradeshell.engine.journal import Journal
-from tradeshell.engine.session import CrashFile
 from tradeshell.engine.session import Session as EngineSession
 from tradeshell.ports import Broker, BrokerInfo, Handle, Record, Snapshot
 from tradeshell_breakout.strategy import Breakout

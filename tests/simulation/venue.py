@@ -113,7 +113,9 @@ class SimVenue(PaperBroker):
         context = BrokerContext(
             emit=emit, clock=clock, venue_clock=clock, options=VenueOptions(), settings={}, state_dir=None  # type: ignore[arg-type]  # the venue keeps nothing on disk
         )
-        super().__init__(context, clock, read_settings(settings), self.market)
+        known = read_settings(settings)  # which takes accounts of paper only
+        known = replace(known, rules=replace(known.rules, account=schedule.account))
+        super().__init__(context, clock, known, self.market)
         self.listeners: dict[tuple[str, int], list[_Listener]] = {}
         self._loop, self._sim_clock = loop, clock
         self._schedule = schedule

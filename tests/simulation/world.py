@@ -102,7 +102,6 @@ class World:
     def _settings(self) -> dict[str, Any]:
         return {
             **self.schedule.habits.settings,
-            "account": self.schedule.account if self.schedule.is_paper else "DU0000001",
             "courier": self.courier,
             "witness": self._witness,
             "refuse": self._refuse,

@@ -132,6 +132,22 @@ def test_leaving_open_trades_says_what_stays_and_asks(tmp_path: Path, way: str) 
         assert found == list(range(1, len(found) + 1))
 
 
+def test_cancelling_a_stop_of_held_shares_says_what_follows_and_asks(tmp_path: Path) -> None:
+    with terminal(tmp_path, "--hold") as opened:
+        opened.prompts("paper>")
+        opened.type("orders cancel AAPL.sl1\r")
+        opened.sees("AAPL.sl1 protects 100 shares")
+        opened.prompts("Cancel? [y/N]")
+        opened.type("n\r")
+        opened.sees("nothing was done")
+        opened.prompts("paper>")
+        opened.type("orders cancel AAPL.sl1\r")
+        opened.prompts("Cancel? [y/N]")
+        opened.type("y\r")
+        opened.sees("sl1       cancel asked")
+        opened.prompts("paper>")
+
+
 def test_a_terminal_that_only_says_end_of_file_is_left(tmp_path: Path) -> None:
     with terminal(tmp_path, "--hold") as opened:
         for _ in range(2):

@@ -29,6 +29,8 @@ def unexplained(order: Order, group: Iterable[Order]) -> Shares:
     if order.state.is_live or order.is_explained:
         return 0
     members = tuple(group)
+    if order.was_told and any(member.by_operator and member.is_explained for member in members):
+        return 0  # the operator cancelled one of them, the broker took the others along
     sold = sum(member.filled for member in members)
     placed = max((member.placed for member in members), default=0)
     return max(0, min(order.left, placed - sold))

@@ -23,7 +23,6 @@ from tradeshell.core.orders import Side
 from tradeshell.core.plan import TradePlan
 from tradeshell.core.trade import Trade
 
-FAILED = "check_failed"
 _REASON = re.compile(r"[a-z][a-z0-9_]{0,40}", re.ASCII)
 _LONGEST = 300  # characters of a detail
 
@@ -116,6 +115,6 @@ def _ask(check: PreTradeCheck, context: CheckContext) -> Refusal | None:
     except (Exception, SystemExit) as error:  # noqa: BLE001  # a plugin may raise anything: the order stays, the engine goes on
         said = f"raised {type(error).__name__}: {error}"
     return Refusal(
-        FAILED,
+        "check_failed",
         f"{who} {' '.join(said.split())[:_LONGEST]} · without it: TRADESHELL_LOAD_PLUGINS or --safe-mode",
     )

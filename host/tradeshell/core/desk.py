@@ -14,6 +14,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from tradeshell.core.book import Book
+from tradeshell.core.cap import is_open_question
 from tradeshell.core.inputs import PositionReport, WatchSpec
 from tradeshell.core.market import Shares
 from tradeshell.core.orders import Order
@@ -119,6 +120,9 @@ class Desk(Struct, frozen=True, kw_only=True):
             return False
         orders = self.books[trade.plan.symbol].orders
         found = [orders.get(ref) for ref in trade.refs]
+        is_arming = trade.plan.mode.is_detached and bool(trade.refs) and not trade.is_armed
+        if is_arming or any(order is not None and is_open_question(order, orders) for order in found):
+            return True
         return any(order is None or order.state.is_live or awaited(order) for order in found)
 
     def with_active(self, id_: str, symbol: str) -> Desk:

@@ -88,7 +88,7 @@ def _replace_stop(turn: Turn, trade: Trade, leg: Leg, history: list[Order]) -> T
 
 def _tell_gone(turn: Turn, trade: Trade, leg: Leg, stops: list[Order]) -> Trade:
     """Tell the loss of a stop once, and that pictures are looked at first."""
-    if not stops or stops[-1].is_mourned:
+    if not stops or stops[-1].is_mourned or stops[-1].cancel_reason:
         return trade
     last = stops[-1]
     held = leg_shares(trade, turn.book(trade.plan.symbol).orders)[leg.number]

@@ -48,12 +48,23 @@ def stop_entries(turn: Turn, request: i.StopEntryRequested) -> list[Trade]:
     return found
 
 
-def flatten(turn: Turn, symbol: str | None) -> list[Trade]:
-    """Want the shares of our trades sold, in ``symbol`` or everywhere; returns the trades concerned."""
+def flatten(turn: Turn, watchers: Watchers, symbol: str | None) -> list[Trade]:
+    """Want the shares of our trades sold, in ``symbol`` or everywhere; returns the trades concerned.
+
+    An order that has not left does not leave any more, and what was typed to sell some of the shares makes way.
+    """
     found = []
     for name, book in tuple(turn.desk.books.items()):
         if symbol is not None and name != symbol:
             continue
+        for trade in tuple(book.trades.values()):
+            if trade.phase is TradePhase.ASKING:
+                turn.put_trade(replace(trade, phase=TradePhase.CLOSED, end_reason="flatten"))
+                watchers.end(turn, trade.id, "flatten")
+            elif trade.plan.side is Side.SELL and trade.phase is not TradePhase.CLOSED:
+                selling = replace(trade, cancel_wanted=trade.cancel_wanted or "flatten")
+                turn.put_trade(selling)
+                found.append(selling)
         open_ = [
             trade
             for trade in book.trades.values()
@@ -63,7 +74,9 @@ def flatten(turn: Turn, symbol: str | None) -> list[Trade]:
             held = sum(inventory(trade, book.orders) for trade in open_)
             turn.say(FlattenStarted(symbol=name, held=held))
         for trade in open_:
-            after = replace(trade, is_flattening=True, cancel_wanted=trade.cancel_wanted or "flatten")
+            after = replace(
+                trade, flatten_at=trade.flatten_at or turn.at, cancel_wanted=trade.cancel_wanted or "flatten"
+            )
             turn.put_trade(after)
             found.append(after)
     return found

@@ -36,7 +36,7 @@ def check_plan_limits(desk: Desk, plan: TradePlan, price: Price | None) -> Refus
     """Return why ``plan`` could never leave as it is: too many shares, too dear at ``price`` (USD), or too many exits."""
     return (
         _check_shares(desk.policy.limits, plan.side, plan.qty)
-        or _check_notional(desk.policy.limits, plan.side, plan.qty, price)
+        or _check_notional(desk.policy.limits, plan.qty, price)
         or _check_working(desk, plan)
     )
 
@@ -73,7 +73,7 @@ def check_change(
     if not is_larger and not is_dearer:
         return None
     refusal = check_stopped(desk, spec.symbol, spec.side) or _check_shares(limits, spec.side, total)
-    refusal = refusal or _check_notional(limits, spec.side, total, price)
+    refusal = refusal or _check_notional(limits, total, price)
     if refusal is not None or spec.side is Side.SELL:
         return refusal
     sl, rest = trade.plan.sl, max(0, total - order.filled)
@@ -128,7 +128,7 @@ def _check_shares(limits: Limits, side: Side, qty: Shares) -> Refusal | None:
     )
 
 
-def _check_notional(limits: Limits, side: Side, qty: Shares, price: Price | None) -> Refusal | None:
+def _check_notional(limits: Limits, qty: Shares, price: Price | None) -> Refusal | None:
     if limits.max_notional is None or price is None:
         return None  # `_check_price_known` has its word where an order is about to leave
     if (value := price * qty) <= limits.max_notional:
@@ -217,32 +217,24 @@ def _check_loss(desk: Desk, now: datetime) -> Refusal | None:
 
 def _check_exposure(desk: Desk, added: Decimal) -> Refusal | None:
     most = desk.policy.limits.max_exposure
-    if most is None or added <= 0:
+    if most is None or added <= 0 or (now := exposure(desk)) + added <= most:
         return None
-    now = exposure(desk)
-    return (
-        None
-        if now + added <= most
-        else _too_much("max_exposure", "positions and working entries", now, added, most)
-    )
+    said = _too_much("positions and working entries", now, added, most)
+    return Refusal("max_exposure", f"{said} · {changed_by('max_exposure')}")
 
 
 def _check_risk(desk: Desk, added: Decimal) -> Refusal | None:
     most = desk.policy.limits.max_open_risk
-    if most is None or added <= 0:
+    if most is None or added <= 0 or (now := open_risk(desk)) + added <= most:
         return None
-    now = open_risk(desk)
-    return (
-        None if now + added <= most else _too_much("max_open_risk", "the risk to all stops", now, added, most)
-    )
+    said = _too_much("the risk to all stops", now, added, most)
+    return Refusal("max_open_risk", f"{said} · {changed_by('max_open_risk')}")
 
 
-def _too_much(key: str, what: str, now: Decimal, added: Decimal, most: Decimal) -> Refusal:
+def _too_much(what: str, now: Decimal, added: Decimal, most: Decimal) -> str:
     if not (now + added).is_finite():
-        said = f"{what} cannot be told: the price of a market order is not known"
-    else:
-        said = f"{what} would be {usd(now + added)} ({usd(now)} now), more than {usd(most)}"
-    return Refusal(key, f"{said} · {changed_by(key)}")
+        return f"{what} cannot be told: the price of a market order is not known"
+    return f"{what} would be {usd(now + added)} ({usd(now)} now), more than {usd(most)}"
 
 
 # --- what there is ----------------------------------------------------------------------------------------------------

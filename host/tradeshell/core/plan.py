@@ -191,7 +191,10 @@ def _check_ladder(plan: TradePlan) -> None:
     if plan.side is not Side.BUY:
         raise OperatorError("a ladder protects shares that are bought; a sell takes no tp and no sl")
     if plan.sl is None:
-        raise OperatorError("sl: a ladder needs a stop for every leg · example: sl=187")
+        raise OperatorError(
+            f"sl: a ladder (tp="
+            f"{'-'.join(map(money, plan.tps))}) needs a stop for every leg · example: sl={money(_below(plan.tps[0]))}"
+        )
     if len(plan.parts) != targets or any(part <= 0 for part in plan.parts):
         raise OperatorError(
             f"tp_alloc={'-'.join(map(str, plan.parts))}: {targets} targets take {targets} parts above zero · "
@@ -200,7 +203,7 @@ def _check_ladder(plan: TradePlan) -> None:
     if sum(plan.parts) not in (100, plan.qty):
         raise OperatorError(
             f"tp_alloc={'-'.join(map(str, plan.parts))}: sums to {sum(plan.parts)}; percentages sum to 100, shares to "
-            f"qty={plan.qty}"
+            f"qty={plan.qty} · example: tp_alloc={'-'.join(map(str, default_weights(targets)))}"
         )
     shares = split(plan.qty, plan.parts)
     if 0 in shares:
@@ -216,20 +219,28 @@ def _check_updates(plan: TradePlan) -> None:
     if typed and len(typed) != targets - 1:
         raise OperatorError(
             f"stop_updates={'-'.join(map(money, typed))}: {targets} targets take {targets - 1} "
-            f"{'price' if targets == 2 else 'prices'}, one after each target but the last"  # one price
+            f"{'price' if targets == 2 else 'prices'}, one after each target but the last · "
+            f"example: stop_updates={_example(plan)}"
         )
     last = plan.sl
     for number, (price, target) in enumerate(zip(typed, plan.tps, strict=False), 1):
         if last is not None and price < last:
             raise OperatorError(
-                f"stop_updates={'-'.join(map(money, typed))}: a stop is never loosened, {money(price)} lies below {money(last)}"
+                f"stop_updates={'-'.join(map(money, typed))}: a stop is never loosened, {money(price)} lies "
+                f"below {money(last)} · "
+                f"example: stop_updates={_example(plan)}"
             )
         if price >= target:
             raise OperatorError(
                 f"stop_updates={'-'.join(map(money, typed))}: {money(price)} is not below tp{number} {money(target)}, the "
-                f"stop would be elected at once"
+                f"stop would be elected at once · example: stop_updates={_example(plan)}"
             )
         last = price
+
+
+def _example(plan: TradePlan) -> str:
+    base = plan.level if plan.level is not None else plan.sl or plan.tps[0]
+    return "-".join(map(money, default_updates(base, plan.tps)))
 
 
 def _below(price: Price) -> Price:

@@ -266,7 +266,8 @@ def position_reported(turn: Turn, watchers: Watchers, report: PositionReport) ->
     if new.differs_at is not None and book.differs_at is None:
         turn.timer(f"position:{report.symbol}", SECOND_LOOK.total_seconds())
     for id_, trade in new.trades.items():
-        if trade is not book.trades.get(id_):
+        # A ladder waits for the position that confirms its shares.
+        if trade is not book.trades.get(id_) or (trade.plan.mode.is_detached and not trade.is_armed):
             after(turn, watchers, trade)
 
 

@@ -284,6 +284,11 @@ def _drop(turn: Turn, trade: Trade, order: Order) -> None:
 
 def _tell_protection(turn: Turn, trade: Trade) -> Trade:
     state, held, covered = protection_state(trade, _orders(turn, trade), turn.at)
+    if state in ALARMING and trade.flatten_at is not None and held > 0:
+        due = trade.flatten_at + UNCOVERED
+        if turn.at + EARLY < due:  # they are being sold, as was asked for: an alarm only when that takes long
+            turn.again(trade, due, "flatten")
+            return trade
     if state != trade.protection:
         trade = replace(
             trade, protection=state, alarm_at=turn.at + ALARM_EVERY if state in ALARMING else None
@@ -334,7 +339,7 @@ def _close_if_over(turn: Turn, trade: Trade) -> Trade:
     else:
         reason = "trade_closed"
     was_flattening = trade.is_flattening
-    trade = replace(trade, phase=TradePhase.CLOSED, end_reason=reason, is_flattening=False, alarm_at=None)
+    trade = replace(trade, phase=TradePhase.CLOSED, end_reason=reason, flatten_at=None, alarm_at=None)
     turn.put_trade(trade)
     if trade.plan.side is Side.BUY and fills.sold > 0:
         _tell_result(turn, trade)

@@ -170,7 +170,7 @@ class Core:
             reports.after(turn, self.watchers, trade)
 
     def _flatten(self, turn: Turn, event: i.FlattenRequested) -> None:
-        for trade in kill.flatten(turn, event.symbol):
+        for trade in kill.flatten(turn, self.watchers, event.symbol):
             reports.after(turn, self.watchers, trade)
 
     def _policy(self, turn: Turn, event: i.PolicySet) -> None:

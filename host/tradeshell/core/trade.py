@@ -84,13 +84,18 @@ class Trade(Struct, frozen=True, kw_only=True):
     fees: Decimal = Decimal(0)
     confirmed: Shares = 0
     cancel_wanted: str = ""  # why the entry is to be cancelled, while that has not happened
-    is_flattening: bool = False  # the operator wants its shares sold
+    flatten_at: datetime | None = None  # when the operator asked to sell its shares
     is_armed: bool = False  # every leg has had its exits
     is_unconfirmed: bool = False  # the broker did not confirm the shares in time
     milestone: int = 0  # targets that were told to be reached
     asked_raise_at: datetime | None = None  # when a touch was last asked for to raise stops
     alarm_at: datetime | None = None  # when the alarm about its protection is told again
     end_reason: str = ""
+
+    @property
+    def is_flattening(self) -> bool:
+        """Whether its shares are to be sold at the market."""
+        return self.flatten_at is not None
 
 
 class Fills(Struct, frozen=True):

@@ -27,9 +27,10 @@ from tradeshell.core.step import Core
 from tradeshell.core.strategy import Strategy
 from tradeshell.engine.audit import Audit
 from tradeshell.engine.clock import LoopClock, VenueLoop, WallClock
+from tradeshell.engine.crash import CrashFile
 from tradeshell.engine.journal import Journal
 from tradeshell.engine.recovery import Recovered, is_open, recover
-from tradeshell.engine.session import CrashFile, Session
+from tradeshell.engine.session import Session
 from tradeshell.engine.store import SAVE_EVERY, SAVE_EVERY_EMBEDDED, Keeper, Saved, snapshot
 from tradeshell.errors import BrokerError, PluginError, TradeshellError
 from tradeshell.ports import Broker, BrokerContext, BrokerOffer, Sink, SinkContext, SinkOpener, VenueOptions

@@ -8,13 +8,10 @@ broker, a disk or a sink raises costs what it was asked for and nothing else; no
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
-import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime
-from pathlib import Path
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
@@ -45,6 +42,7 @@ from tradeshell.core.step import Core
 from tradeshell.core.trade import leg_of, watch_of
 from tradeshell.engine.accounts import Accounts
 from tradeshell.engine.audit import Audit
+from tradeshell.engine.crash import CrashFile
 from tradeshell.engine.feeds import Feeds
 from tradeshell.engine.journal import Journal
 from tradeshell.errors import BrokerError, TradeshellError
@@ -52,18 +50,6 @@ from tradeshell.ports import Broker, Clock, Handle
 
 T = TypeVar("T")
 SNAPSHOT_EVERY = 0.25  # seconds between two requests on one connection
-
-
-class CrashFile:
-    """Where tracebacks of our own defects go; never to the screen."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def write(self, error: BaseException, where: str) -> None:
-        """Append one traceback; a disk that refuses is not made worse by a second error."""
-        with contextlib.suppress(OSError), self.path.open("a", encoding="utf-8") as file:
-            file.write(f"--- {where}\n{''.join(traceback.format_exception(error))}\n")
 
 
 class Session:

@@ -21,12 +21,12 @@ from cmd2 import CompletionItem, Completions
 from cmd2.exceptions import CompletionError
 from prompt_toolkit.application import get_app
 
+from tradeshell.engine import crash
 from tradeshell.errors import Interrupted, OperatorError, TradeshellError
 from tradeshell.grammar import Answer, Command, complete, parse
 from tradeshell.ports import Record, Trading, View
 from tradeshell.shell import (
     commands_shell,
-    crash,
     helptext,
     lines,
     picture,

@@ -36,7 +36,6 @@ STOPENTRY = Grammar(
             parse=w.one_of("on", "off"),
             values=(("on", "no entry leaves any more"), ("off", "entries may leave again")),
             default="on",
-            metavar="on|off",
             example="off",
         ),
     ),

@@ -49,7 +49,7 @@ def lost_protection(desk: Desk, chosen: Iterable[Order]) -> str:
             pulled = [o for o in named.values() if group_of(o) in {group_of(stop) for stop in along}]
             parts.append(
                 f"{_addresses(pulled)} {_is_or_are(pulled)} in one group with the stop{'s' * (len(along) > 1)} "
-                f"{_addresses(along)}: the broker may cancel along, and {_shares(along)} would have no stop"
+                f"{_addresses(along)}: the broker may cancel it along, and {_shares(along)} would have no stop"
             )
     return "; ".join(parts)
 

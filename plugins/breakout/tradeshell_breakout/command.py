@@ -72,13 +72,22 @@ def _cancel(trading: Trading, words: Words) -> Answer:
     for watcher in chosen:
         trading.cancel_watch(watcher.spec.id)
         if watcher.phase is WatchPhase.FIRED:
-            lines.append(
-                f"{watcher.spec.plan.symbol} {watcher.spec.id}: already triggered; an unfilled entry is cancelled, "
-                "exits of filled shares are kept"
-            )
+            lines.append(_kept(trading, watcher))
     if not chosen:
         lines.append("no watcher is running")
     return Answer(lines=tuple(lines), data={"cancelled": [w.spec.id for w in chosen]})
+
+
+def _kept(trading: Trading, watcher: Watcher) -> str:
+    """Return what a cancel after the trigger leaves as it is."""
+    symbol = watcher.spec.plan.symbol
+    held, _ = trading.view().desk.protection(symbol)
+    rest = (
+        f"{held} {'share is' if held == 1 else 'shares are'} held, with exits that are kept · `flatten {symbol}` sells"
+        if held > 0
+        else "exits of what has filled are kept"
+    )
+    return f"{symbol} {watcher.spec.id}: already triggered · an unfilled entry is cancelled · {rest}"
 
 
 def run_breakouts(trading: Trading, words: Words) -> Answer:

@@ -137,7 +137,7 @@ KEYS = (
         "tp",
         "take profit, USD; two or three joined by dashes make a ladder",
         parse_targets,
-        metavar="PRICE[-PRICE[-PRICE]]",
+        metavar="PRICE[-PRICE…]",
         example="195-198-205",
         default="none",
     ),

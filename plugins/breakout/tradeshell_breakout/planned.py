@@ -187,7 +187,7 @@ def _stop_words(plan: TradePlan) -> str:
     if plan.sl_type is OrderType.STOP:
         return f"plain stop{several}, a market order once elected"
     offset = f", limit {money(plan.sl_offset)} below" if plan.sl_offset else ""
-    return f"stop-limit{several}{offset}; the limit follows the bid once elected"
+    return f"stop-limit{several}{offset}, following the bid once elected"
 
 
 def _risk_words(plan: TradePlan) -> str:

@@ -233,7 +233,6 @@ class PaperBroker(Outside):
             if symbol is not None:
                 self._show_touch(now, symbol)
             self._report(act(now))
-            self._review()
 
         return arrive
 
@@ -243,7 +242,6 @@ class PaperBroker(Outside):
         for symbol in sorted(self.exchange.live_symbols()):
             self._show_touch(now, symbol)
         self._report(act(self.exchange, now))
-        self._review()
 
     # --- what the pump plays ------------------------------------------------------------------------------------------
 
@@ -285,7 +283,7 @@ class PaperBroker(Outside):
         """Let orders expire, be held and be released; what never met the market meets the touch of this instant."""
         reports = self.exchange.pass_time(now)
         self._report(reports)
-        for symbol in self.exchange.live_symbols():
+        for symbol in sorted(self.exchange.live_symbols()):
             self._show_touch(now, symbol)
         self._set_due(now)
 
@@ -350,7 +348,8 @@ class PaperBroker(Outside):
         """Play what somebody needs, and nothing else."""
         now = self._clock.now()
         live = self.exchange.live_symbols()
-        for symbol in live - self._live.keys():
+        # Sorted: the order in which sets give their texts is another one in each process.
+        for symbol in sorted(live - self._live.keys()):
             self._live[symbol] = self._follow(symbol, now)
         for symbol in self._live.keys() - live:
             for cursor in self._live.pop(symbol):
@@ -358,7 +357,7 @@ class PaperBroker(Outside):
         quoted = {symbol for symbol, listeners in self._quotes.items() if listeners}
         # Recorded quotes beside recorded trades fill no resting order: what arrives or is released looks at them itself.
         followed = quoted | {symbol for symbol in live if self._market.tape(symbol).quotes_decide}
-        for symbol in followed - self._touches.keys():
+        for symbol in sorted(followed - self._touches.keys()):
             self._touches[symbol] = cursor = TouchCursor(self._market.tape(symbol), self, now)
             self._pump.add(cursor)
         for symbol in self._touches.keys() - followed:

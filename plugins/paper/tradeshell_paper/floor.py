@@ -1,7 +1,8 @@
 """What follows from what: reports, fills, ends of orders, and what they do to parents, children and OCA groups.
 
 Laws: a fill is told as execution, order, position, fee, in this order, and only then what follows from it; an order that has
-ended never moves again; a group of type 1 or 2 never sells more than its largest order.
+ended never moves again, except by an execution that is heard late; a group of type 1 or 2 never sells more than its largest
+order.
 """
 
 from __future__ import annotations

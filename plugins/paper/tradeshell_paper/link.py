@@ -53,6 +53,7 @@ class HostLink:
         self._is_wanted = False
         self._drops = 0
         self._emptied = 0  # the last drop that took the orders under way along
+        self._why = ""  # the last drop
         self.dropped_at: datetime | None = None
         self.is_told_up = False
 
@@ -81,7 +82,7 @@ class HostLink:
         if not self._pump.is_up:
             return
         self._go_down(why, lose_orders=lose_orders)
-        self.dropped_at = self._clock.now()
+        self.dropped_at, self._why = self._clock.now(), why
         drop = self._drops
 
         def notice() -> None:
@@ -99,7 +100,7 @@ class HostLink:
             return
         self.dropped_at = None
         if self.is_told_up:
-            self._tell_down("the link was down")
+            self._tell_down(self._why)
         if self._is_wanted:
             self._come_up(first_order_id, why)
 

@@ -151,3 +151,14 @@ def test_breakouts_shows_the_targets_of_a_ladder_with_their_shares(
     for target in ("60@195.00", "30@198.00", "10@205.00"):
         assert target in words
     assert " 195.00 187.00 1m" in words  # the bracket of the other one
+
+
+def test_cancelling_after_the_fill_keeps_the_exits_and_says_what_sells(
+    typed: tuple[Runner, FakeTrading],
+) -> None:
+    runner, trading = typed
+    trading.hold_position()
+    runner.run("breakout cancel AAPL").assert_ok().assert_says(
+        "br-1: already triggered", "100 shares are held", "kept", "`flatten AAPL` sells"
+    )
+    assert trading.asked == [("cancel watch", "br-1")]

@@ -759,3 +759,38 @@ def test_ready_bars_reach_a_subscriber_fast() -> None:
         return count / (time.perf_counter() - began)
 
     assert max(on_venue(work, bars=bars, speed=math.inf) for _ in range(3)) > 100_000
+
+
+SEVERAL_SYMBOLS = """
+from msgspec.structs import replace
+from tests.plugins.paper.venue import Venue, ny, on_venue, order, quote, told
+from tradeshell import Tif
+from tradeshell_paper.settings import Print
+from decimal import Decimal
+
+NAMES = ("AA", "BB", "CC", "DD")
+
+async def work(venue):
+    for name in NAMES:
+        await venue.broker.qualify(name)
+        venue.place(order("BUY", 1, "MKT", f"{name} held", name), order("BUY", 1, "LMT 8", f"{name} low", name))
+    await venue.until("09:40")
+    print(told(venue.inputs[1:]))
+
+script = [replace(quote("09:00", "9", "10", in_force=True), symbol=name) for name in NAMES]
+script += [Print(name, ny("09:35"), Decimal(8)) for name in NAMES]
+on_venue(work, script=script)
+"""
+
+
+def test_the_order_of_symbols_at_one_instant_is_the_same_in_every_process() -> None:
+    def told_with(seed: str) -> str:
+        env = {"PYTHONPATH": ":".join([*sys.path, "."]), "PYTHONHASHSEED": seed}
+        done = subprocess.run(
+            [sys.executable, "-c", SEVERAL_SYMBOLS], capture_output=True, text=True, check=True, env=env
+        )
+        return done.stdout
+
+    first = told_with("1")
+    assert first.count("E BUY") == 8
+    assert {told_with(seed) for seed in ("2", "3")} == {first}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -10,6 +11,7 @@ from decimal import Decimal
 from typing import Any, cast
 
 import pytest
+from tests.docs.pages import DOCS, sections, tables
 from tests.plugins.paper.venue import Venue, bar, minutes, ny, on_venue, order, quote, told
 
 from tradeshell import (
@@ -29,6 +31,7 @@ from tradeshell import (
     VenueClock,
 )
 from tradeshell_paper.courier import CleanCourier, TableCourier
+from tradeshell_paper.outside import Outside
 from tradeshell_paper.post import Post
 from tradeshell_paper.settings import Print, read_settings
 
@@ -628,3 +631,19 @@ def test_a_wrong_courier_is_refused_in_one_line(value: Any, said: str) -> None:
         read_settings({"courier": value})
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_page_lists_every_key_of_the_table() -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_settings({"courier": {"!": 1}})
+    known = str(caught.value).partition("known: ")[2].split(", ")
+    listed = tables(sections(DOCS / "paper.md")["Faults on demand"])[0]
+    said = [key.strip("` ") for row in listed for key in row["key of `[brokers.paper.courier]`"].split(",")]
+    assert sorted(said) == sorted(known)
+
+
+def test_the_page_lists_what_can_be_done_to_the_venue() -> None:
+    listed = tables(sections(DOCS / "paper.md")["Faults on demand"])[1]
+    words = " ".join(re.sub(r"\(.*?\)", "", row["of the broker"]) for row in listed)
+    there = {name for name in vars(Outside) if not name.startswith("_")} - {"first_order_id"}
+    assert set(re.findall("[a-z_]+", words)) | {"revive_order"} == there

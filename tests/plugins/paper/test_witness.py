@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
+from tests.docs.pages import DOCS, sections, tables
 from tests.plugins.paper.test_exchange_properties import PRICES, SIZES, ExchangeMachine
 from tests.plugins.paper.venue import Venue, minutes, ny, on_venue, order, quote, usd
 
@@ -399,3 +400,33 @@ def test_a_witness_changes_nothing() -> None:
 def test_only_a_callable_can_be_a_witness() -> None:
     with pytest.raises(ConfigError, match="witness = 'me': is a callable of a test"):
         read_settings({"witness": "me"})
+
+
+def test_the_page_lists_every_word_with_its_fields() -> None:
+    said: dict[str, list[str]] = {}
+    for row in tables(sections(DOCS / "paper.md")["Faults on demand"])[2]:
+        names = [word.strip("` ") for word in row["word"].split(",")]
+        listed = [part.strip("` ").split() for part in row["fields beside `t`"].split(";")]
+        said |= dict(zip(names, listed * len(names), strict=False))
+    notes = Notes()
+
+    async def work(venue: Venue) -> None:
+        broker = venue.broker
+        await broker.qualify("ABC")
+        venue.place(
+            order("BUY", 1, "MKT", "a"), order("SELL", 1, "STP 9", "sl"), order("SELL", 0, "STP 9", "no")
+        )
+        broker.modify(order("SELL", 1, "STP 8", "sl"), 2)
+        broker.cancel("sl", 2)
+        broker.place(order("BUY", 1, "LMT 8", "low"), 4)
+        await venue.until("10:02")
+        broker.bust("paper.1.01")
+        await broker.snapshot_account()
+
+    script = (TOUCHES[0], Print("ABC", ny("10:00"), Decimal(10)), Halt("ABC", ny("10:01")), TOUCHES[1])
+    on_venue(work, script=script, witness=notes)
+    assert {kind for kind, _ in notes.said} == said.keys()
+    for kind, fields in notes.said:
+        first, *others = fields
+        assert first == "t"
+        assert kind == "to_host" or others == said[kind]

@@ -5,11 +5,15 @@ pretended to be. Each rule counts how often it was really exercised, each excuse
 
 **B** is a list of plain records in the order in which things happened, each with ``event`` (its kind) and ``t`` (seconds since
 the schedule's start): at the venue ``accept`` ``modify`` ``refuse`` ``cancel_asked`` ``state`` ``exec`` ``corrected`` ``quote``
-``halt`` ``link``; delivered to the program ``to_host`` (with a ``kind`` of its own) and ``snapshot``; from the harness ``op``
-``kill`` ``start`` ``fault_free``. Where records name their kind ``kind``, and instants are ISO text, ``as_told`` reads them too.
-``state.works`` says whether the order may trigger or fill now.
+``halt`` ``link``; delivered to the program ``to_host`` (with a ``kind``) and ``snapshot`` (instants in seconds); from the harness
+``op`` ``kill`` ``start`` ``fault_free``. ``state.works`` says whether the order may trigger or fill now; a change that is not
+ours has a ``by``, or comes as a ``state`` with other prices.
 
 **L** is the audit's lines and the journal's. ``mono`` of the audit is the schedule's time.
+
+**Facts** are told, never inferred: ``account`` ``plans`` (by watch, or a list with ``watch``) ``is_paper`` ``flatten_live``
+``oca_race`` ``has_faults`` ``fault_free_from`` ``end`` ``start`` ``limits`` ``contracts``; ``positions`` are shares that are
+there before and that no execution in B explains; ``bounds`` overrides single time bounds.
 
 Not judged here, and why:
 
@@ -27,14 +31,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.simulation.checker.adapt import as_told
 from tests.simulation.checker.disk import Journal, Log
 from tests.simulation.checker.facts import Facts
 from tests.simulation.checker.replay import Replay
 from tests.simulation.checker.report import RULES, SOMETIMES, Bounds, Findings, Report, Violation
 from tests.simulation.checker.rules_end import digest, finish
 
-__all__ = ["RULES", "SOMETIMES", "Bounds", "Report", "Violation", "as_told", "check", "digest"]
+__all__ = ["RULES", "SOMETIMES", "Bounds", "Report", "Violation", "check", "digest"]
 
 
 def check(
@@ -46,16 +49,16 @@ def check(
     log = Log(audit_lines, findings)
     journal = Journal(journal_lines, log.start or told.start, findings)
     run = Replay(told, log, journal, findings)
-    run.run(as_told(b, told.start, facts.get("lives") or ()))
-    run.shares.finish()
+    run.run(b)
+    run.cover.finish()
     run.orders.finish()
     run.entries.finish()
     finish(run)
     exposures = {
-        "covered_after": run.shares.covered_after,
-        "share_seconds": run.shares.share_seconds,
-        "share_seconds_all": run.shares.share_seconds_all,
-        "peak": run.shares.peak,
+        "covered_after": run.cover.covered_after,
+        "share_seconds": run.cover.share_seconds,
+        "share_seconds_all": run.cover.share_seconds_all,
+        "peak": run.cover.peak,
     }
     findings.violations.sort(key=lambda violation: (violation.t, violation.rule))
     return Report(findings.violations, findings.counters, exposures)

@@ -57,6 +57,7 @@ class Log:
         self.by_event: dict[str, list[dict[str, Any]]] = {}
         self.intents: dict[str, list[Intent]] = {}
         self.placed: dict[str, Intent] = {}
+        self.changes: dict[str, list[Intent]] = {}
         self.placed_twice: list[Intent] = []
         self.start: datetime | None = None  # the instant of t = 0
         self._read(lines, findings)
@@ -94,6 +95,8 @@ class Log:
                 )
                 ref = record["order_ref"]
                 self.intents.setdefault(ref, []).append(intent)
+                if record["action"] == "replace":
+                    self.changes.setdefault(ref, []).append(intent)
                 if record["action"] == "place":
                     if ref in self.placed:
                         self.placed_twice.append(intent)
@@ -164,17 +167,17 @@ def _repeated(line: bytes) -> str:
 class Written:
     """One order command in the journal."""
 
-    __slots__ = ("command", "order", "order_id", "t")
+    __slots__ = ("order", "order_id", "t")
 
-    def __init__(self, t: float, command: str, order: dict[str, Any], order_id: int) -> None:
-        self.t, self.command, self.order, self.order_id = t, command, order, order_id
+    def __init__(self, t: float, order: dict[str, Any], order_id: int) -> None:
+        self.t, self.order, self.order_id = t, order, order_id
 
 
 class Journal:
     """The journal, of one life or of several, one after the other."""
 
     def __init__(self, lines: list[bytes], start: datetime | None, findings: Findings) -> None:
-        self.commands: dict[str, list[Written]] = {}
+        self.commands: dict[tuple[str, str], list[Written]] = {}  # by order and command
         self.has_gap = False
         self._payloads: list[bytes] = []
         n = 0
@@ -221,9 +224,28 @@ class Journal:
             t = 0.0 if start is None else (instant(entry["input"]["at"]) - start).total_seconds()
             for each in entry["orders"]:
                 order = each.get("order") or {"ref": each["ref"]}
-                written = Written(t, each["command"], order, each["order_id"])
-                self.commands.setdefault(order["ref"], []).append(written)
+                written = Written(t, order, each["order_id"])
+                self.commands.setdefault((order["ref"], each["command"]), []).append(written)
         return int(found)
+
+    def heard_of(self, ref: str) -> bool:
+        """Return whether an input of the journal, not a command, speaks of an order."""
+        name = b'"ref":"%s"' % ref.encode()
+        return any(0 < payload.find(name) < payload.rfind(b',"orders":[') for payload in self._payloads)
+
+    def heard_the_end_of(self, ref: str) -> bool:
+        """Return whether an input of the journal shows that an order ended."""
+        name = b'"ref":"%s"' % ref.encode()
+        ends = ("filled", "cancelled", "refused")
+        for payload in self._payloads:
+            if 0 < payload.find(name) < payload.rfind(b',"orders":['):
+                heard = _decode(payload)["input"]
+                shown = [heard["report"]] if "report" in heard else heard.get("orders", ())
+                if any(report["ref"] == ref and report["state"] in ends for report in shown):
+                    return True
+                if heard["input"] == "SnapshotAnswered" and not any(report["ref"] == ref for report in shown):
+                    return True
+        return False
 
     def executions(self) -> list[dict[str, Any]]:
         """Return every execution that an input of the journal tells, repetitions included."""

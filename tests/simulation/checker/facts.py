@@ -20,23 +20,6 @@ def price(value: Any) -> Decimal | None:
 class Plan:
     """What one trade was asked to be."""
 
-    __slots__ = (
-        *(
-            "cover",
-            "entry_timeout",
-            "level",
-            "mode",
-            "qty",
-            "quote_age",
-            "side",
-            "sl",
-            "symbol",
-            "tps",
-            "updates",
-        ),
-        "watch",
-    )
-
     def __init__(self, watch: str, told: dict[str, Any]) -> None:
         self.watch = watch
         self.symbol: str = told["symbol"]
@@ -77,6 +60,7 @@ class Facts:
         self.has_faults = bool(told.get("has_faults", True))
         self.limits: dict[str, Any] = dict(told.get("limits") or {})
         self.positions: dict[str, int] = dict(told.get("positions") or {})
+        self.contracts: dict[str, int] = dict(told.get("contracts") or {})
         self.may_cancel_orphans = (
             told.get("orphan_action") == "cancel" and told.get("orphan_scope") == "all_clients"
         )

@@ -22,50 +22,6 @@ def stem(exec_id: str) -> str:
 class Order:
     """One order at the venue."""
 
-    __slots__ = (
-        *("account", "asked_cancel", "changes_refused", "client", "con_id", "covers_since", "elected"),
-        *(
-            "ended_at",
-            "executed",
-            "filled",
-            "generation",
-            "group",
-            "id",
-            "intent_at",
-            "is_live",
-            "is_own",
-            "is_sell",
-        ),
-        *(
-            "is_stop",
-            "is_typed",
-            "kind",
-            "known_dead",
-            "left",
-            "leg",
-            "lmt",
-            "oca",
-            "operator",
-            "parent",
-            "qty",
-        ),
-        *(
-            "ref",
-            "refused_text",
-            "since",
-            "told",
-            "state",
-            "stp",
-            "sym",
-            "total",
-            "trade",
-            "unmarketable",
-            "watch",
-            "works",
-        ),
-        *("most", "modified_at"),
-    )
-
     def __init__(self, record: dict[str, Any], *, is_own: bool) -> None:
         self.id: int = record["id"]
         self.client: int = record["client"]
@@ -88,14 +44,18 @@ class Order:
         self.parent: Order | None = None
         self.trade: Trade | None = None
         self.qty: int = record["qty"]
-        self.total = self.left = self.most = self.qty
+        self.total: int = self.qty
+        self.left: int = self.qty
+        self.most: int = self.qty
         self.lmt = price(record["lmt"])
         self.stp = price(record["stp"])
         self.state = "sent"
         self.is_live = True
         self.works: bool | None = None
         self.elected = False
-        self.filled = self.executed = 0
+        self.filled: int = 0  # as the venue says
+        self.executed: int = 0  # by executions, corrected ones as corrected
+        self.late = 0  # shares that it executed after the venue had called it ended
         self.since: float = record["t"]
         self.modified_at = self.since
         self.intent_at = self.since
@@ -103,11 +63,10 @@ class Order:
         self.known_dead = False
         self.asked_cancel: float | None = None
         self.told = 0  # shares of executions that were told to the host
-        self.changes_refused = 0
+        self.changes_refused = 0  # changes and cancels
         self.refused_text = ""
         self.operator: float | None = None  # when the operator, or somebody at the venue, touched it
         self.unmarketable: float | None = None
-        self.covers_since: float | None = None
 
     def waits(self) -> bool:
         """Return whether it is a child that the venue holds because its entry works."""
@@ -127,23 +86,6 @@ class Order:
 
 class Trade:
     """One attempt: its plan, its orders, and its shares by its own executions."""
-
-    __slots__ = (
-        *(
-            "cuts",
-            "entries",
-            "freed",
-            "net",
-            "orders",
-            "plan",
-            "reached",
-            "stop_orders",
-            "stops",
-            "sym",
-            "watch",
-        ),
-        *("lots", "told_reached"),
-    )
 
     def __init__(self, watch: str, sym: str, plan: Plan | None) -> None:
         self.watch, self.sym, self.plan = watch, sym, plan
@@ -184,37 +126,6 @@ class Untold(NamedTuple):
 
 class Stock:
     """One symbol of the account."""
-
-    __slots__ = (
-        *(
-            "before",
-            "bid",
-            "by_us",
-            "checks",
-            "cover",
-            "dirty",
-            "excess",
-            "ext",
-            "gap",
-            "halted",
-            "halted_at",
-            "lots",
-        ),
-        *(
-            "losses",
-            "name",
-            "need",
-            "own",
-            "orphans",
-            "pending",
-            "quotes",
-            "sells",
-            "trades",
-            "uncovered",
-            "worst",
-        ),
-        *("ask", "positions", "short_excused"),
-    )
 
     def __init__(self, name: str, before: int) -> None:
         self.name = name

@@ -15,9 +15,10 @@ from tests.simulation.checker.disk import Journal, Log
 from tests.simulation.checker.facts import Facts, price
 from tests.simulation.checker.model import LIVE, Account, Order, Stock, Untold, stem
 from tests.simulation.checker.report import Findings
+from tests.simulation.checker.rules_cover import CoverRules
 from tests.simulation.checker.rules_entries import EntryRules
 from tests.simulation.checker.rules_orders import OrderRules
-from tests.simulation.checker.rules_shares import ShareRules
+from tests.simulation.checker.rules_oversell import OversellRules
 from tests.simulation.checker.rules_stops import StopRules
 
 
@@ -30,11 +31,13 @@ class Replay:
         self.now = 0.0
         self.is_alive = True
         self.is_up = True
+        self.up_since = 0.0
         self.starts = 0
         self.operations: list[dict[str, Any]] = []
         self.reconciled = [record["mono"] for record in log.by_event.get("ReconciliationCompleted", ())]
         self.ready_at = self._next_ready(0.0)
-        self.shares = ShareRules(self)
+        self.oversell = OversellRules(self)
+        self.cover = CoverRules(self)
         self.orders = OrderRules(self)
         self.entries = EntryRules(self)
         self.stops = StopRules(self)
@@ -67,7 +70,8 @@ class Replay:
         """End this instant, and let time pass."""
         if self._dirty:
             self.settle()
-        self.shares.pass_time(self.now, t)
+        self.oversell.pass_time(self.now, t)
+        self.cover.pass_time(self.now, t)
         self.entries.pass_time(self.now, t)
         self.stops.pass_time(self.now, t)
         self.now = t
@@ -78,7 +82,8 @@ class Replay:
             stocks, self._dirty = self._dirty, []
             for stock in stocks:
                 stock.dirty = False
-                self.shares.judge(stock)
+                self.oversell.judge(stock)
+                self.cover.judge(stock)
 
     def touch(self, stock: Stock) -> None:
         """Let a symbol be judged when the instant is over."""
@@ -126,7 +131,7 @@ class Replay:
         if order.is_sell:
             if order.leg == "cover":
                 self.findings.saw("cover stop")
-            self.shares.accepted(stock, order, worst)
+            self.oversell.accepted(stock, order, worst)
             if order.stp is not None:
                 self.stops.accepted(order, intent, is_new=True)
         else:
@@ -149,7 +154,7 @@ class Replay:
                 t = order.modified_at if intent is None else intent.t
                 stock.checks.append((order, worst, t))
                 if record["qty"] < order.total:
-                    self.shares.took_away(stock, order, order.total - record["qty"])
+                    self.cover.took_away(stock, order, order.total - record["qty"])
         elif order.is_own:
             order.operator = self.now
         order.modified_at = self.now
@@ -179,7 +184,8 @@ class Replay:
         elif order.is_stop:
             self.findings.saw("stop refused")
         if order.is_sell:
-            self.shares.refused(stock)
+            self.oversell.refused(stock)
+            self.cover.refused(stock)
 
     def _on_cancel_asked(self, record: dict[str, Any]) -> None:
         order = self.account.orders.get((record["client"], record["id"]))
@@ -192,7 +198,7 @@ class Replay:
         order = self.account.orders.get((record["client"], record["id"]))
         if order is None:
             return
-        state = record["state"]
+        state, left = record["state"], order.left
         order.filled, order.left, order.total = record["filled"], record["left"], record["total"]
         order.works = record["works"]
         order.lmt = price(record["lmt"])
@@ -210,16 +216,16 @@ class Replay:
         if order.elected:
             self._look(stock, order)
         if was_live and not order.is_live:
-            self._ended(stock, order)
+            self._ended(stock, order, left)
         elif order.is_live and not was_live and order.is_sell:
             stock.sells.append(order)
         self.touch(stock)
 
-    def _ended(self, stock: Stock, order: Order) -> None:
+    def _ended(self, stock: Stock, order: Order, left: int) -> None:
         order.ended_at = self.now
         if order.is_sell:
             stock.sells.remove(order)
-            self.shares.ended(stock, order)
+            self.cover.ended(stock, order, left)
             if order.leg.startswith("tp"):
                 self.stops.target_moved(order)
         else:
@@ -272,6 +278,7 @@ class Replay:
         assert trade is not None
         if not order.is_live:
             self.findings.saw("late fill")
+            order.late += qty
         if order.asked_cancel is not None:
             self.findings.saw("cancel/fill race")
         if order.is_typed:
@@ -282,13 +289,13 @@ class Replay:
         kind = "buy" if sign > 0 else "sell"
         stock.pending[exec_id] = Untold(kind, qty, self.now, stock.own + stock.ext)
         if sign > 0:
-            self.shares.bought(stock, trade, qty)
+            self.cover.bought(stock, trade, qty)
         else:
             if order.oca and any(
                 other.executed for other in self.account.groups[order.group] if other.leg[:2] != order.leg[:2]
             ):
                 self.findings.saw("both legs fill")
-            self.shares.sold(stock, order)
+            self.oversell.sold(stock, order)
             if order.leg.startswith("tp"):
                 self.stops.target_moved(order)
 
@@ -314,7 +321,7 @@ class Replay:
             kind = "loss" if moved < 0 else "gain"
             stock.pending[record["exec_id"]] = Untold(kind, abs(moved), self.now, stock.own + stock.ext)
         if moved > 0 and order is not None and order.trade is not None:
-            self.shares.bought(stock, order.trade, moved)
+            self.cover.bought(stock, order.trade, moved)
         self.touch(stock)
 
     # --- market, link, operator, lives --------------------------------------------------------------------------------
@@ -341,11 +348,14 @@ class Replay:
 
     def _on_link(self, record: dict[str, Any]) -> None:
         self.is_up = record["up"]
+        if self.is_up:
+            self.up_since = self.now
         self.ready_at = self._next_ready(self.now)
         if not self.is_up and "1100" in str(record["why"]):
             self.findings.saw("1100 window")
 
     def _on_kill(self, record: dict[str, Any]) -> None:
+        self.settle()
         self.is_alive = False
         self.ready_at = NEVER
         if any(stock.uncovered for stock in self.account.stocks.values()):
@@ -383,9 +393,12 @@ def _is_about(operation: dict[str, Any], order: Order) -> bool:
         f"{order.sym}.*",
     }
     names.add(f"{order.sym}.{order.leg.rstrip('0123456789')}*")
+    leg = f"ts:{order.watch}:{order.leg}:"
     told = [
         str(value)
         for key, value in operation.items()
         if key not in ("t", "event", "what") and value is not None
     ]
-    return not told or any(word in names for text in told for word in (text, *text.split()))
+    return not told or any(
+        word in names or word.startswith(leg) for text in told for word in (text, *text.split())
+    )

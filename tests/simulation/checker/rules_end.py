@@ -103,30 +103,39 @@ def _check_outcomes(run: Replay) -> None:
             known.setdefault(record["order_ref"], "" if event == "OrderOutcomeUnknown" else "accepted")
             if known[record["order_ref"]] == "" and event != "OrderOutcomeUnknown":
                 known[record["order_ref"]] = "accepted"
-    ended: set[str] = set()
+    ended: set[str] = set()  # by the last word on it
+    ever: set[str] = set()  # late news does not wake a finished order
     for record in log.of(*STATUS, "OrderRefused", "OrderSendFailed", "OrderMissing"):
         ref, event = record["order_ref"], record["event"]
         if event == "OrderRefused":
             if record["what"] == "order":
                 known[ref] = "refused"
                 ended.add(ref)
+                ever.add(ref)
         elif event == "OrderSendFailed":
             if record["certain"]:
                 known[ref] = "not sent"
                 ended.add(ref)
+                ever.add(ref)
         elif event == "OrderMissing":
             known[ref] = "absent"
             ended.add(ref)
+            ever.add(ref)
         elif record["status"] == "unknown":
             known.setdefault(ref, "")
         else:
             known[ref] = record["status"]
-            (ended.add if record["status"] in ("filled", "cancelled", "refused") else ended.discard)(ref)
+            is_end = record["status"] in ("filled", "cancelled", "refused")
+            (ended.add if is_end else ended.discard)(ref)
+            if is_end:
+                ever.add(ref)
     for ref, intent in log.placed.items():
         run.findings.did("V08")
         outcome = known.get(ref)
         order = run.account.by_ref.get(ref)
-        if not outcome:
+        if not outcome and run.starts > 1 and run.journal.heard_of(ref):
+            run.findings.excused("V08 outcome in the journal only")
+        elif not outcome:
             run.findings.breach(
                 "V08", run.now, f"{ref} was meant {run.now - intent.t:.0f} s ago and has no outcome"
             )
@@ -135,7 +144,10 @@ def _check_outcomes(run: Replay) -> None:
                 run.findings.breach(rule, run.now, f"{ref} is still unknown")
         elif order is not None and order.is_live and ref in ended:
             run.findings.breach("V08", run.now, f"{order!r} lives at the venue and ended ({outcome}) on disk")
-        elif order is not None and not order.is_live and ref not in ended and order.state != "filled":
+        elif order is not None and not order.is_live and ref not in ever and order.state != "filled":
+            if run.starts > 1 and run.journal.heard_the_end_of(ref):
+                run.findings.excused("V08 outcome in the journal only")
+                continue
             run.findings.breach(
                 "V08", run.now, f"{order!r} is {order.state} at the venue and lives ({outcome}) on disk"
             )
@@ -148,6 +160,8 @@ def _check_open(run: Replay) -> None:
     findings = run.findings
     if not run.is_up:
         findings.breach("V25", run.now, "the link is still down")
+    elif not any(t >= run.up_since for t in run.reconciled[-1:]):
+        findings.breach("V25", run.now, f"up since {run.up_since:.1f} s and never reconciled")
     for stock in run.account.stocks.values():
         findings.did("V25")
         findings.did("V13")

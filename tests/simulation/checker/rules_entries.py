@@ -56,7 +56,13 @@ class EntryRules:
         self._tell.did("V20")
         run, told = self._run, intent.record
         wrong = self._wrong_touch(stock, order, intent) or self._wrong_bar(told)
-        if wrong is None and stock.halted and stock.halted_at < intent.t - run.facts.bounds.lag:
+        is_typed = "bar_start" not in told and order.kind == "LMT" and told.get("limit") != told.get("ask")
+        if (
+            wrong is None
+            and not is_typed
+            and stock.halted
+            and stock.halted_at < intent.t - run.facts.bounds.lag
+        ):
             wrong = "the symbol was halted"
         if wrong is not None:
             self._tell.breach("V20", run.now, f"{order!r}: {wrong}")
@@ -198,17 +204,21 @@ class EntryRules:
         if not self._to_cancel or end <= begin:
             return
         run, most = self._run, self._run.facts.bounds.kill
-        ready = run.ready_time(begin, end)
         for ref in tuple(self._to_cancel):
             entry = run.account.by_ref[ref]
-            self._to_cancel[ref] += ready
-            if not entry.is_live or entry.asked_cancel is not None or run.log.last_intent(ref, "cancel", end):
+            asked = run.log.last_intent(ref, "cancel", end)
+            waited = self._to_cancel[ref] + run.ready_time(
+                begin, end if asked is None else min(end, max(begin, asked.t))
+            )
+            if not entry.is_live or (asked is not None and waited <= most):
                 del self._to_cancel[ref]
-            elif self._to_cancel[ref] > most:
+            elif waited > most:
                 del self._to_cancel[ref]
                 run.findings.breach(
                     "V28", end, f"entries are off, and {entry!r} was not cancelled within {most:g} s"
                 )
+            else:
+                self._to_cancel[ref] = waited
 
     def finish(self) -> None:
         """Judge what needs the whole schedule."""

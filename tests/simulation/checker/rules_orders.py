@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.simulation.checker.disk import Intent, Written, same_price
+from tests.simulation.checker.disk import Intent, same_price
 from tests.simulation.checker.facts import is_account
 from tests.simulation.checker.model import Order
 
@@ -73,21 +73,23 @@ class OrderRules:
             )
         if (wrong := _differs(record, intent.record)) is not None:
             self._tell.breach("V07", run.now, f"{order!r}: {wrong} is not what the audit says")
-        written = [w for w in run.journal.commands.get(order.ref, ()) if w.command == "PlaceOrder"]
-        self._check_journal(order, record, written)
+        self._check_journal(order, record, "PlaceOrder")
 
-    def _check_journal(self, order: Order, record: dict[str, Any], written: list[Written]) -> None:
+    def _check_journal(self, order: Order, record: dict[str, Any], command: str) -> None:
         run = self._run
-        good = [w for w in written if w.order_id == order.id and w.t <= run.now + SLACK]
-        if not good:
-            if run.journal.has_gap and order.is_sell:
-                self._tell.excused("V07 gap")
-            else:
-                self._tell.breach("V07", run.now, f"{order!r} is not in the journal")
-            return
-        wrong = [_differs(record, w.order) for w in good]
-        if None not in wrong:
-            self._tell.breach("V07", run.now, f"{order!r}: {wrong[-1]} is not what the journal says")
+        wrong = ""
+        for written in reversed(run.journal.commands.get((order.ref, command), ())):
+            if written.order_id == order.id and written.t <= run.now + SLACK:
+                differs = _differs(record, written.order)
+                if differs is None:
+                    return
+                wrong = wrong or differs
+        if wrong:
+            self._tell.breach("V07", run.now, f"{order!r}: {wrong} is not what the journal says")
+        elif run.journal.has_gap and order.is_sell:
+            self._tell.excused("V07 gap")
+        else:
+            self._tell.breach("V07", run.now, f"{order!r} is not in the journal")
 
     def _check_place(self, record: dict[str, Any], order: Order, intent: Intent) -> None:
         run = self._run
@@ -98,7 +100,8 @@ class OrderRules:
             )
         elif not is_account(record["account"], intent.record["account"]):
             self._tell.breach("V10", run.now, f"{order!r}: account {record['account']} is not the intent's")
-        if not record["con_id"] or record["con_id"] != intent.record["con_id"]:
+        qualified = run.facts.contracts.get(order.sym, record["con_id"])
+        if not record["con_id"] or not record["con_id"] == intent.record["con_id"] == qualified:
             self._tell.breach(
                 "V10", run.now, f"{order!r}: contract {record['con_id']}, not {intent.record['con_id']}"
             )
@@ -151,18 +154,17 @@ class OrderRules:
         """Judge a change of ours, and return its intent."""
         run = self._run
         self._tell.did("V07")
-        intents = [i for i in run.log.intents.get(order.ref, ()) if i.record["action"] == "replace"]
+        intents = run.log.changes.get(order.ref, [])
         used = self._used.get(order.ref, 0)
         for row in (*range(used, len(intents)), *range(used)):
-            intent = intents[row]
+            intent: Intent = intents[row]
             if intent.t <= run.now + SLACK and _differs(record, intent.record) is None:
                 self._used[order.ref] = row + 1
                 break
         else:
             self._tell.breach("V07", run.now, f"{order!r} changed, and no intent in the audit says so")
             return None
-        written = [w for w in run.journal.commands.get(order.ref, ()) if w.command == "ModifyOrder"]
-        self._check_journal(order, record, written)
+        self._check_journal(order, record, "ModifyOrder")
         if not is_account(record["account"], intent.record["account"]):
             self._tell.breach("V10", run.now, f"{order!r}: the change names account {record['account']}")
         is_reprice = order.elected and same_price(record["stp"], str(order.stp))

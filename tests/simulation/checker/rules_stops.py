@@ -29,7 +29,7 @@ class StopRules:
 
     def __init__(self, run: Replay) -> None:
         self._run = run
-        self._highest: dict[tuple[str, str], Decimal] = {}
+        self._highest: dict[tuple[str, str], tuple[Decimal, float]] = {}
         self._moves: list[_Move] = []
         self._postponed = [
             (record["mono"], record["watch"]) for record in run.log.by_event.get("StopUpdatePostponed", ())
@@ -48,9 +48,10 @@ class StopRules:
         run, stop = self._run, order.stp
         assert stop is not None
         key = (order.watch, order.leg)
-        last = self._highest.get(key)
-        by_operator = order.operator is not None or run.did_operator(order, "replace", within=60.0)
-        self._highest[key] = stop
+        last, since = self._highest.get(key, (None, order.since))
+        within = run.now - since + 30.0  # what was typed since, and what was still under way then
+        by_operator = order.operator is not None or run.did_operator(order, "replace", within=within)
+        self._highest[key] = (stop, run.now)
         if last is not None:
             run.findings.did("V15")
             if stop < last and not by_operator:
@@ -165,7 +166,11 @@ class StopRules:
             if move.ran <= bounds.milestone:
                 continue
             behind = [] if move.trade.reached > move.number else self._behind(move)
-            if behind and move.ran <= bounds.unprotected_troubled and self._is_under_way(behind, move.opened):
+            if (
+                behind
+                and move.ran <= bounds.unprotected_troubled
+                and self._is_under_way(behind, move.opened, end - move.ran + bounds.milestone)
+            ):
                 continue
             self._moves.remove(move)
             run.findings.did("V17")
@@ -195,9 +200,9 @@ class StopRules:
             and order.since <= move.opened
         ]
 
-    def _is_under_way(self, orders: list[Order], since: float) -> bool:
-        log, now = self._run.log, self._run.now
-        found = (log.last_intent(order.ref, "replace", now) for order in orders)
+    def _is_under_way(self, orders: list[Order], since: float, until: float) -> bool:
+        log = self._run.log
+        found = (log.last_intent(order.ref, "replace", until) for order in orders)
         return any(intent is not None and intent.t >= since - 1e-6 for intent in found)
 
     def _is_excused(self, order: Order, move: _Move) -> bool:

@@ -1,4 +1,4 @@
-"""Rules about shares: never short, no potential oversell, coverage, no gap by our own doing, no orphans.
+"""Rules about protection: coverage, exposure, no gap by our own doing, no orphans.
 
 Laws: an obligation begins when the host could know of it, runs only while the program could act, and is excused only by what B
 or L shows; every excuse is counted.
@@ -8,27 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tests.simulation.checker.duty import Duty
 from tests.simulation.checker.model import Order, Stock, Trade
 
 if TYPE_CHECKING:
     from tests.simulation.checker.replay import Replay
 
 
-class Duty:
-    """Something that must end in time: ``ran`` is how long the program could have acted."""
-
-    __slots__ = ("alarm_only", "is_told", "opened", "ran", "troubled")
-
-    def __init__(self, opened: float) -> None:
-        self.opened = opened
-        self.ran = 0.0
-        self.troubled = 0
-        self.is_told = False
-        self.alarm_only = False
-
-
-class ShareRules:
-    """V01, V02, V03, V04, V16, V18."""
+class CoverRules:
+    """V03, V04, V16, V18."""
 
     def __init__(self, run: Replay) -> None:
         self._run = run
@@ -54,96 +42,11 @@ class ShareRules:
         for _, _ in self._rungs:
             run.findings.saw("flatten")
 
-    # --- V01 ----------------------------------------------------------------------------------------------------------
-
-    def sold(self, stock: Stock, order: Order) -> None:
-        """Judge an own SELL that executed."""
-        run = self._run
-        self._tell.did("V01")
-        short = -stock.inventory
-        if short <= 0:
-            return
-        if run.facts.oca_race and order.oca:
-            groups = {o.group for trade in stock.trades for o in trade.orders if o.oca}
-            over = sum(run.account.overfill(group) for group in groups)
-            cap = max((o.most for o in run.account.groups[order.group]), default=0)
-            if 0 < short <= min(over, cap):
-                self._tell.excused("V01 oca_race")
-                self._needs_alert(stock)
-                return
-        untold = sum(u.shares for u in stock.pending.values() if u.kind == "loss")
-        fresh = sum(shares for t, shares in stock.losses if run.now - t <= self._bounds.race)
-        asked = order.asked_cancel is not None or order.changes_refused or self._has_intent(stock, 10.0)
-        lost = sum(shares for _, shares in stock.losses) if asked else 0
-        if short <= untold + max(fresh, lost):
-            self._tell.excused("V01 untold loss")
-            return
-        if short > stock.short_excused:
-            self._tell.breach("V01", run.now, f"{stock.name}: {short} shares short after {order!r} executed")
-            stock.short_excused = short
-
-    def _needs_alert(self, stock: Stock) -> None:
-        """An oversale that the venue caused has to be told: looked up in L, ``alert`` after the execution at the latest."""
-        run = self._run
-        if not run.ready_time(run.now, run.now + 1.0):
-            return
-        told = run.log.of(
-            "ProtectionAlarm", "SymbolFrozen", "LadderProtectionStateChanged", "InventoryConfirmFailed"
-        )
-        until = run.now + self._bounds.alert + self._bounds.race + 3.0  # delivery may be slow
-        if not any(
-            record.get("symbol") == stock.name
-            and run.now - 1e-6 <= record["mono"] <= until
-            and record.get("state", "OVERSOLD") == "OVERSOLD"
-            for record in told
-        ):
-            self._tell.breach(
-                "V01", run.now, f"{stock.name}: a double fill of one group was not told to the operator"
-            )
-
-    # --- V02 ----------------------------------------------------------------------------------------------------------
-
-    def accepted(self, stock: Stock, order: Order, worst_before: int) -> None:
-        """Judge a new own SELL against what the program could know."""
-        if order.waits():
-            return
-        self._tell.did("V02")
-        self._check_worst(stock, order, worst_before, order.intent_at)
-
-    def _check_worst(self, stock: Stock, order: Order, worst_before: int, decided: float) -> None:
-        worst = stock.worst_case()
-        if worst <= worst_before:
-            return
-        known = stock.inventory
-        for untold in stock.pending.values():
-            if untold.kind in ("buy", "gain"):
-                known -= untold.shares
-            elif untold.kind == "loss":
-                known += untold.shares
-        known += sum(shares for t, shares in stock.losses if t > decided - self._bounds.lag)
-        if worst > max(0, known):
-            self._tell.breach(
-                "V02",
-                self._run.now,
-                f"{order!r} accepted: {worst} shares could be sold of {known} that are known",
-            )
-
     # --- judged when an instant is over -------------------------------------------------------------------------------
 
     def judge(self, stock: Stock) -> None:
         """Judge a symbol whose orders or shares changed."""
         now = self._run.now
-        if stock.checks:
-            for order, worst_before, decided in stock.checks:
-                self._tell.did("V02")
-                self._check_worst(stock, order, worst_before, decided)
-            stock.checks.clear()
-        held = max(0, stock.inventory)
-        stock.worst = stock.worst_case()
-        if stock.worst > held:
-            stock.excess = stock.excess or Duty(now)
-        else:
-            stock.excess = None
         cover, need = stock.covered(now, self._bounds.elected), stock.needed()
         uncovered = max(0, need - cover)
         if need:
@@ -231,13 +134,13 @@ class ShareRules:
         else:
             stock.by_us = order
 
-    def ended(self, stock: Stock, order: Order) -> None:
-        """Note that an own exit ended."""
+    def ended(self, stock: Stock, order: Order, left: int) -> None:
+        """Note that an own exit ended, with ``left`` shares to go."""
         trade = order.trade
-        if trade is None or order.left <= 0 or order.state == "filled" or not order.is_stop:
+        if trade is None or left <= 0 or order.state == "filled" or not order.is_stop:
             return
         if self._was_cancelled_by_operator(order):
-            trade.freed += order.left
+            trade.freed += left
         elif order.asked_cancel is not None and order.state == "cancelled":
             if not order.waits():
                 stock.by_us = order
@@ -260,8 +163,6 @@ class ShareRules:
         self.incidents += 1
         if stock.gap is not None:
             stock.gap.troubled += 1
-        if stock.excess is not None:
-            stock.excess.troubled += 1
         for duty in stock.orphans.values():
             duty.troubled += 1
 
@@ -294,8 +195,6 @@ class ShareRules:
                     self.share_seconds += stock.uncovered * ready
             if not ready:
                 continue
-            if stock.excess is not None and not stock.pending:
-                self._run_excess(stock, stock.excess, ready, end)
             is_known = not stock.pending or not run.facts.has_faults
             if stock.gap is not None and is_known and not stock.halted:
                 self._run_gap(stock, stock.gap, ready, end)
@@ -305,30 +204,15 @@ class ShareRules:
                     if duty.ran > bounds.orphan and not duty.is_told:
                         self._late_orphan(stock, watch, duty, end)
 
-    def _run_excess(self, stock: Stock, duty: Duty, ready: float, end: float) -> None:
-        duty.ran += ready
-        if duty.ran <= self._bounds.race or duty.is_told:
-            return
-        if (
-            duty.troubled or self._has_intent(stock, end - duty.opened + 10)
-        ) and duty.ran <= self._bounds.orphan_troubled:
-            return
-        if duty.troubled > 2:  # the venue takes no cancel and no change any more
-            self._tell.excused("V02 refused")
-        else:
-            more = stock.worst - max(0, stock.inventory)
-            self._tell.breach(
-                "V02", end, f"{stock.name}: exits could sell {more} shares too many for {duty.ran:.1f} s"
-            )
-        duty.is_told = True
-
     def _run_gap(self, stock: Stock, duty: Duty, ready: float, end: float) -> None:
         duty.ran += ready
         bounds = self._bounds
         if duty.is_told or duty.ran <= bounds.unprotected:
             return
         if duty.ran <= bounds.unprotected_troubled and (
-            duty.troubled or any(order.elected for order in stock.sells) or self._was_lost(stock, duty.opened)
+            duty.troubled
+            or any(order.elected for order in stock.sells)
+            or self._was_lost(stock, duty.opened, end - duty.ran + bounds.unprotected)
         ):
             return
         duty.is_told = True
@@ -352,7 +236,10 @@ class ShareRules:
         return duty.troubled > 2 or any(cuts > 1 for trade in stock.trades for cuts in trade.cuts.values())
 
     def _late_orphan(self, stock: Stock, watch: str, duty: Duty, end: float) -> None:
-        if (duty.troubled or self._has_intent(stock, 20.0)) and duty.ran <= self._bounds.orphan_troubled:
+        acted = duty.troubled or did_act(
+            self._run, stock, duty.opened - 10, end - duty.ran + self._bounds.orphan
+        )
+        if acted and duty.ran <= self._bounds.orphan_troubled:
             return
         duty.is_told = True
         if duty.troubled > 2:
@@ -361,21 +248,11 @@ class ShareRules:
         live = [o for o in stock.sells if o.watch == watch]
         self._tell.breach("V18", end, f"{watch} holds nothing, and for {duty.ran:.1f} s there lived {live}")
 
-    def _has_intent(self, stock: Stock, within: float) -> bool:
-        """Return whether L shows that a cancel or a change of a living exit has been sent (it may be under way)."""
-        now = self._run.now
-        for order in stock.sells:
-            for action in ("cancel", "replace"):
-                intent = self._run.log.last_intent(order.ref, action, now + within)
-                if intent is not None and intent.t >= now - within:
-                    return True
-        return False
-
-    def _was_lost(self, stock: Stock, since: float) -> bool:
-        """Return whether L shows an exit or a change that was sent since then and never reached the venue, or came late."""
+    def _was_lost(self, stock: Stock, since: float, until: float) -> bool:
+        """Return whether L shows an exit that was sent in time and never reached the venue, or came late."""
         run = self._run
         for ref, intent in run.log.placed.items():
-            if since - 1 <= intent.t <= run.now and intent.record["symbol"] == stock.name:
+            if since - 1 <= intent.t <= until and intent.record["symbol"] == stock.name:
                 order = run.account.by_ref.get(ref)
                 if order is None or order.since > intent.t + 1.0:
                     return True

@@ -1,0 +1,166 @@
+"""Rules about selling too much: never short, and no exits that could make us short.
+
+Laws: what the program could know decides about what it sends, what it must know by now about what it leaves standing; a sale that
+the venue made by itself is no fault of ours, but it has to be told.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.simulation.checker.duty import Duty, did_act
+from tests.simulation.checker.model import Order, Stock, stem
+
+if TYPE_CHECKING:
+    from tests.simulation.checker.replay import Replay
+
+
+class OversellRules:
+    """V01 and V02."""
+
+    def __init__(self, run: Replay) -> None:
+        self._run = run
+        self._bounds = run.facts.bounds
+        self._tell = run.findings
+
+    # --- V01 ----------------------------------------------------------------------------------------------------------
+
+    def sold(self, stock: Stock, order: Order) -> None:
+        """Judge an own SELL that executed."""
+        run = self._run
+        self._tell.did("V01")
+        short = -stock.inventory
+        if short <= 0:
+            return
+        excuse = self._double_fill(stock, order, short)
+        if excuse:
+            self._tell.excused(f"V01 {excuse}")
+            self._needs_alert(stock)
+            return
+        untold = sum(u.shares for u in stock.pending.values() if u.kind == "loss")
+        fresh = sum(shares for t, shares in stock.losses if run.now - t <= self._bounds.race)
+        asked = (
+            order.asked_cancel is not None
+            or order.changes_refused
+            or did_act(run, stock, run.now - 10, run.now)
+        )
+        lost = sum(shares for _, shares in stock.losses) if asked else 0
+        if short <= untold + max(fresh, lost):
+            self._tell.excused("V01 untold loss")
+            return
+        if short > stock.short_excused:
+            self._tell.breach("V01", run.now, f"{stock.name}: {short} shares short after {order!r} executed")
+            stock.short_excused = short
+
+    def _double_fill(self, stock: Stock, order: Order, short: int) -> str:
+        """Return why the venue sold twice what we asked it to sell once, or nothing."""
+        sells = [o for trade in stock.trades for o in trade.orders if o.is_sell]
+        if short <= sum(o.late for o in sells):
+            return "late fill"  # of orders that it had called ended
+        if not (self._run.facts.oca_race and order.oca):
+            return ""
+        over = sum(self._run.account.overfill(group) for group in {o.group for o in sells if o.oca})
+        cap = max((o.most for o in self._run.account.groups[order.group]), default=0)
+        return "oca_race" if short <= min(over, cap) else ""
+
+    def _needs_alert(self, stock: Stock) -> None:
+        """An oversale that the venue caused has to be told: looked up in L, ``alert`` after the execution at the latest."""
+        run = self._run
+        if not run.ready_time(run.now, run.now + 1.0):
+            return
+        told = run.log.of(
+            "ProtectionAlarm", "SymbolFrozen", "LadderProtectionStateChanged", "InventoryConfirmFailed"
+        )
+        until = run.now + self._bounds.alert + self._bounds.race + 3.0  # delivery may be slow
+        if not any(
+            record.get("symbol") == stock.name
+            and run.now - 1e-6 <= record["mono"] <= until
+            and record.get("state", "OVERSOLD") == "OVERSOLD"
+            for record in told
+        ):
+            self._tell.breach(
+                "V01", run.now, f"{stock.name}: a double fill of one group was not told to the operator"
+            )
+
+    # --- V02 ----------------------------------------------------------------------------------------------------------
+
+    def accepted(self, stock: Stock, order: Order, worst_before: int) -> None:
+        """Judge a new own SELL against what the program could know."""
+        if order.waits():
+            return
+        self._tell.did("V02")
+        self._check_worst(stock, order, worst_before, order.intent_at)
+
+    def _check_worst(self, stock: Stock, order: Order, worst_before: int, decided: float) -> None:
+        worst = stock.worst_case()
+        if worst <= worst_before:
+            return
+        known = stock.inventory
+        for key, untold in stock.pending.items():
+            if untold.kind == "gain" or (untold.kind == "buy" and not self._has_children(key)):
+                known -= untold.shares
+            elif untold.kind == "loss":
+                known += untold.shares
+            elif (
+                untold.kind == "sell"
+                and self._run.account.executions[stem(key)]["order"].group == order.group
+            ):
+                known += untold.shares  # a change that gives the group's total as it was known
+        known += sum(shares for t, shares in stock.losses if t > decided - self._bounds.lag)
+        if worst > max(0, known):
+            self._tell.breach(
+                "V02",
+                self._run.now,
+                f"{order!r} accepted: {worst} shares could be sold of {known} that are known",
+            )
+
+    def _has_children(self, exec_id: str) -> bool:
+        """Return whether a bracket's own children sell what was bought: the venue released them, whoever knows of it."""
+        trade = self._run.account.executions[stem(exec_id)]["order"].trade
+        return any(o.is_live and o.is_sell and o.parent is not None for o in trade.orders)
+
+    # --- judged when an instant is over -------------------------------------------------------------------------------
+
+    def judge(self, stock: Stock) -> None:
+        """Judge a symbol whose orders or shares changed."""
+        if stock.checks:
+            for order, worst_before, decided in stock.checks:
+                self._tell.did("V02")
+                self._check_worst(stock, order, worst_before, decided)
+            stock.checks.clear()
+        held = max(0, stock.inventory)
+        stock.worst = stock.worst_case()
+        if stock.worst > held:
+            stock.excess = stock.excess or Duty(self._run.now)
+        else:
+            stock.excess = None
+
+    def refused(self, stock: Stock) -> None:
+        """Note that the venue refused something about an exit."""
+        if stock.excess is not None:
+            stock.excess.troubled += 1
+
+    def pass_time(self, begin: float, end: float) -> None:
+        """Let what could be sold too much stand, for as long as is allowed."""
+        run = self._run
+        for stock in run.account.stocks.values():
+            if stock.excess is not None and not stock.pending and (ready := run.ready_time(begin, end)):
+                self._run_excess(stock, stock.excess, ready, end)
+
+    def _run_excess(self, stock: Stock, duty: Duty, ready: float, end: float) -> None:
+        duty.ran += ready
+        if duty.ran <= self._bounds.race or duty.is_told:
+            return
+        acted = duty.troubled or did_act(
+            self._run, stock, duty.opened - 10, end - duty.ran + self._bounds.race
+        )
+        if acted and duty.ran <= self._bounds.orphan_troubled:
+            return
+        if duty.troubled > 2:  # the venue takes no cancel and no change any more
+            self._tell.excused("V02 refused")
+        else:
+            more = stock.worst - max(0, stock.inventory)
+            self._tell.breach(
+                "V02", end, f"{stock.name}: exits could sell {more} shares too many for {duty.ran:.1f} s"
+            )
+        duty.is_told = True
