@@ -8,9 +8,10 @@ up to the entry a ladder is a bracket with the same level, stop and first target
 - *A bar* with a stop in it ends every leg at its stop, whatever else it touches; a bar without one fills the targets it touches. The
   entry's own bar fills at the prices of the orders; a later one that opens beyond them at its open.
 - *When*: a stop that an open gaps through executes with that open; everything else at the bar's last millisecond.
-- *Milestones*: when targets 1 to n are sold, the stops of the later legs go to update n (the level, then target 1, or as typed), the
-  highest that applies at once, never down. They go when the bid in force is more than a tick above the new stop; this is looked at
-  when the bar has ended, then each second. A stop that has moved works at its new price from the next bar on, its open included.
+- *Milestones*: when targets 1 to n are sold, the stops of the later legs go to update n (the level, then target 1, or as typed),
+  never down. They go when the bid in force is more than a tick above the new stop; while it is not, an update before it that may go
+  does. This is looked at when the bar has ended, then each second. A stop that has moved works at its new price from the next bar
+  on, its open included.
 - *The bid in force*: a quote bar's opening bid from its start, its closing bid from its end, until the next one of the day. Without
   quotes a bar's open while it lasts, and when none lasts the next one of the day; in regular hours the bars of regular hours.
 """
@@ -73,6 +74,8 @@ class Course(NamedTuple):
     fills: tuple[Fill, ...] = ()
     moves: tuple[Move, ...] = ()
     pnl: Decimal | None = None
+    has_waited: bool = False  # a stop could not go where it was due at once
+    has_settled: bool = False  # and went to an update before that meanwhile
 
 
 # --- shares -----------------------------------------------------------------------------------------------------------
@@ -155,6 +158,7 @@ class _Climb:
 
     def __init__(self, ladder: Ladder, entry: Fill, bids: Bids) -> None:
         self.bids = bids
+        self._has_waited = self._has_settled = False
         self._ladder = ladder
         self._fills = [entry]
         self._moves: list[Move] = []
@@ -162,7 +166,7 @@ class _Climb:
         self._legs = dict(enumerate(split(ladder.qty, parts), 1))
         self._stop = ladder.sl
         self._updates = ladder.updates or (ladder.level, *ladder.tps)
-        self._wanted = ladder.sl
+        self._due: list[Decimal] = []  # updates that were reached
         self._looked_at = entry.at
 
     def meet(self, bar: Bar) -> None:
@@ -178,24 +182,31 @@ class _Climb:
         for leg, target in sold:
             self._sell(bar.end - LAST_MOMENT, "tp", leg, max(target, bar.open) if is_gap else target)
         if sold and self._legs:
-            self._wanted = max(self._stop, self._updates[sold[-1][0] - 1])
+            self._due = list(self._updates[: sold[-1][0]])
             self._look(bar.end)
 
     def look_until(self, end: datetime) -> None:
         """Try each second, up to ``end``, to move stops that could not go yet."""
-        while self._legs and self._wanted > self._stop and self._looked_at + SECOND <= end:
+        while self._legs and self._is_waiting() and self._looked_at + SECOND <= end:
             self._look(self._looked_at + SECOND)
 
     def course(self) -> Course:
         """Return what has become of it."""
-        return Course("", tuple(self._fills), tuple(self._moves), None if self._legs else self._result())
+        pnl = None if self._legs else self._result()
+        return Course("", tuple(self._fills), tuple(self._moves), pnl, self._has_waited, self._has_settled)
 
     def _look(self, now: datetime) -> None:
         self._looked_at = now
         bid = self.bids.at(now)
-        if self._wanted > self._stop and bid is not None and bid > self._wanted + TICK:
-            self._stop = self._wanted
+        stop = max((due for due in self._due if bid is not None and bid > due + TICK), default=self._stop)
+        if stop > self._stop:
+            self._stop = stop
             self._moves += [Move(now, f"sl{leg}", self._stop) for leg in sorted(self._legs)]
+            self._has_settled |= stop < max(self._due)
+        self._has_waited |= self._is_waiting()
+
+    def _is_waiting(self) -> bool:
+        return max(self._due, default=self._stop) > self._stop
 
     def _sell(self, at: datetime, kind: str, leg: int, price: Decimal) -> None:
         self._fills.append(Fill(at, f"{kind}{leg}", self._legs.pop(leg), price))

@@ -73,7 +73,9 @@ def _course(records: Iterable[Mapping[str, Any]]) -> Course:
                 found = found._replace(why_not="", fills=(*found.fills, fill))
             case "LadderStopLossReplaced":
                 move = Move(_at(record["ts"]), record["leg"], Decimal(record["stop"]))
-                found = found._replace(moves=(*found.moves, move))
+                # Two targets of one bar move a stop once, or twice in order.
+                others = (each for each in found.moves if (each.at, each.leg) != (move.at, move.leg))
+                found = found._replace(moves=(*others, move))
             case "TradeClosed":
                 found = found._replace(pnl=Decimal(record["pnl"]))
     return found

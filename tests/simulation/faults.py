@@ -34,7 +34,9 @@ class Wire(NamedTuple):
     doubled: float
     is_ordered: bool  # kinds keep their order among each other
     wild: float
-    stale: tuple[float, float, float]  # seconds that orders, executions, positions of a picture lag behind, at most
+    stale: tuple[
+        float, float, float
+    ]  # seconds that orders, executions, positions of a picture lag behind, at most
     agrees: bool  # one staleness for the three
     silent: float  # chance of a picture that is never answered
     position_lag: int  # positions come so much later
@@ -148,14 +150,28 @@ def draw_refusing(dice: Random) -> tuple[Refusing, ...]:
     found: list[Refusing] = []
     while len(found) < 3 and dice.random() < 0.33:
         what = dice.choice(("place", "place", "modify", "modify", "cancel"))
-        leg = dice.choice(("", "sl", "sl", "tp", "entry", "cover")) if what == "place" else dice.choice(("", "sl", "tp"))
+        leg = (
+            dice.choice(("", "sl", "sl", "tp", "entry", "cover"))
+            if what == "place"
+            else dice.choice(("", "sl", "tp"))
+        )
         times = dice.choice((1, 1, 1, 2, 3, 1000))
         code, text = dice.choice(REFUSALS[what])
         found.append(Refusing(what, leg, dice.choice((0, 0, 0, 1, 2)), times, code, text))
     return tuple(found)
 
 
-OPERATOR = ("cancel_watch", "cancel", "cancel", "replace_stop", "replace_stop", "replace_limit", "replace_qty", "sell", "buy")
+OPERATOR = (
+    "cancel_watch",
+    "cancel",
+    "cancel",
+    "replace_stop",
+    "replace_stop",
+    "replace_limit",
+    "replace_qty",
+    "sell",
+    "buy",
+)
 OUTSIDER = ("foreign_buy", "foreign_sell", "alter", "cancel_outside", "cancel_outside")
 VENUE = ("correct", "bust", "kill_order", "kill_order", "late_fill")
 LINK = ("drop", "drop", "drop_losing", "reset")
@@ -171,18 +187,22 @@ def draw_acts(
     if features.stopentry:
         operator += ["stopentry", "stopentry"]
     operator += ["disconnect"]
-    kinds = (("operator", operator, 0.55), ("outsider", OUTSIDER, 0.3), ("venue", VENUE, 0.2), ("link", LINK, 0.3))
+    kinds = (
+        ("operator", operator, 0.55),
+        ("outsider", OUTSIDER, 0.3),
+        ("venue", VENUE, 0.2),
+        ("link", LINK, 0.3),
+    )
     acts: list[Act] = []
-    for who, words, likely in kinds:
+    for who, words, first in kinds:
+        likely = first
         while len(acts) < 8 and dice.random() < likely:
             acts.append(_draw_act(dice, who, dice.choice(words), symbols, path, last))
             likely *= 0.6
     return tuple(acts)
 
 
-def _draw_act(
-    dice: Random, who: str, what: str, symbols: tuple[str, ...], path: Path, last: int
-) -> Act:
+def _draw_act(dice: Random, who: str, what: str, symbols: tuple[str, ...], path: Path, last: int) -> Act:
     # Most of it follows on the heels of an order or an execution: that is where races are.
     after = dice.choice(("start", "sent", "sent", "exec", "exec"))
     nth = dice.choice((1, 2, 3, 3, 4, 5, 6, 8)) if after == "sent" else dice.choice((1, 1, 1, 2, 2, 3))

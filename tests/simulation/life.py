@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from msgspec.structs import replace
 from tests.simulation.faults import Kill
-from tests.simulation.loop import Call, SimClock, SimLoop
+from tests.simulation.loop import SECOND, SimClock, SimLoop, StuckError
 from tests.simulation.schedule import Schedule
 
 from tradeshell.core.inputs import Input, LinkChanged
@@ -30,6 +30,8 @@ from tradeshell.engine.session import Session as EngineSession
 from tradeshell.ports import Broker, BrokerInfo, Handle, Record, Snapshot
 from tradeshell_breakout.strategy import Breakout
 from tradeshell_jsonl_log.writer import JsonlLog, encode
+
+BUSY = 1000  # steps in one second that no schedule gives a reason for
 
 
 class Ears(Protocol):
@@ -102,7 +104,14 @@ class Life:
     """One process of the program."""
 
     def __init__(
-        self, number: int, schedule: Schedule, loop: SimLoop, clock: SimClock, broker: Broker, folder: Path, ears: Ears
+        self,
+        number: int,
+        schedule: Schedule,
+        loop: SimLoop,
+        clock: SimClock,
+        broker: Broker,
+        folder: Path,
+        ears: Ears,
     ) -> None:
         self.number = number
         self.loop = loop
@@ -116,6 +125,7 @@ class Life:
         self._chance = Random(f"{schedule.seed}/life {number}")
         self._cost = schedule.step_cost
         self._busy_until = 0
+        self._second = self._in_second = 0
         self._waiting: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._clock = clock
         life_clock = _LifeClock(clock, self)
@@ -162,10 +172,18 @@ class Life:
     def _run(self, act: Callable[..., None], args: tuple[Any, ...]) -> None:
         act(*args)
         self.steps += 1
+        self._count_step(act)
         cost, stalls, stall = self._cost
         if stalls and self._chance.random() < stalls:
             cost += stall
         self._busy_until = self.loop.micros + cost
+
+    def _count_step(self, act: Callable[..., None]) -> None:
+        second = self.loop.micros // SECOND
+        self._second, self._in_second = second, self._in_second + 1 if second == self._second else 1
+        if self._in_second > BUSY:
+            keys = sorted(self.session._timers)
+            raise StuckError(f"more than {BUSY} steps of the engine in one second; timers {keys}")
 
     # --- where it may be killed ---------------------------------------------------------------------------------------
 
@@ -296,6 +314,3 @@ class Gate:
 def as_live(event: Input, is_paper: bool) -> Input:
     """Return what a venue of paper says as a live one would say it."""
     return replace(event, paper=False) if isinstance(event, LinkChanged) and not is_paper else event
-
-
-__all__ = ["Call", "Ears", "Gate", "Life", "as_live"]

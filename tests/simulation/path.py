@@ -101,7 +101,9 @@ def draw_path(
             at = begin + (end - begin) * step // steps
             at -= chance.randrange(1, 200_000) if step < steps else 0
             here = max(3, from_ + (target - from_) * step // steps + chance.randint(-noise, noise))
-            spread = chance.choice((1, 1, 1, 2, 3, max(1, risk // 8))) if is_wild else chance.choice((1, 1, 2))
+            spread = (
+                chance.choice((1, 1, 1, 2, 3, max(1, risk // 8))) if is_wild else chance.choice((1, 1, 2))
+            )
             size = chance.choice((1, 3, 20, 100, 100, 400)) if partial else 1000
             bid = max(1, here - spread // 2 - 1)
             moves.append(Move(at, "quote", bid, bid + spread, size))

@@ -1,7 +1,7 @@
 """How a life takes up what the earlier ones left: the one place where a schedule calls the program's recovery.
 
-Until the program resumes by itself, this does what its parts promise: the inputs of the journals are fed to the core in order, the
-desk is taken, and the core is told that the program starts again.
+Until the program resumes by itself, this does what its parts promise: the inputs of the journals are fed to the core in order,
+the desk is taken, and the core is told that the program starts again.
 """
 
 from __future__ import annotations

@@ -15,14 +15,17 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, wait, FIRST_COMPLETED
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from multiprocessing import get_context
 from pathlib import Path
+from types import FrameType
 from typing import NamedTuple
 
 from tests.simulation.schedule import draw
@@ -31,6 +34,7 @@ from tests.simulation.world import Finding, Outcome, run_schedule
 
 CHUNK = 100
 LARGE = 1000  # schedules from which on every occasion must have come about
+PATIENCE = 10.0  # seconds of real time for one schedule
 SHOWN = 40  # failing seeds that are listed
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,7 +43,7 @@ class Chunk(NamedTuple):
     """The result of some consecutive seeds. ``failures``: of each failing seed its first findings."""
 
     begin: int
-    count: int
+    seeds: int
     violations: int
     failures: list[tuple[int, list[Finding]]]
     occasions: dict[str, int]
@@ -79,13 +83,32 @@ def _run_chunk(begin: int, count: int, folder: Path) -> Chunk:
     return Chunk(begin, count, violations, failures, dict(occasions), digest.hexdigest())
 
 
+class _HangingError(BaseException):  # nothing on the way may take it for an error of its own
+    """A schedule took far longer than any does."""
+
+
+def _hangs(signum: int, frame: FrameType | None) -> None:
+    where = (
+        ""
+        if frame is None
+        else f"{frame.f_code.co_name} in {Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+    )
+    raise _HangingError(f"no end after {PATIENCE} s of real time, in {where}")
+
+
 def run_seed(seed: int, folder: Path) -> Outcome:
-    """Run one seed; a defect of ours on the way is a finding of that seed."""
+    """Run one seed; a defect on the way, and a step without an end, is a finding of that seed."""
+    before = signal.signal(signal.SIGALRM, _hangs)
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE)
     try:
         return run_schedule(draw(seed), folder)
-    except Exception as error:  # noqa: BLE001  # the other seeds of the campaign go on
-        words = Finding("harness", 0.0, f"{type(error).__name__}: {error}")
-        return Outcome(seed, (words,), Counter(), [], [], [], {}, [])
+    except (Exception, _HangingError) as error:  # noqa: BLE001  # the other seeds of the campaign go on
+        trace = traceback.extract_tb(error.__traceback__)[-1]
+        words = f"{type(error).__name__}: {error} ({Path(trace.filename).name}:{trace.lineno})"
+        return Outcome(seed, (Finding("harness", 0.0, words),), Counter(), [], [], [], {}, [])
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def code_version() -> str:
@@ -100,7 +123,7 @@ def code_version() -> str:
 def run_campaign(begin: int, count: int, jobs: int, done: dict[int, Chunk]) -> Iterator[Chunk]:
     """Yield the chunks of a campaign as they end; those in ``done`` are taken from there."""
     starts = [(at, min(CHUNK, begin + count - at)) for at in range(begin, begin + count, CHUNK)]
-    todo = [(at, size) for at, size in starts if at not in done or done[at].count != size]
+    todo = [(at, size) for at, size in starts if at not in done or done[at].seeds != size]
     yield from (done[at] for at, size in starts if (at, size) not in todo)
     if jobs == 1 or len(todo) == 1:
         yield from (run_chunk(at, size) for at, size in todo)
@@ -119,11 +142,15 @@ def run_campaign(begin: int, count: int, jobs: int, done: dict[int, Chunk]) -> I
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the campaign that the arguments ask for."""
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation.run", description="Run simulated schedules.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.simulation.run", description="Run simulated schedules."
+    )
     parser.add_argument("--seeds", type=int, required=True, help="how many schedules")
     parser.add_argument("--from", dest="begin", type=int, default=0, help="the first seed")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
-    parser.add_argument("--results", type=Path, help="a file that keeps results, so that a campaign can go on later")
+    parser.add_argument(
+        "--results", type=Path, help="a file that keeps results, so that a campaign can go on later"
+    )
     asked = parser.parse_args(arguments)
     version = code_version()
     done = _known(asked.results, version)
@@ -134,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if asked.results is not None and chunk.begin not in done:
             with asked.results.open("a", encoding="utf-8") as file:
                 file.write(json.dumps([version, *chunk]) + "\n")
-        schedules += chunk.count
+        schedules += chunk.seeds
         violations += chunk.violations
         occasions.update(chunk.occasions)
         for seed, findings in chunk.failures:
@@ -142,12 +169,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if shown <= SHOWN:
                 _show(seed, findings)
         took = time.monotonic() - began
-        print(f"… {schedules}/{asked.seeds} schedules, {violations} violations, {schedules / took:.0f}/s", file=sys.stderr)
+        sys.stderr.write(
+            f"… {schedules}/{asked.seeds} schedules, {violations} violations, {schedules / took:.0f}/s\n"
+        )
     if shown > SHOWN:
-        print(f"… and {shown - SHOWN} more seeds")
+        _say(f"… and {shown - SHOWN} more seeds")
     never = _table(occasions, schedules)
-    print(f"code {version}, seeds {asked.begin}-{asked.begin + asked.seeds - 1}")
-    print(f"{schedules} schedules, {violations} violations")
+    _say(f"code {version}, seeds {asked.begin}-{asked.begin + asked.seeds - 1}")
+    _say(f"{schedules} schedules, {violations} violations")
     return 1 if violations or (never and schedules >= LARGE) else 0
 
 
@@ -163,10 +192,15 @@ def _known(path: Path | None, version: str) -> dict[int, Chunk]:
     return found
 
 
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 def _show(seed: int, findings: list[Finding]) -> None:
     for finding in findings[:2]:
-        print(f"seed {seed} at {finding.t:.6f} s: {finding.rule}: {finding.text}")
-    print(f"  make simulate-replay SEED={seed}")
+        _say(f"seed {seed} at {finding.t:.6f} s: {finding.rule}: {finding.text}")
+    _say(f"  make simulate-replay SEED={seed}")
 
 
 def _table(occasions: Counter[str], schedules: int) -> tuple[str, ...]:
@@ -175,9 +209,9 @@ def _table(occasions: Counter[str], schedules: int) -> tuple[str, ...]:
         count = occasions[occasion.name]
         if count or occasion.is_possible:
             note = "  never" if not count else "  rare" if count * 100 < schedules else ""
-            print(f"  {occasion.name:<24}{count:>8}{count / max(1, schedules):>8.1%}{note}")
+            _say(f"  {occasion.name:<24}{count:>8}{count / max(1, schedules):>8.1%}{note}")
     if never and schedules >= LARGE:
-        print(f"a campaign in which nothing of this came about proves nothing: {', '.join(never)}")
+        _say(f"a campaign in which nothing of this came about proves nothing: {', '.join(never)}")
     return never
 
 

@@ -11,8 +11,18 @@ from decimal import Decimal
 from random import Random
 from typing import Any, NamedTuple
 
-from tests.simulation.faults import Act, Habits, Kill, Refusing, Wire, draw_acts, draw_kills, draw_refusing
-from tests.simulation.faults import draw_habits, draw_wire
+from tests.simulation.faults import (
+    Act,
+    Habits,
+    Kill,
+    Refusing,
+    Wire,
+    draw_acts,
+    draw_habits,
+    draw_kills,
+    draw_refusing,
+    draw_wire,
+)
 from tests.simulation.features import FEATURES, Features
 from tests.simulation.path import SECOND, Path, Shape, draw_path
 
@@ -116,14 +126,21 @@ def _morning(dice: Random) -> datetime:
 def _draw_cost(dice: Random) -> tuple[int, float, int]:
     if dice.random() < 0.4:
         return (dice.choice((0, 50, 300)), 0.0, 0)
-    return (dice.choice((200, 1000, 5000)), dice.choice((0.0, 0.01, 0.03)), dice.choice((50_000, 300_000, 1_200_000)))
+    return (
+        dice.choice((200, 1000, 5000)),
+        dice.choice((0.0, 0.01, 0.03)),
+        dice.choice((50_000, 300_000, 1_200_000)),
+    )
 
 
 def _draw_shape(dice: Random) -> Shape:
     if dice.random() < 0.05:
         level, tick = dice.randrange(3000, 8000), Decimal("0.0001")
     else:
-        level, tick = dice.choice((dice.randrange(500, 2000), 19_000, dice.randrange(8_000, 40_000))), Decimal("0.01")
+        level, tick = (
+            dice.choice((dice.randrange(500, 2000), 19_000, dice.randrange(8_000, 40_000))),
+            Decimal("0.01"),
+        )
     risk = max(6, level * dice.choice((3, 5, 8, 15)) // 1000)
     steps = [dice.choice((0.6, 1.0, 1.5)) for _ in range(4)]
     targets: list[int] = []
@@ -152,7 +169,9 @@ def _draw_plan(dice: Random, symbol: str, shape: Shape, is_typed: bool, features
     if features.ladders:
         modes = [ExitMode.ATTACHED] * 3 + [ExitMode.DETACHED70] * 3 + [ExitMode.DETACHED] * 5
     mode = dice.choice(modes) if dice.random() < 0.98 else ExitMode.NONE
-    legs = {ExitMode.ATTACHED: 1, ExitMode.NONE: 0, ExitMode.DETACHED70: 2}.get(mode, dice.choice((2, 3, 3, 3, 4)))
+    legs = {ExitMode.ATTACHED: 1, ExitMode.NONE: 0, ExitMode.DETACHED70: 2}.get(
+        mode, dice.choice((2, 3, 3, 3, 4))
+    )
     has_stop = mode.is_detached or (mode is ExitMode.ATTACHED and dice.random() < 0.93)
     if mode is ExitMode.ATTACHED and has_stop and dice.random() < 0.15:
         legs = 0
@@ -177,7 +196,10 @@ def _draw_plan(dice: Random, symbol: str, shape: Shape, is_typed: bool, features
     if not is_typed:
         plan["level"] = shape.price(shape.level)
     elif dice.random() < 0.5 or mode.is_detached:
-        plan |= {"entry": EntryKind.PRICED, "limit": shape.price(shape.level + dice.choice((0, shape.risk // 4)))}
+        plan |= {
+            "entry": EntryKind.PRICED,
+            "limit": shape.price(shape.level + dice.choice((0, shape.risk // 4))),
+        }
     if mode.is_detached and dice.random() < 0.5:
         plan["stop_updates"] = _draw_updates(dice, shape, legs)
     if mode is ExitMode.DETACHED and dice.random() < 0.4:

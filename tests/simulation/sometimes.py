@@ -68,7 +68,9 @@ OCCASIONS = (
 
 def met(counters: Counter[str]) -> frozenset[str]:
     """Return the occasions that one schedule met."""
-    return frozenset(occasion.name for occasion in OCCASIONS if any(counters[key] for key in occasion.counters))
+    return frozenset(
+        occasion.name for occasion in OCCASIONS if any(counters[key] for key in occasion.counters)
+    )
 
 
 def missing(schedules: Counter[str]) -> tuple[str, ...]:
@@ -140,7 +142,9 @@ class _Look:
         order.is_over = is_over
         changed = (record["stp"], record["lmt"]) != (order.record["stp"], order.record["lmt"])
         self.found["B changed outside"] += changed and not is_over
-        self.found["B cancelled outside"] += ended and record["state"] == "cancelled" and not order.cancel_asked
+        self.found["B cancelled outside"] += (
+            ended and record["state"] == "cancelled" and not order.cancel_asked
+        )
 
     def exec(self, record: dict[str, Any]) -> None:
         sign = 1 if record["side"] == "BUY" else -1
@@ -150,10 +154,14 @@ class _Look:
             return
         order.filled += record["qty"]
         self.executed[record["exec_id"]] = record["id"]
-        self.found["B late fill"] += order.is_over and not order.record["qty"] == order.filled
+        self.found["B late fill"] += order.is_over and order.record["qty"] != order.filled
         self.found["B cancel/fill race"] += order.cancel_asked
         self.found["B partial entry"] += order.leg == "entry" and order.filled < order.record["qty"]
-        pair = [other for other in self.orders.values() if order.oca and other.oca == order.oca and other is not order]
+        pair = [
+            other
+            for other in self.orders.values()
+            if order.oca and other.oca == order.oca and other is not order
+        ]
         self.found["B both legs fill"] += any(other.filled for other in pair)
         armed = any(other.leg.startswith("sl") and not other.is_over for other in self.orders.values())
         self.found["B handover interrupted"] += order.leg == "cover" and armed
@@ -168,7 +176,9 @@ class _Look:
             self.told.add(record["exec_id"])
             order = self.orders.get(record["id"])
             if order is not None and order.oca:
-                siblings = (o.record["id"] for o in self.orders.values() if o.oca == order.oca and o is not order)
+                siblings = (
+                    o.record["id"] for o in self.orders.values() if o.oca == order.oca and o is not order
+                )
                 self.found["B sibling cancel first"] += any(id_ in self.cancels_told for id_ in siblings)
         elif said == "status" and record["state"] == "cancelled":
             self.cancels_told.add(record["id"])

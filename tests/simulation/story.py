@@ -56,7 +56,9 @@ def _head(schedule: Schedule) -> list[str]:
 
 
 def _words(fields: dict[str, Any]) -> str:
-    return " ".join(f"{key}={_short(value)}" for key, value in fields.items() if value not in (None, "", (), []))
+    return " ".join(
+        f"{key}={_short(value)}" for key, value in fields.items() if value not in (None, "", (), [])
+    )
 
 
 def _short(value: Any) -> str:
@@ -72,7 +74,9 @@ def _venue(b: list[dict[str, Any]], *, everything: bool) -> list[Line]:
             continue
         who = {"to_host": "to host", "snapshot": "to host", "op": "operator"}.get(kind, "venue")
         what = record.get("kind", kind)
-        text = _words({key: value for key, value in record.items() if key not in ("event", "t", "kind", "client")})
+        text = _words(
+            {key: value for key, value in record.items() if key not in ("event", "t", "kind", "client")}
+        )
         lines.append(Line(record["t"], 2, number, who, f"{what:<9} {text}"))
     return lines
 
@@ -92,7 +96,9 @@ def _host(audit: list[bytes]) -> list[Line]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Tell the seed that the arguments name."""
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation.story", description="Tell one simulated schedule.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.simulation.story", description="Tell one simulated schedule."
+    )
     parser.add_argument("seed", type=int)
     parser.add_argument("--all", action="store_true", help="every touch of the market too")
     asked = parser.parse_args(arguments)
@@ -103,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     for line in tell(schedule, outcome, everything=asked.all):
-        print(line)
+        sys.stdout.write(line + "\n")
     return 1 if outcome.findings else 0
 
 

@@ -288,6 +288,14 @@ def test_a_stop_moves_only_when_its_targets_are_fully_sold() -> None:
     assert moved(60, "195") == {"V17"}  # two targets too early
 
 
+def test_a_milestone_outlives_the_correction_of_its_target() -> None:
+    story = Story().arm().take(1, 60)
+    story.put("corrected", exec_id="x.2.02", qty=20, px="195")
+    for number in (2, 3):
+        story.change(f"ts:br-1:sl{number}:1", stp="190", lmt="190")
+    assert "V17" not in story.rules()
+
+
 def test_a_milestone_is_reached_in_time() -> None:
     def after(seconds: float, **postponed: Any) -> set[str]:
         story = Story().arm().take(1, 60).wait(seconds)

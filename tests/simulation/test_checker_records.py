@@ -155,6 +155,18 @@ def test_a_link_that_stays_down_and_an_order_that_stays_unknown_are_found() -> N
     assert Story().drop(1).reconcile().settled() == set()
 
 
+def test_an_order_that_was_never_transmitted_may_count_as_absent() -> None:
+    def missing(state: str) -> set[str]:
+        story = Story()
+        ref = story.entry()
+        story.state(ref, state)
+        story.say("OrderMissing", order_ref=ref)
+        return story.settled()
+
+    assert missing("sent") == set()
+    assert missing("working") == {"V08"}
+
+
 def test_the_end_is_in_the_allowed_set() -> None:
     story = Story().arm()
     story.foreign("SELL", 30)

@@ -149,6 +149,18 @@ def test_a_change_that_crosses_a_fill_of_its_group_is_no_oversell_yet() -> None:
     assert crossed(group=2) == {"V02"}
 
 
+def test_a_change_decided_before_a_fill_was_told_is_judged_by_what_was_known_then() -> None:
+    def changed(pause: float) -> set[str]:
+        story = Story().arm()
+        story.fill("ts:br-1:tp1:1", 4)
+        story.state("ts:br-1:sl1:1", "held", qty=56, left=56)
+        story.wait(pause).change("ts:br-1:sl1:1", qty=60)
+        return story.rules()
+
+    assert changed(0.5) == set()
+    assert changed(2) == {"V02"}
+
+
 def test_a_reduction_that_does_not_follow_a_foreign_sell_is_an_oversell() -> None:
     def sold(seconds: float) -> set[str]:
         story = Story({**PLAN, "qty": 60}).hold(60)

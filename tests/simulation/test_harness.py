@@ -6,6 +6,7 @@ import asyncio
 import statistics
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.simulation.faults import Kill
@@ -28,7 +29,8 @@ def folder() -> Iterator[Path]:
 
 
 def test_timers_of_one_instant_run_in_the_order_in_which_they_were_set() -> None:
-    loop, heard = SimLoop(), []
+    loop = SimLoop()
+    heard: list[Any] = []
     for name in "abc":
         loop.at(5, heard.append, name)
     loop.at(3, heard.append, "earlier")
@@ -38,14 +40,16 @@ def test_timers_of_one_instant_run_in_the_order_in_which_they_were_set() -> None
 
 
 def test_a_timer_that_was_called_off_does_not_run() -> None:
-    loop, heard = SimLoop(), []
+    loop = SimLoop()
+    heard: list[Any] = []
     loop.at(5, heard.append, "never").cancel()
     loop.run_until(10)
     assert heard == []
 
 
 def test_a_task_sleeps_in_virtual_time() -> None:
-    loop, heard = SimLoop(), []
+    loop = SimLoop()
+    heard: list[Any] = []
 
     async def sleep() -> None:
         await asyncio.sleep(3600)

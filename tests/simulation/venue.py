@@ -107,11 +107,21 @@ class SimVenue(PaperBroker):
     """The paper broker whose market is pushed."""
 
     def __init__(
-        self, schedule: Schedule, loop: SimLoop, clock: SimClock, emit: Callable[[Input], None], settings: dict[str, Any]
+        self,
+        schedule: Schedule,
+        loop: SimLoop,
+        clock: SimClock,
+        emit: Callable[[Input], None],
+        settings: dict[str, Any],
     ) -> None:
         self.market = _Market(tuple(schedule.paths), schedule.start)
         context = BrokerContext(
-            emit=emit, clock=clock, venue_clock=clock, options=VenueOptions(), settings={}, state_dir=None  # type: ignore[arg-type]  # the venue keeps nothing on disk
+            emit=emit,
+            clock=clock,
+            venue_clock=clock,
+            options=VenueOptions(),
+            settings={},
+            state_dir=None,  # type: ignore[arg-type]  # the venue keeps nothing on disk
         )
         known = read_settings(settings)  # which takes accounts of paper only
         known = replace(known, rules=replace(known.rules, account=schedule.account))

@@ -45,7 +45,11 @@ class SimCourier:
 
     def _delay(self, typical: int) -> int:
         spread = self._wire.spread
-        return typical if not spread else min(3 * SECOND, int(typical * self._chance.lognormvariate(0.0, spread)))
+        return (
+            typical
+            if not spread
+            else min(3 * SECOND, int(typical * self._chance.lognormvariate(0.0, spread)))
+        )
 
     def to_venue(self, action: str, ref: str, now: datetime) -> Sequence[float]:
         """Return the delay of an order; a few are swallowed."""
@@ -78,7 +82,11 @@ class SimCourier:
             delay += chance.randrange(wire.position_lag)
             return (delay / SECOND,)
         first = self._in_order(delay) if wire.is_ordered else delay / SECOND
-        if wire.doubled and not isinstance(message, CommissionReported) and chance.random() < wire.doubled * factor:
+        if (
+            wire.doubled
+            and not isinstance(message, CommissionReported)
+            and chance.random() < wire.doubled * factor
+        ):
             self.tally["message doubled"] += 1
             return (first, first + chance.choice((0.0, 0.02, 0.5, 3.0)))
         return (first,)

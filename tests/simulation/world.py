@@ -25,7 +25,7 @@ from tests.simulation.wire import SimCourier
 
 from tradeshell.core.events import SessionStarted
 from tradeshell.core.inputs import Input, OrderReport, PolicySet
-from tradeshell.core.orders import OrderSpec
+from tradeshell.core.orders import OrderSpec, OrderState
 from tradeshell.core.policy import Policy
 from tradeshell.core.trade import leg_of
 from tradeshell_paper.settings import Refusal
@@ -133,7 +133,7 @@ class World:
         if self.schedule.position_before:
             symbol = next(iter(self.schedule.paths))
             contract(self.venue, symbol)
-            self.actors.hold_before(symbol, self.schedule.position_before)
+            self.actors.hands.hold_before(symbol, self.schedule.position_before)
 
     def start_life(self) -> None:
         """Start the program."""
@@ -215,9 +215,19 @@ class World:
                 if trade.protection in ("ARMING", "EMERGENCY"):
                     self.seen[f"kill inside {trade.protection.lower()}"] += 1
 
-    def over(self) -> list[OrderReport]:
-        """Return the orders that the venue holds for ended, as they stand."""
-        return [ticket.report() for ticket in self.venue.exchange._floor.tickets() if ticket.is_over and ticket.client == 0]
+    def cancelled(self) -> list[OrderReport]:
+        """Return the orders that were cancelled and whose market may have been faster.
+
+        A group that has executed has reduced its other orders at the venue; that it has not is what ``oca_race`` says.
+        """
+        tickets = [ticket for ticket in self.venue.exchange._floor.tickets() if ticket.client == 0]
+        spent = {ticket.oca for ticket in tickets if ticket.filled} - {None}
+        races = self.schedule.habits.settings["oca_race"]
+        return [
+            ticket.report()
+            for ticket in tickets
+            if ticket.state is OrderState.CANCELLED and (races or ticket.oca not in spent)
+        ]
 
     def note(self, who: str, text: str, **more: Any) -> None:
         """Write down what somebody did."""
@@ -255,7 +265,8 @@ class World:
         audit = self._audit_lines()
         facts = self._facts()
         findings += [
-            Finding("V25", self.loop.micros / SECOND, f"a callback raised {error!r}") for error in self.loop.faults
+            Finding("V25", self.loop.micros / SECOND, f"a callback raised {error!r}")
+            for error in self.loop.faults
         ]
         for _ in range(self.seen["EngineFault"]):
             findings.append(Finding("V24", 0.0, "a defect was reported: " + _first_fault(audit)))
@@ -283,7 +294,7 @@ class World:
             "is_paper": schedule.is_paper,
             "flatten_live": schedule.flatten_live,
             "oca_race": schedule.habits.settings["oca_race"],
-            "habits": {key: value for key, value in schedule.habits.settings.items()},
+            "habits": dict(schedule.habits.settings),
             "lives": self.life_spans,
             "halts": {
                 symbol: [(move.at / SECOND, bool(move.a)) for move in path.moves if move.kind == "halt"]
@@ -291,7 +302,9 @@ class World:
             },
             "contracts": {symbol: contract(self.venue, symbol).con_id for symbol in schedule.paths},
             "plans": {
-                (f"br-{number}" if ask.bars else f"m-{number}"): {key: _plain(value) for key, value in ask.plan.items()}
+                (f"br-{number}" if ask.bars else f"m-{number}"): {
+                    key: _plain(value) for key, value in ask.plan.items()
+                }
                 for number, ask in enumerate(schedule.asks, 1)
             },
         }
@@ -317,5 +330,3 @@ def run_schedule(schedule: Schedule, folder: Path, **more: Any) -> Outcome:
     for file in folder.iterdir():
         file.unlink()
     return World(schedule, folder, **more).run()
-
-

@@ -31,6 +31,7 @@ from tradeshell.core.trade import (
     is_over,
     leg_number,
     leg_of,
+    leg_orders,
     leg_shares,
     live,
     orders_of,
@@ -184,9 +185,9 @@ def _all_armed(turn: Turn, trade: Trade, covers: tuple[Order, ...]) -> Trade:
     trade = replace(trade, is_armed=True)
     turn.put_trade(trade)
     if trade.plan.mode.is_detached and not trade.is_flattening:
-        turn.say(
-            LadderArmed(symbol=trade.plan.symbol, watch=trade.id, legs=tuple(leg.qty for leg in trade.legs))
-        )
+        orders = turn.book(trade.plan.symbol).orders  # somebody else may have sold some of a leg's shares before
+        legs = tuple(max((o.placed for o in leg_orders(trade, leg, orders)), default=0) for leg in trade.legs)
+        turn.say(LadderArmed(symbol=trade.plan.symbol, watch=trade.id, legs=legs))
     return trade
 
 
@@ -209,5 +210,6 @@ def _await_confirmation(turn: Turn, trade: Trade) -> Trade:
         return trade
     # The position message is about to come by itself; only when it does not it is asked for.
     turn.timer(f"position:{trade.plan.symbol}", LOOK_EVERY.total_seconds())
-    turn.again(trade, since + CONFIRM_WITHIN, "confirm")
+    later = turn.at + 2 * LOOK_EVERY  # after the answer to that question
+    turn.again(trade, later if trade.is_unconfirmed else min(later, since + CONFIRM_WITHIN), "confirm")
     return trade

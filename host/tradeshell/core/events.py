@@ -272,8 +272,8 @@ class OrderStatusChanged(Event, frozen=True, kw_only=True):
     reason: str = ""
 
     def story(self) -> str | None:
-        if self.status == "cancelled":
-            return f"cancelled{' · ' + self.reason if self.reason else ''}"
+        if self.status in ("cancelled", "refused"):  # a refusal may come without an error message
+            return f"{self.status}{' · ' + self.reason if self.reason else ''}"
         return None
 
 
@@ -299,6 +299,8 @@ class OrderRefused(Event, frozen=True, kw_only=True):
     def story(self) -> str | None:
         if self.is_late:
             return None
+        if self.what == "nothing":
+            return f"the broker says ({self.code}): {self.text} · the order lives on"
         return f"{self.what} refused by the broker ({self.code}): {self.text}"
 
 

@@ -27,8 +27,10 @@ from tradeshell.core.milestones import tell_milestones
 from tradeshell.core.orders import Order, OrderState, Side
 from tradeshell.core.trade import (
     COVER,
+    STUCK,
     UNCOVERED,
     Leg,
+    Rung,
     Trade,
     TradePhase,
     awaited,
@@ -44,6 +46,7 @@ from tradeshell.core.trade import (
     leg_shares,
     live,
     protection_state,
+    selling_since,
 )
 from tradeshell.core.turn import EARLY, Turn
 
@@ -262,6 +265,8 @@ def _drop(turn: Turn, trade: Trade, order: Order) -> None:
     orders = _orders(turn, trade)
     leg = next((leg for leg in trade.legs if leg.number == leg_number(leg_of(order.spec.ref))), None)
     if leg is not None and leg_shares(trade, orders)[leg.number] > 0:
+        if leg.rung is Rung.ALARM and not trade.is_flattening:
+            return  # nothing takes its place: its cancel would take a stop of its group along
         turn.cancel(
             trade,
             order,
@@ -283,7 +288,11 @@ def _drop(turn: Turn, trade: Trade, order: Order) -> None:
 
 
 def _tell_protection(turn: Turn, trade: Trade) -> Trade:
-    state, held, covered = protection_state(trade, _orders(turn, trade), turn.at)
+    orders = _orders(turn, trade)
+    state, held, covered = protection_state(trade, orders, turn.at)
+    stuck_at = [at + STUCK + EARLY for order in exits_of(trade, orders) if (at := selling_since(order))]
+    if any(turn.at < at for at in stuck_at):  # what sells by then is protected, what does not is told
+        turn.again(trade, min(at for at in stuck_at if turn.at < at), "stuck")
     if state in ALARMING and trade.flatten_at is not None and held > 0:
         due = trade.flatten_at + UNCOVERED
         if turn.at + EARLY < due:  # they are being sold, as was asked for: an alarm only when that takes long

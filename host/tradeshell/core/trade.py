@@ -26,7 +26,7 @@ COVER = "cover"
 
 # Children that ended this long after their entry ended because of it; later ones ended for a reason of their own.
 TOGETHER = timedelta(seconds=2)
-STUCK = timedelta(seconds=2)  # an elected stop that has not sold after this protects nothing
+STUCK = timedelta(seconds=2)  # an elected stop or a market order that has not sold after this protects nothing
 UNCOVERED = timedelta(seconds=10)  # after this shares without a stop are no longer just being armed
 
 
@@ -241,8 +241,8 @@ def new_ref(trade: Trade, leg: str) -> str:
 def protected(trade: Trade, orders: Mapping[str, Order], at: datetime | None = None) -> Shares:
     """Return the shares that a living stop (or a market order that sells them) protects.
 
-    An order in flight does not count yet, one that a complete picture lacked no longer, an elected stop that does not sell
-    protects nothing, and a child whose entry still works is held by the broker and does nothing for what has executed.
+    An order in flight does not count yet, one that a complete picture lacked no longer, an elected stop or a market order that
+    does not sell protects nothing, and a child whose entry still works is held by the broker and does nothing for what has executed.
     """
     is_over_ = is_over(entry_of(trade, orders))
     shares = leg_shares(trade, orders) if is_over_ else {}
@@ -264,11 +264,17 @@ def protected(trade: Trade, orders: Mapping[str, Order], at: datetime | None = N
     return covered + sum(min(shares.get(number, 0), qty) for number, qty in by_leg.items())
 
 
+def selling_since(order: Order) -> datetime | None:
+    """Return since when an exit ought to be selling: an elected stop, or a market order that works; ``None`` for others."""
+    if order.state is not OrderState.WORKING:
+        return None
+    return order.sent_at if order.spec.type is OrderType.MARKET else order.elected_at
+
+
 def is_stuck(order: Order, at: datetime | None) -> bool:
-    """Return whether an elected stop has not sold for so long that it protects nothing."""
-    return (
-        at is not None and order.is_chased and order.elected_at is not None and at - order.elected_at > STUCK
-    )
+    """Return whether an exit ought to have sold for so long that it protects nothing."""
+    since = selling_since(order)
+    return at is not None and since is not None and at - since > STUCK
 
 
 def protection_state(

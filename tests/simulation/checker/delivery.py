@@ -126,3 +126,6 @@ class Delivery:
         untold = stock.pending.pop(key, None)
         if untold is not None and untold.kind == "loss":
             stock.losses.append((self._run.now, untold.shares))
+        elif untold is not None and untold.kind == "sell":
+            order = self._account.executions[stem(key)]["order"]
+            stock.sales.append((self._run.now, untold.shares, order.group))

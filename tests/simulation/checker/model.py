@@ -135,6 +135,7 @@ class Stock:
         self.trades: list[Trade] = []
         self.pending: dict[str, Untold] = {}
         self.losses: list[tuple[float, int]] = []  # told losses: when, shares
+        self.sales: list[tuple[float, int, str]] = []  # told own sales: when, shares, of which group
         self.halted = False
         self.halted_at = 0.0
         self.bid: Decimal | None = None
@@ -165,6 +166,10 @@ class Stock:
             elif order.left > groups.get(order.group, 0) and not order.waits():
                 groups[order.group] = order.left
         return sum(groups.values()) + (max(0, typed - max(0, self.ext)) if typed else 0)
+
+    def exposed(self, group: str) -> int:
+        """Return what a group of own SELLs could still sell."""
+        return max((o.left for o in self.sells if o.group == group and not o.waits()), default=0)
 
     def covered(self, now: float, patience: float) -> int:
         """Return the shares that stops and market orders which can work now would sell, each group once."""

@@ -120,7 +120,7 @@ class Replay:
         order = Order(record, is_own=intent is not None or (is_ours and (ref or "").startswith("ts:")))
         before = self.account.by_ref.get(ref) if order.is_own else None
         stock = self.account.stock(order.sym)
-        worst = stock.worst_case() if order.is_own and order.is_sell else 0
+        exposed = stock.exposed(order.group) if order.is_own and order.is_sell else 0
         self.account.add(order, record["parent"])
         if intent is not None:
             order.intent_at = intent.t
@@ -131,7 +131,7 @@ class Replay:
         if order.is_sell:
             if order.leg == "cover":
                 self.findings.saw("cover stop")
-            self.oversell.accepted(stock, order, worst)
+            self.oversell.accepted(stock, order, exposed)
             if order.stp is not None:
                 self.stops.accepted(order, intent, is_new=True)
         else:
@@ -149,10 +149,10 @@ class Replay:
         intent = None
         if is_host and order.is_own:
             intent = self.orders.modified(order, record)
-            worst = stock.worst_case()
             if order.is_sell:
+                exposed = stock.exposed(order.group)
                 t = order.modified_at if intent is None else intent.t
-                stock.checks.append((order, worst, t))
+                stock.checks.append((order, exposed, t))
                 if record["qty"] < order.total:
                     self.cover.took_away(stock, order, order.total - record["qty"])
         elif order.is_own:

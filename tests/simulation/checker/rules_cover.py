@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.simulation.checker.duty import Duty
+from tests.simulation.checker.duty import Duty, did_act
 from tests.simulation.checker.model import Order, Stock, Trade
 
 if TYPE_CHECKING:

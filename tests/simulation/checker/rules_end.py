@@ -142,7 +142,7 @@ def _check_outcomes(run: Replay) -> None:
             rule = "V25" if outcome is not None else None
             if rule is not None:
                 run.findings.breach(rule, run.now, f"{ref} is still unknown")
-        elif order is not None and order.is_live and ref in ended:
+        elif order is not None and order.is_live and order.state != "sent" and ref in ended:
             run.findings.breach("V08", run.now, f"{order!r} lives at the venue and ended ({outcome}) on disk")
         elif order is not None and not order.is_live and ref not in ever and order.state != "filled":
             if run.starts > 1 and run.journal.heard_the_end_of(ref):

@@ -84,35 +84,37 @@ class OversellRules:
 
     # --- V02 ----------------------------------------------------------------------------------------------------------
 
-    def accepted(self, stock: Stock, order: Order, worst_before: int) -> None:
+    def accepted(self, stock: Stock, order: Order, exposed_before: int) -> None:
         """Judge a new own SELL against what the program could know."""
         if order.waits():
             return
         self._tell.did("V02")
-        self._check_worst(stock, order, worst_before, order.intent_at)
+        self._check_worst(stock, order, exposed_before, order.intent_at)
 
-    def _check_worst(self, stock: Stock, order: Order, worst_before: int, decided: float) -> None:
-        worst = stock.worst_case()
-        if worst <= worst_before:
+    def _check_worst(self, stock: Stock, order: Order, exposed_before: int, decided: float) -> None:
+        if stock.exposed(order.group) <= exposed_before:
             return
+        worst = stock.worst_case()
         known = stock.inventory
         for key, untold in stock.pending.items():
             if untold.kind == "gain" or (untold.kind == "buy" and not self._has_children(key)):
                 known -= untold.shares
             elif untold.kind == "loss":
                 known += untold.shares
-            elif (
-                untold.kind == "sell"
-                and self._run.account.executions[stem(key)]["order"].group == order.group
-            ):
-                known += untold.shares  # a change that gives the group's total as it was known
-        known += sum(shares for t, shares in stock.losses if t > decided - self._bounds.lag)
+            elif untold.kind == "sell" and self._group_of(key) == order.group:
+                known += untold.shares  # a change gives the group's total as it was known
+        unread = decided - self._bounds.lag
+        known += sum(shares for t, shares, group in stock.sales if t > unread and group == order.group)
+        known += sum(shares for t, shares in stock.losses if t > unread)
         if worst > max(0, known):
             self._tell.breach(
                 "V02",
                 self._run.now,
                 f"{order!r} accepted: {worst} shares could be sold of {known} that are known",
             )
+
+    def _group_of(self, exec_id: str) -> str:
+        return str(self._run.account.executions[stem(exec_id)]["order"].group)
 
     def _has_children(self, exec_id: str) -> bool:
         """Return whether a bracket's own children sell what was bought: the venue released them, whoever knows of it."""
@@ -124,9 +126,9 @@ class OversellRules:
     def judge(self, stock: Stock) -> None:
         """Judge a symbol whose orders or shares changed."""
         if stock.checks:
-            for order, worst_before, decided in stock.checks:
+            for order, exposed_before, decided in stock.checks:
                 self._tell.did("V02")
-                self._check_worst(stock, order, worst_before, decided)
+                self._check_worst(stock, order, exposed_before, decided)
             stock.checks.clear()
         held = max(0, stock.inventory)
         stock.worst = stock.worst_case()

@@ -117,7 +117,12 @@ class StopRules:
         return any(order.leg == leg and order.operator is not None for order in trade.orders)
 
     def _may_count(self, trade: Trade, number: int) -> bool:
-        """Return whether a target may count as fully sold: it was, or its stop sold a part, or there was none."""
+        """Return whether a target may count as fully sold: it is, or was (a correction undoes nothing), or cannot be told.
+
+        It cannot be told when its stop sold a part, and when there was no such target.
+        """
+        if number <= trade.reached:
+            return True
         targets = [order for order in trade.orders if order.leg == f"tp{number}"]
         return not targets or self._is_sold(trade, number) or self._stop_sold(trade, number)
 
