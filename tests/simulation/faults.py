@@ -63,7 +63,7 @@ class Act(NamedTuple):
     at: int
     after: str
     nth: int
-    who: str  # operator, outsider, venue, link
+    who: str  # operator, outsider, venue, market, link
     what: str
     symbol: str
     pick: int
@@ -71,14 +71,18 @@ class Act(NamedTuple):
 
 
 class Kill(NamedTuple):
-    """The engine ends at the ``nth`` boundary of a kind after ``at``: before or after its effect, or within (torn)."""
+    """The engine ends at the ``nth`` boundary of a kind after ``at``: before or after its effect, or within (torn).
+
+    ``on``: not at an instant, but after the first event of that name.
+    """
 
     at: int
+    on: str
     kind: str  # journal, audit, send
     nth: int
     where: str  # before, after, torn
     leg: str
-    down: int  # microseconds until it starts again
+    down: int  # microseconds until it starts again, 0: never
 
 
 def draw_habits(dice: Random) -> Habits:
@@ -174,6 +178,7 @@ OPERATOR = (
 )
 OUTSIDER = ("foreign_buy", "foreign_sell", "alter", "cancel_outside", "cancel_outside")
 VENUE = ("correct", "bust", "kill_order", "kill_order", "late_fill")
+MARKET = ("plunge", "plunge", "spike")
 LINK = ("drop", "drop", "drop_losing", "reset")
 
 
@@ -191,12 +196,13 @@ def draw_acts(
         ("operator", operator, 0.55),
         ("outsider", OUTSIDER, 0.3),
         ("venue", VENUE, 0.2),
+        ("market", MARKET, 0.3),
         ("link", LINK, 0.3),
     )
     acts: list[Act] = []
     for who, words, first in kinds:
         likely = first
-        while len(acts) < 8 and dice.random() < likely:
+        while len(acts) < 10 and dice.random() < likely:
             acts.append(_draw_act(dice, who, dice.choice(words), symbols, path, last))
             likely *= 0.6
     return tuple(acts)
@@ -220,6 +226,16 @@ def draw_kills(dice: Random, path: Path, last: int) -> tuple[Kill, ...]:
         kills.append(
             Kill(
                 at=path.wildest(dice, last - 15 * SECOND),
+                on=dice.choice(
+                    (
+                        "",
+                        "",
+                        "CoverStopPlaced",
+                        "IncidentStepTaken",
+                        "IncidentStepTaken",
+                        "InventoryConfirmed",
+                    )
+                ),
                 kind=kind,
                 nth=dice.randint(1, 5),
                 where=dice.choice(("before", "after", "torn") if kind != "send" else ("before", "after")),

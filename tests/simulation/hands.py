@@ -1,7 +1,7 @@
 """Whoever else touches the account and its link: hands in another window, the broker's clerks, the network.
 
-Laws: what they do happens at the venue at once, and the host hears of it by the usual way, if at all. An act that finds nothing to
-act on says so.
+Laws: what they do happens at the venue at once, and the host hears of it by the usual way, if at all. An act that finds
+nothing to act on says so.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from tests.simulation.faults import Act
 from tests.simulation.life import Life
 from tests.simulation.loop import SECOND, SimClock, SimLoop
+from tests.simulation.path import Move
 from tests.simulation.schedule import Schedule
 from tests.simulation.venue import SimVenue, contract
 
@@ -182,6 +183,26 @@ class Hands:
         qty = 1 + act.number % order.remaining
         self._intervene(lambda exchange, now: exchange.fill_late(now, order.order_id, qty, price))
         return f"{order.ref} {qty}"
+
+    # --- the market, on the heels of an order -------------------------------------------------------------------------
+
+    def _jump(self, symbol: str, ticks: int) -> str:
+        """Let the market trade somewhere at once; it goes on where it was."""
+        stage = self._stage
+        path = stage.schedule.paths[symbol]
+        for kind, a, b in (("quote", ticks - 1, ticks + 1), ("print", ticks, 0), ("print", ticks, 0)):
+            stage.venue.move(
+                symbol, Move(stage.loop.micros, kind, max(1, a), max(2, b), 500), path.shape.tick
+            )
+        return f"{symbol} to {path.shape.price(ticks)}"
+
+    def _do_plunge(self, act: Act) -> str:
+        shape = self._stage.schedule.paths[act.symbol].shape
+        return self._jump(act.symbol, max(3, shape.level - shape.risk - act.number % (1 + shape.risk // 4)))
+
+    def _do_spike(self, act: Act) -> str:
+        shape = self._stage.schedule.paths[act.symbol].shape
+        return self._jump(act.symbol, shape.targets[act.pick % 3] + act.number % 5)
 
     # --- the link -----------------------------------------------------------------------------------------------------
 

@@ -76,7 +76,7 @@ class _Log(JsonlLog):
         record = replace(record, mono=life.loop.micros / 1e6)
         if life.passes("audit", "", lambda: self._tear(record)):
             super()._append(record)
-            life.count[type(record.event).__name__] += 1
+            life.logged(type(record.event).__name__)
             life.after_effect()
 
     def _tear(self, record: Record) -> None:
@@ -119,6 +119,7 @@ class Life:
         self.steps = 0
         self.count: Counter[str] = Counter()
         self._ears = ears
+        self.kills_on: dict[str, Kill] = {}
         self._kill: Kill | None = None
         self._left = 0
         self._ending: Kill | None = None
@@ -190,6 +191,12 @@ class Life:
     def arm(self, kill: Kill) -> None:
         """Let the life end at the boundary that ``kill`` names."""
         self._kill, self._left = kill, kill.nth
+
+    def logged(self, name: str) -> None:
+        """Count an event that is on disk, and arm what waits for it."""
+        self.count[name] += 1
+        if name in self.kills_on:
+            self.arm(self.kills_on.pop(name))
 
     def passes(self, kind: str, leg: str, tear: Callable[[], None] | None = None) -> bool:
         """Return whether something at a boundary takes effect; the life may end here."""

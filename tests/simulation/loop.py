@@ -41,7 +41,7 @@ TURNS = 5_000  # callbacks at one instant
 
 
 class SimLoop:
-    """What tasks and futures need of a loop and no more, and a heap of timers. ``time()`` is seconds since the schedule's start."""
+    """What tasks and futures need of a loop, and a heap of timers. ``time()`` is seconds since the schedule's start."""
 
     def __init__(self) -> None:
         self.micros = 0

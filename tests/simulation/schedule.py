@@ -84,6 +84,7 @@ def draw(seed: int, features: Features = FEATURES) -> Schedule:
     habits = draw_habits(chance("habits"))
     symbols = ("AAPL", "MSFT") if dice.random() < 0.15 else ("AAPL",)
     is_paper = dice.random() < 0.7
+    near_close = dice.random() < 0.05
     asks: list[Ask] = []
     paths: dict[str, Path] = {}
     for symbol in symbols:
@@ -91,11 +92,10 @@ def draw(seed: int, features: Features = FEATURES) -> Schedule:
         shape = _draw_shape(part)
         bars = part.choice((5, 5, 10))
         count = part.choice((1, 1, 1, 1, 2))
-        asks += [_draw_ask(part, symbol, shape, bars, features) for _ in range(count)]
+        asks += [_draw_ask(part, symbol, shape, bars, features, near_close) for _ in range(count)]
         paths[symbol] = draw_path(
             chance(f"path {symbol}"), shape, seconds, CALM, bars, partial=habits.settings["partial"]
         )
-    near_close = dice.random() < 0.04
     start = CLOSE - timedelta(seconds=dice.randint(20, seconds)) if near_close else _morning(dice)
     last = seconds * SECOND
     first = paths[symbols[0]]
@@ -151,10 +151,12 @@ def _draw_shape(dice: Random) -> Shape:
     return Shape(tick, level, risk, tuple(targets))
 
 
-def _draw_ask(dice: Random, symbol: str, shape: Shape, bars: int, features: Features) -> Ask:
+def _draw_ask(dice: Random, symbol: str, shape: Shape, bars: int, features: Features, expires: bool) -> Ask:
     is_typed = dice.random() < 0.2
     for _ in range(50):
         plan = _draw_plan(dice, symbol, shape, is_typed, features)
+        if expires and dice.random() < 0.7:
+            plan["exit_tif"] = Tif.DAY
         try:
             check_plan(put_on_grid(TradePlan(**plan, account="X"), US_STOCK_GRID))
         except OperatorError:

@@ -54,7 +54,9 @@ OCCASIONS = (
     Occasion("trade closed", ("TradeClosed",)),
     Occasion("torn tail", ("kill torn journal", "kill torn audit"), FEATURES.resume),
     Occasion("kill inside arming", ("kill inside arming",), FEATURES.resume),
-    Occasion("kill inside emergency", ("kill inside emergency",), FEATURES.resume),
+    Occasion(
+        "kill inside emergency", ("kill inside emergency", "sometimes kill inside emergency"), FEATURES.resume
+    ),
     Occasion("cover placed", ("CoverStopPlaced",), FEATURES.ladders),
     Occasion("ladder armed", ("LadderArmed",), FEATURES.ladders),
     Occasion("milestone", ("MilestoneReached",), FEATURES.ladders),
@@ -94,7 +96,8 @@ class _Order:
 class _Look:
     """Walks through the venue's record once."""
 
-    def __init__(self) -> None:
+    def __init__(self, close: float) -> None:
+        self.close = close
         self.found: Counter[str] = Counter()
         self.orders: dict[int, _Order] = {}
         self.told: set[str] = set()
@@ -140,6 +143,7 @@ class _Look:
         is_over = record["state"] in ("filled", "cancelled", "refused")
         ended = is_over and not order.is_over
         order.is_over = is_over
+        self.found["B expiry"] += ended and record["state"] == "cancelled" and record["t"] == self.close
         changed = (record["stp"], record["lmt"]) != (order.record["stp"], order.record["lmt"])
         self.found["B changed outside"] += changed and not is_over
         self.found["B cancelled outside"] += (
@@ -195,9 +199,9 @@ class _Look:
         self.found["B halt with a position"] += record["on"] and self.position[record["sym"]] > 0
 
 
-def look(b: list[dict[str, Any]]) -> Counter[str]:
-    """Return what the venue's record shows."""
-    walk = _Look()
+def look(b: list[dict[str, Any]], close: float) -> Counter[str]:
+    """Return what the venue's record shows. ``close``: seconds until the regular session ends."""
+    walk = _Look(close)
     for record in b:
         step = getattr(walk, record["event"], None)
         if step is not None:

@@ -119,7 +119,7 @@ def test_schedules_trade(folder: Path) -> None:
 @pytest.mark.parametrize("where", ["before", "after", "torn"])
 def test_nothing_of_a_killed_engine_takes_effect(folder: Path, kind: str, where: str) -> None:
     seed, whole = _first_with(folder, "TradeClosed")
-    kill = Kill(at=0, kind=kind, nth=3, where=where, leg="", down=10**12)
+    kill = Kill(at=0, on="", kind=kind, nth=3, where=where, leg="", down=0)
     cut = run_schedule(draw(seed)._replace(kills=(kill,)), folder, kills=True)
     assert any(note.text.startswith("killed") for note in cut.notes)
     assert len(cut.audit) < len(whole.audit)

@@ -185,7 +185,9 @@ def _all_armed(turn: Turn, trade: Trade, covers: tuple[Order, ...]) -> Trade:
     trade = replace(trade, is_armed=True)
     turn.put_trade(trade)
     if trade.plan.mode.is_detached and not trade.is_flattening:
-        orders = turn.book(trade.plan.symbol).orders  # somebody else may have sold some of a leg's shares before
+        orders = turn.book(
+            trade.plan.symbol
+        ).orders  # somebody else may have sold some of a leg's shares before
         legs = tuple(max((o.placed for o in leg_orders(trade, leg, orders)), default=0) for leg in trade.legs)
         turn.say(LadderArmed(symbol=trade.plan.symbol, watch=trade.id, legs=legs))
     return trade

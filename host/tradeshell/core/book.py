@@ -48,6 +48,13 @@ _SIGNALS = {
 LAG = timedelta(seconds=3)  # how far a position message may lie behind an execution
 
 
+class Doubt(Struct, frozen=True):
+    """A position that differs: what was said and expected, and when the first picture that said so was asked for."""
+
+    found: tuple[Shares, Shares]
+    since: datetime
+
+
 class Book(Struct, frozen=True, kw_only=True):
     """The book of one instrument. ``position`` and ``average`` are the broker's own words, ``None`` before it spoke."""
 
@@ -65,6 +72,7 @@ class Book(Struct, frozen=True, kw_only=True):
     has_taken: bool = False  # some trade has lost shares to other sells
     seed: Shares | None = None
     differs_at: datetime | None = None  # since when position and ledger disagree
+    doubt: Doubt | None = None
     frozen: str = ""  # why no new order leaves in this symbol
 
     def trade_of(self, ref: str) -> Trade | None:
@@ -151,6 +159,7 @@ def shown(order: Order, report: OrderReport, at: datetime) -> Order:
         retries=order.retries if changing or order.cancelling else 0,
         grown=grown,
         absent_at=None,
+        is_missed=False,
         cancelling=order.cancelling and after.state.is_live,
         elected_at=at if elected else order.elected_at,
         ended_at=at if is_over and order.ended_at is None else order.ended_at,
@@ -280,8 +289,9 @@ def _filled(order: Order, added: Shares, value: Decimal, at: datetime, *, is_cor
         after,
         filled=filled,
         notional=order.notional + value,
-        told_filled=order.told_filled + min(0, added) if is_correction else order.told_filled,
+        untrue=order.untrue - min(0, added) if is_correction else order.untrue,
         absent_at=None,
+        is_missed=False,
         left=max(0, order.left - max(0, added)),
     )
     if after.state.is_live:
@@ -331,7 +341,7 @@ def reconciled(book: Book) -> Book:
     if book.position is None:
         return book
     seed = (book.seed or 0) + book.position - book.expected()
-    return with_taken(replace(book, seed=seed, differs_at=None))
+    return with_taken(replace(book, seed=seed, differs_at=None, doubt=None))
 
 
 def stops_of(book: Book, trade: Trade) -> tuple[Order, ...]:

@@ -46,7 +46,12 @@ def compare(desired: Iterable[DesiredExit], living: Iterable[Order], now: dateti
     """Return the changes that turn ``living`` exits into the ``desired`` ones, reductions before additions."""
     changes: list[Change] = []
     additions: list[Change] = []
-    by_leg = {leg_of(order.spec.ref): order for order in living}
+    by_leg: dict[str, Order] = {}
+    for newer in living:  # the newest of a leg stands for it; an older one came back and has to go
+        older = by_leg.get(leg_of(newer.spec.ref))
+        if older is not None and not older.cancelling and not rests(older, now):
+            changes.append(DropExit(older))
+        by_leg[leg_of(newer.spec.ref)] = newer
     for wanted in desired:
         order = by_leg.pop(wanted.leg, None)
         if order is None:

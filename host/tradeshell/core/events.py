@@ -340,6 +340,8 @@ class OrderFilled(Event, frozen=True, kw_only=True):
     pnl: Decimal | None = None
 
     def story(self) -> str | None:
+        if self.qty == 0:
+            return f"the exchange took an execution back · {self.cumulative} of {self.order_qty} stay filled"
         share = "" if self.cumulative == self.order_qty else f" ({self.cumulative} of {self.order_qty})"
         gain = "" if self.pnl is None else f" · {signed(self.pnl)}"
         return f"filled {self.qty} @ {money(self.price)}{share}{gain}"

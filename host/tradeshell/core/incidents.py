@@ -46,9 +46,10 @@ def seek_explanation(turn: Turn, trade: Trade) -> None:
     for ref in trade.refs:
         order = orders[ref]
         if order.lost_at == turn.at and is_open_question(order, orders):
+            if order.state is OrderState.REFUSED and not order.is_buried:
+                turn.bury(trade, order)
             turn.look_again()
             turn.timer("picture", 3.0)
-            return
 
 
 def tend(turn: Turn, trade: Trade, leg: Leg, missing: tuple[DesiredExit, ...]) -> Trade:

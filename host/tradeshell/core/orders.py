@@ -205,6 +205,7 @@ class Order(Struct, frozen=True, kw_only=True):
     filled: Shares = 0
     notional: Price = Price(0)
     told_filled: Shares = 0  # what statuses claim; ahead of ``filled`` while executions are on their way
+    untrue: Shares = 0  # of that, what corrections took back or pictures did not show
     told_final: Shares | None = None  # the broker called it filled at this many shares
     before: OrderSpec | None = None
     changing: bool = False  # a modify has left and is not acknowledged
@@ -213,6 +214,7 @@ class Order(Struct, frozen=True, kw_only=True):
     retries: int = 0  # refusals of a change or a cancel in a row
     retry_at: datetime | None = None  # no change and no cancel leaves before
     grown: bool = False  # the broker shows more than was last agreed: down at once
+    is_missed: bool = False  # a picture lacked it that may be older than its last command
     absent_at: datetime | None = None  # a complete picture lacked it; a second one, later, ends it
     ended_at: datetime | None = None
     was_cut: bool = False  # it ended by a cancel or a refusal, whatever executed afterwards
@@ -231,6 +233,8 @@ class Order(Struct, frozen=True, kw_only=True):
     repriced_at: datetime | None = None
     sent_at: datetime | None = None
     touched_at: datetime | None = None  # when its last command left
+    is_ours: bool = False  # its last change was ours
+    is_buried: bool = False  # it was refused, and a cancel was sent so that it cannot come back
     why: str = ""  # the broker's own words when it refused or cancelled
 
     @property

@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from tradeshell.core.book import Book, reconciled, revived
+from tradeshell.core.book import Book, Doubt, reconciled, revived
 from tradeshell.core.cap import is_open_question
 from tradeshell.core.desk import Desk
 from tradeshell.core.events import InventoryConfirmFailed, OrderMissing
-from tradeshell.core.inputs import PositionReport, SnapshotAnswered
+from tradeshell.core.inputs import OrderReport, PositionReport, SnapshotAnswered
 from tradeshell.core.market import Price
 from tradeshell.core.orders import Order, OrderState, Signal, advance, ended
 from tradeshell.core.reports import after, execution_reported, order_reported, position_reported
@@ -23,12 +23,8 @@ from tradeshell.core.trade import awaited, leg_of, watch_of
 from tradeshell.core.turn import EARLY, SECOND_LOOK, Turn
 from tradeshell.core.watch import Watchers
 
-STABLE = timedelta(
-    seconds=3
-)  # a position that differs from our ledger this long, in two pictures, is believed
-SILENT_END = timedelta(
-    seconds=6
-)  # between two pictures when an order ended without a word: answers may be seconds old
+# How old an answer may be: nothing that left or came later than this before the request is contradicted by it.
+OLD = timedelta(seconds=6)
 
 
 def pictured(turn: Turn, watchers: Watchers, picture: SnapshotAnswered) -> None:
@@ -38,7 +34,7 @@ def pictured(turn: Turn, watchers: Watchers, picture: SnapshotAnswered) -> None:
     shown_refs = {report.ref for report in picture.orders}
     for report in picture.orders:
         order = turn.desk.order(report.ref)
-        if order is not None and _is_newer(order, picture):
+        if order is not None and (_is_newer(order, picture) or _is_old_news(order, report, picture)):
             turn.timer("picture", SECOND_LOOK.total_seconds())
             continue
         if order is not None and (order.changing or order.cancelling):
@@ -60,7 +56,8 @@ def pictured(turn: Turn, watchers: Watchers, picture: SnapshotAnswered) -> None:
             position_reported(turn, watchers, flat)
     for order in turn.desk.orders():
         if order.state.is_live and order.spec.ref not in shown_refs:
-            if _is_newer(order, picture):
+            if _is_young(order, picture):
+                turn.put_order(replace(order, is_missed=True))
                 turn.timer("picture", SECOND_LOOK.total_seconds())
                 continue
             _missing(turn, order)
@@ -72,6 +69,8 @@ def pictured(turn: Turn, watchers: Watchers, picture: SnapshotAnswered) -> None:
 def _explain(turn: Turn, book: Book, asked_at: datetime, living: set[str]) -> None:
     """Let a picture that agrees with our books explain what has ended: the second one, late enough after the first, does."""
     for order in tuple(book.orders.values()):
+        if awaited(order) > 0:
+            _doubt_awaited(turn, book, order, asked_at)
         if order.lost_at is None or not is_open_question(order, book.orders):
             continue
         if order.spec.ref in living:
@@ -80,15 +79,29 @@ def _explain(turn: Turn, book: Book, asked_at: datetime, living: set[str]) -> No
             turn.put_order(replace(order, gone_at=None))
         elif order.gone_at is None:
             turn.put_order(replace(order, gone_at=asked_at))
-        elif asked_at - order.gone_at + EARLY >= (SECOND_LOOK if order.was_told else SILENT_END):
+        elif asked_at - order.gone_at + EARLY >= (SECOND_LOOK if order.was_told else OLD):
             turn.put_order(replace(order, is_explained=True))
             continue
         turn.timer("picture", SECOND_LOOK.total_seconds())
 
 
+def _doubt_awaited(turn: Turn, book: Book, order: Order, asked_at: datetime) -> None:
+    """A status claims more than has executed: believed until two pictures, far enough apart, agree with our books."""
+    if not book.agrees():
+        turn.put_order(replace(order, gone_at=None))
+    elif order.gone_at is None:
+        turn.put_order(replace(order, gone_at=asked_at))
+    elif asked_at - order.gone_at >= OLD:
+        turn.put_order(replace(order, gone_at=None, untrue=order.untrue + awaited(order)))
+        return
+    turn.timer("picture", SECOND_LOOK.total_seconds())
+
+
 def is_wanted(desk: Desk) -> bool:
-    """Return whether another picture is needed: an order is missing, in doubt, or ended without a word that explains it."""
-    return any(
+    """Return whether another picture is needed: the first one, or an order is missing, in doubt, or ended unexplained."""
+    if not desk.link.up:
+        return False
+    return not desk.link.reconciled or any(
         _is_in_doubt(order) or is_open_question(order, book.orders)
         for book in desk.books.values()
         for order in book.orders.values()
@@ -96,13 +109,16 @@ def is_wanted(desk: Desk) -> bool:
 
 
 def _is_in_doubt(order: Order) -> bool:
-    return order.state.is_live and (order.absent_at is not None or order.state is OrderState.UNKNOWN)
+    if awaited(order) > 0:
+        return True
+    is_open = order.is_missed or order.absent_at is not None or order.changing or order.cancelling
+    return order.state.is_live and (is_open or order.state is OrderState.UNKNOWN)
 
 
 def _contradicted(turn: Turn, order: Order, asked_at: datetime) -> None:
     """A picture shows an order as living that was said to have ended: an old picture, or the order lives after all."""
     assert order.lost_at is not None
-    if order.ended_at is not None and asked_at - order.ended_at >= SILENT_END:
+    if order.ended_at is not None and asked_at - order.ended_at >= OLD:
         turn.put_order(replace(revived(order), state=OrderState.HELD))
     else:
         turn.put_order(replace(order, gone_at=None))
@@ -115,10 +131,26 @@ def _is_newer(order: Order, picture: SnapshotAnswered) -> bool:
     )
 
 
+def _is_young(order: Order, picture: SnapshotAnswered) -> bool:
+    """Whether its last command left so shortly before the request that an old answer may lack the order."""
+    return (
+        picture.asked_at is not None
+        and order.touched_at is not None
+        and picture.asked_at - order.touched_at < OLD
+    )
+
+
+def _is_old_news(order: Order, report: OrderReport, picture: SnapshotAnswered) -> bool:
+    """Whether a picture shows other prices than our last change asked for, and may be older than that change."""
+    is_changed = (report.stop or order.spec.stop, report.limit or order.spec.limit) != (
+        order.spec.stop,
+        order.spec.limit,
+    )
+    return is_changed and order.is_ours and _is_young(order, picture)
+
+
 def _missing(turn: Turn, order: Order) -> None:
     """An order of ours that should live is not in a complete picture."""
-    if order.sent_at is not None and turn.at - order.sent_at < SECOND_LOOK and order.state is OrderState.SENT:
-        return  # it left a moment ago; its own answer comes first
     if order.absent_at is None:
         turn.put_order(replace(order, absent_at=turn.at))
         turn.timer("picture", SECOND_LOOK.total_seconds())
@@ -142,10 +174,16 @@ def position_confirmed(turn: Turn, watchers: Watchers, book: Book, picture: Snap
     """A complete picture has come: believe a position that has differed long enough, or look once more."""
     symbol = book.instrument.symbol
     if book.differs_at is None or book.position is None:
+        turn.put_book(symbol, replace(book, doubt=None))
         return
-    asked_at = picture.asked_at
-    is_older = asked_at is not None and book.executed_at is not None and book.executed_at >= asked_at
-    if is_older or turn.at - book.differs_at < STABLE:
+    asked_at = picture.asked_at or turn.at
+    found = (book.position, book.expected())
+    doubt = book.doubt
+    if doubt is None or doubt.found != found:
+        doubt = Doubt(found, asked_at)
+        turn.put_book(symbol, replace(book, doubt=doubt))
+    is_older = book.executed_at is not None and book.executed_at >= asked_at
+    if is_older or asked_at - doubt.since < OLD:
         turn.timer(f"position:{symbol}", SECOND_LOOK.total_seconds())
         return
     turn.say(

@@ -51,7 +51,18 @@ from tradeshell.core.orders import (
     parse_ref,
 )
 from tradeshell.core.settle import settle
-from tradeshell.core.trade import Rung, Trade, TradePhase, is_exit, leg_number, leg_of, watch_of, with_leg
+from tradeshell.core.trade import (
+    Rung,
+    Trade,
+    TradePhase,
+    is_exit,
+    leg_number,
+    leg_of,
+    leg_orders,
+    live,
+    watch_of,
+    with_leg,
+)
 from tradeshell.core.turn import SECOND_LOOK, Turn
 from tradeshell.core.watch import Watchers
 
@@ -201,7 +212,8 @@ def _spoil(turn: Turn, order: Order) -> None:
 def _taken_back(turn: Turn, trade: Trade, order: Order) -> None:
     """The exchange took an execution back. On a live account nobody but the operator sells those shares again."""
     leg = next((leg for leg in trade.legs if leg.number == leg_number(leg_of(order.spec.ref))), None)
-    if leg is not None and not turn.desk.paper:
+    orders = turn.book(trade.plan.symbol).orders
+    if leg is not None and not turn.desk.paper and not live(leg_orders(trade, leg, orders)):
         turn.put_trade(
             with_leg(
                 turn.book(trade.plan.symbol).trades[trade.id], replace(leg, rung=Rung.ALARM, tried_at=None)

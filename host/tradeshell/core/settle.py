@@ -86,7 +86,9 @@ def _orders(turn: Turn, trade: Trade) -> dict[str, Order]:
 def _reopen_if_needed(turn: Turn, trade: Trade) -> Trade:
     orders = _orders(turn, trade)
     held = inventory(trade, orders)
-    if trade.phase is not TradePhase.CLOSED or (held <= 0 and not live(orders[ref] for ref in trade.refs)):
+    is_oversold = held < 0 and trade.protection != "OVERSOLD" and orders[trade.refs[0]].filled > 0
+    lives = held > 0 or is_oversold or bool(live(orders[ref] for ref in trade.refs))
+    if trade.phase is not TradePhase.CLOSED or not lives:
         return trade
     trade = replace(trade, phase=TradePhase.OPEN, end_reason="")
     turn.put_trade(trade)

@@ -116,9 +116,9 @@ class Core:
         elif kind == "entry":
             self._end_entry(turn, rest, "entry_timeout")
         elif kind == "picture":
-            turn.look_again()
-            if pictures.is_wanted(turn.desk):  # one that is never answered is asked for again
-                turn.timer("picture", PICTURE_OVERDUE)
+            if pictures.is_wanted(turn.desk):
+                turn.look_again()
+                turn.timer("picture", PICTURE_OVERDUE)  # one that is never answered is asked for again
         elif kind == "position":
             turn.look_again()
         elif kind == "close":
@@ -227,6 +227,7 @@ class Core:
             turn.say(ConnectionChanged(link="up", epoch=epoch, why=event.why))
             turn.say(ReconciliationStarted(epoch=epoch))
             turn.commands.append(AskSnapshot(epoch))
+            turn.timer("picture", PICTURE_OVERDUE)
         elif desk.link.up:
             turn.desk = replace(desk, link=Link(epoch=desk.link.epoch, why=event.why))
             for order in desk.orders():

@@ -26,7 +26,7 @@ COVER = "cover"
 
 # Children that ended this long after their entry ended because of it; later ones ended for a reason of their own.
 TOGETHER = timedelta(seconds=2)
-STUCK = timedelta(seconds=2)  # an elected stop or a market order that has not sold after this protects nothing
+STUCK = timedelta(seconds=2)  # an elected stop or market order that has not sold after this protects nothing
 UNCOVERED = timedelta(seconds=10)  # after this shares without a stop are no longer just being armed
 
 
@@ -161,7 +161,7 @@ def inventory(trade: Trade, orders: Mapping[str, Order]) -> Shares:
 
 def awaited(order: Order) -> Shares:
     """Return the shares that statuses claim to be filled and whose executions have not arrived."""
-    return max(0, order.told_filled - order.filled)
+    return max(0, order.told_filled - order.untrue - order.filled)
 
 
 def is_over(order: Order | None) -> bool:
@@ -242,7 +242,7 @@ def protected(trade: Trade, orders: Mapping[str, Order], at: datetime | None = N
     """Return the shares that a living stop (or a market order that sells them) protects.
 
     An order in flight does not count yet, one that a complete picture lacked no longer, an elected stop or a market order that
-    does not sell protects nothing, and a child whose entry still works is held by the broker and does nothing for what has executed.
+    does not sell protects nothing, nor does a child whose entry still works: the broker holds it.
     """
     is_over_ = is_over(entry_of(trade, orders))
     shares = leg_shares(trade, orders) if is_over_ else {}

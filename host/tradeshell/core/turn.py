@@ -127,10 +127,16 @@ class Turn:
 
     def modify(self, trade: Trade, order: Order, reason: str) -> None:
         """Send ``order`` again as it now is."""
-        self.put_order(replace(order, touched_at=self.at))
+        self.put_order(replace(order, touched_at=self.at, is_ours=True))
         self.say(_intent(order.spec, "replace", trade, reason, None))
         self.commands.append(ModifyOrder(order.spec, order.order_id))
         self.commands.append(SetTimer(f"answer:{order.spec.ref}", self.at + ACK_TIMEOUT))
+
+    def bury(self, trade: Trade, order: Order) -> None:
+        """Cancel an order that was refused: some come back by themselves."""
+        self.put_order(replace(order, is_buried=True, touched_at=self.at))
+        self.say(_intent(order.spec, "cancel", trade, "it was refused and must not come back", None))
+        self.commands.append(CancelOrder(order.spec.ref, order.order_id))
 
     def cancel(self, trade: Trade, order: Order, reason: str) -> None:
         """Ask to cancel ``order``."""

@@ -49,6 +49,7 @@ from tradeshell.errors import BrokerError, TradeshellError
 from tradeshell.ports import Broker, Clock, Handle
 
 T = TypeVar("T")
+SNAPSHOT_WITHIN = 5.0  # seconds in which orders, executions and positions are answered, or asked for again
 SNAPSHOT_EVERY = 0.25  # seconds between two requests on one connection
 
 
@@ -350,7 +351,8 @@ class Session:
     async def _snapshot(self, epoch: int) -> None:
         asked_at = self.clock.now()
         try:
-            found = await _asked(self.broker.snapshot_account())
+            async with asyncio.timeout(SNAPSHOT_WITHIN):
+                found = await _asked(self.broker.snapshot_account())
             answer = SnapshotAnswered(
                 at=self.clock.now(),
                 epoch=epoch,
@@ -360,9 +362,11 @@ class Session:
                 positions=tuple(self.accounts.position(report) for report in found.positions),
             )
         except Exception as error:  # noqa: BLE001  # whatever the adapter raises: without an answer no entry may leave
-            if not isinstance(error, BrokerError) and self._crashes is not None:
+            if not isinstance(error, BrokerError | TimeoutError) and self._crashes is not None:
                 self._crashes.write(error, "snapshot")
             reason = str(error) if isinstance(error, BrokerError) else f"{type(error).__name__}: {error}"
+            if isinstance(error, TimeoutError):
+                reason = f"not answered within {SNAPSHOT_WITHIN:g} s"
             self.audit.tell(ReconciliationFailed(reason=reason))
             if not self._wanted:  # otherwise the next request decides
                 self.unreconciled = reason

@@ -1,0 +1,743 @@
+"""Faults between the trigger and the entry's end (group E of the scenarios): what must not leave, what was heard wrongly or late.
+
+Laws: each scenario asserts the orders at the venue, the events, and the operator's line, and names a change of the program that
+it notices (``Kills``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from tests.faults.kit import BRACKET, Stage, usd
+
+from tradeshell import words
+from tradeshell.core import inputs as i
+from tradeshell.core.events import (
+    InventoryConfirmed,
+    OrderFilled,
+    OrderMissing,
+    OrderOutcomeUnknown,
+    OrderRefused,
+    RiskRejected,
+    TradeReopened,
+)
+from tradeshell.core.exit_events import LadderArmed
+from tradeshell.core.market import DataKind
+from tradeshell.core.orders import OrderState, OrderType, Side
+from tradeshell.errors import OperatorError
+from tradeshell.testing import planned_words
+from tradeshell_breakout.events import BreakoutConfirmed, BreakoutRejected, BreakoutStopped
+
+ENTRY = "ts:br-1:entry:1"
+PRE_MARKET = datetime.fromisoformat("2025-07-08T12:10:00+00:00")  # ten past eight in New York
+FULL = {"sl1": 60, "tp1": 60, "sl2": 30, "tp2": 30, "sl3": 10, "tp3": 10}
+Make = Callable[..., Stage]
+
+
+def break_out(
+    stage: Stage, bid: Any = "190.00", ask: Any = "190.02", *, wait: float = 5, **more: Any
+) -> None:
+    """Watch, and let a bar close above the level while this touch is in force."""
+    stage.watch()
+    stage.wait(60 - stage.t % 60)
+    stage.quote(bid, ask, **more)
+    stage.close_bar_now("190.01")
+    stage.wait(wait)
+
+
+def is_rejected(stage: Stage, reason: str) -> None:
+    """Assert that nothing left, ever, and that the watcher is used up for one reason."""
+    stage.close_bar("190.30")  # the watcher is used up: another break changes nothing
+    stage.wait(5)
+    assert stage.sent == []
+    assert [event.reason for event in stage.told(BreakoutRejected)] == [reason]
+    assert [event.reason for event in stage.told(BreakoutStopped)] == ["rejected"]
+    assert stage.told(BreakoutConfirmed) == []
+
+
+def buys(stage: Stage) -> list[str]:
+    """Return what was done with entries, in order."""
+    return [sent.action for sent in stage.sent if sent.leg == "entry"]
+
+
+# --- quotes that must not decide --------------------------------------------------------------------------------------
+
+
+def test_E01_a_quote_that_went_stale_before_the_trigger_stops_the_entry(stage: Stage) -> None:
+    """The last touch is over a minute old when the bar closes: nothing leaves, and the line has age and limit.
+
+    Kills: `guards` not comparing the quote's age with `quote_age`.
+    """
+    stage.watch()
+    stage.wait(1)
+    stage.silence()
+    stage.wait(58.5)
+    stage.wait(60 - stage.t % 60)
+    stage.close_bar_now("190.10")
+    stage.wait(5)
+    is_rejected(stage, "stale_quote")
+    age = stage.told(BreakoutRejected)[0].detail
+    assert "58." in age or "59." in age
+    assert "quote_age=2" in stage.line("rejected", "stale_quote")
+
+
+@pytest.mark.parametrize("ask", [None, "NaN", "0", "-1"])
+def test_E02_an_ask_that_is_no_price_stops_the_entry(stage: Stage, ask: str | None) -> None:
+    """IBKR sends -1, 0 or nothing when there is no ask.
+
+    Kills: `guards` asking only whether the ask is missing.
+    """
+    break_out(stage, ask=ask)
+    is_rejected(stage, "no_ask")
+    assert "no_ask: AAPL has no ask · nothing was sent" in stage.line("rejected")
+
+
+def test_E03_a_crossed_quote_stops_the_entry(stage: Stage) -> None:
+    """Bid 190.50 above ask 189.90.
+
+    Kills: `guards` not looking at the other side.
+    """
+    break_out(stage, "190.50", "189.90")
+    is_rejected(stage, "crossed_quote")
+    assert "bid 190.50 above ask 189.90" in stage.line("rejected")
+
+
+def test_E03_an_absurd_ask_stops_the_entry_and_the_refusal_names_the_numbers(stage: Stage) -> None:
+    """An ask ten times the bar's close.
+
+    Kills: `guards` without the collar around the trigger bar's close.
+    """
+    break_out(stage, "190.00", "1900.00")
+    is_rejected(stage, "price_collar")
+    assert [event.reason for event in stage.told(RiskRejected)] == ["price_collar"]
+    assert "ask 1900.00 is more than 3 % away from 190.01" in stage.line("entry", "price_collar")
+
+
+@pytest.mark.parametrize("kind", [DataKind.DELAYED, DataKind.FROZEN])
+def test_E04_data_that_is_not_live_stops_the_entry(stage: Stage, kind: DataKind) -> None:
+    """The feed has silently changed to delayed data; its touch looks fresh.
+
+    Kills: `guards` not looking at the kind of the data.
+    """
+    break_out(stage, kind=kind)
+    is_rejected(stage, "delayed_data")
+    assert f"the quotes of AAPL are {kind.value}, not live" in stage.line("rejected")
+
+
+# --- refusals ---------------------------------------------------------------------------------------------------------
+
+EQUITY = "Order rejected - reason:INSUFFICIENT EQUITY to cover it"
+
+
+@pytest.mark.parametrize("lost", ["nothing", "status", "refusal"])
+def test_E05_a_refused_entry_ends_once_with_the_brokers_words_whichever_message_is_lost(
+    stage: Stage, lost: str
+) -> None:
+    """Error 201 first and "Inactive" after it, only the error, only the status: one end, no exits, no second try.
+
+    Kills: `settle` ending a refused entry as merely unfilled.
+    """
+    stage.refuse("place", "entry", 201, EQUITY)
+    if lost != "nothing":
+        stage.lose(lost, "entry", times=9)
+    break_out(stage, wait=90)
+    assert stage.working() == []
+    assert stage.position() == 0
+    assert buys(stage) == ["place"]
+    assert [event.reason for event in stage.told(BreakoutStopped)] == ["rejected"]
+    assert "INSUFFICIENT EQUITY" in stage.line("entry", "refused")
+    assert len([line for line in stage.lines() if "INSUFFICIENT" in line]) == 1
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="a refusal by the broker is told as OrderRefused and BreakoutStopped, not to the strategy",
+)
+def test_E05_a_refused_entry_is_told_as_a_rejected_breakout(stage: Stage) -> None:
+    """Whoever counts rejected breakouts must find the broker's refusals among them.
+
+    Kills: nothing yet.
+    """
+    stage.refuse("place", "entry", 201, EQUITY)
+    break_out(stage)
+    assert len(stage.told(BreakoutRejected)) == 1
+
+
+def test_E06_an_order_that_is_too_large_for_the_brokers_presets_is_not_split(stage: Stage) -> None:
+    """451: size limit of the precautionary settings.
+
+    Kills: the refusal's line without the broker's own words.
+    """
+    stage.refuse("place", "entry", 451, "The order size exceeds the Size Limit of 500.", times=9)
+    break_out(stage, wait=90)
+    assert buys(stage) == ["place"]
+    assert stage.position() == 0
+    (refused,) = stage.told(OrderRefused)
+    assert refused.code == 451
+    assert "refused by the broker (451): The order size exceeds the Size Limit of 500." in stage.line("entry")
+
+
+def test_E07_a_remark_about_a_live_entry_does_not_end_it(stage: Stage) -> None:
+    """10349 "Order TIF was set to DAY": the order works on, fills, and gets its ladder; it is bought once.
+
+    Kills: `reports` taking a remark for a refusal of the order.
+    """
+    stage.trigger(0)
+    stage.say(
+        i.OrderRefusedByBroker(
+            at=stage.now,
+            ref=ENTRY,
+            what=i.RefusedWhat.NOTHING,
+            code=10349,
+            text="Order TIF was set to DAY based on order preset.",
+        )
+    )
+    assert [order.leg for order in stage.working()] == ["entry"]
+    assert stage.told(BreakoutStopped) == []
+    stage.move_to("190.00")
+    stage.wait(1)
+    assert stage.shares() == FULL
+    assert buys(stage) == ["place"]
+    assert stage.sent[0].spec is not None
+    assert stage.sent[0].spec.tif.value == "GTD"  # always said, so that nobody else decides it
+    assert stage.line("10349") == (
+        "AAPL  entry     the broker says (10349): Order TIF was set to DAY based on order preset. · the order lives on"
+    )
+
+
+def hold_off(stage: Stage) -> None:
+    """Let the broker take the entry and say that it will not work before tomorrow."""
+    stage.trigger(0)
+    text = "Warning: your order will not be placed at the exchange until 2025-07-09 09:30:00 US/Eastern"
+    stage.say(
+        i.OrderRefusedByBroker(at=stage.now, ref=ENTRY, what=i.RefusedWhat.NOTHING, code=399, text=text)
+    )
+    stage.say(
+        i.OrderReported(
+            at=stage.now,
+            report=i.OrderReport(
+                ref=ENTRY,
+                order_id=stage.number("entry"),
+                state=OrderState.HELD,
+                filled=0,
+                remaining=100,
+                qty=100,
+                limit=usd("190.02"),
+            ),
+        )
+    )
+
+
+def test_E08_an_entry_that_waits_for_the_exchange_is_no_refusal_and_is_never_armed_before_it_fills(
+    stage: Stage,
+) -> None:
+    """399: neither refused nor working. It is cancelled by its timeout, and nothing was sold for it.
+
+    Kills: no timer for the end of an entry.
+    """
+    hold_off(stage)
+    stage.wait(5)
+    assert [order.leg for order in stage.working()] == ["entry"]
+    assert stage.told(BreakoutStopped) == []
+    assert "(399): Warning: your order will not be placed" in stage.line("the broker says")
+    stage.wait(30)
+    assert stage.working() == []
+    assert buys(stage) == ["place", "cancel"]
+    assert {sent.leg for sent in stage.sent} == {"entry"}
+    assert [event.reason for event in stage.told(BreakoutStopped)] == ["entry_timeout"]
+
+
+@pytest.mark.xfail(strict=True, reason="399 is only told: no rule cancels an entry that cannot work now")
+def test_E08_an_entry_that_cannot_work_now_is_cancelled_at_once(stage: Stage) -> None:
+    """What fills tomorrow is not the breakout of today.
+
+    Kills: nothing yet.
+    """
+    hold_off(stage)
+    stage.wait(1)
+    assert stage.working() == []
+
+
+@pytest.mark.parametrize(
+    "code, text",
+    [(110, "The price does not conform to the minimum price variation."), (200, "No security definition")],
+)
+def test_E16_a_price_off_the_grid_is_refused_once_and_not_tried_again(
+    stage: Stage, code: int, text: str
+) -> None:
+    """110 on the entry must not happen; when it does it ends the attempt.
+
+    Kills: `settle` not closing an attempt whose entry was refused.
+    """
+    stage.refuse("place", "entry", code, text, times=9)
+    break_out(stage, wait=60)
+    assert buys(stage) == ["place"]
+    assert stage.working() == []
+    assert [event.reason for event in stage.told(BreakoutStopped)] == ["rejected"]
+    assert f"refused by the broker ({code}): {text}" in stage.line("entry", "refused")
+
+
+def test_E16_what_is_sent_lies_on_the_grid_a_buy_above_the_ask_a_stop_never_looser(stage: Stage) -> None:
+    """Ask 190.0234, sl 186.994, tp 195.006: 190.03, 187.00 and 195.00 are sent.
+
+    Kills: `guards` pricing the entry at the bare ask.
+    """
+    stage.watch(BRACKET, sl=usd("186.994"), tps=(usd("195.006"),))
+    stage.wait(60 - stage.t % 60)
+    stage.quote("190.00", "190.0234")
+    stage.close_bar_now("190.01")
+    stage.wait(1)
+    (entry, target, stop) = (sent.spec for sent in stage.sent)
+    assert entry is not None
+    assert stop is not None
+    assert target is not None
+    assert (entry.limit, stop.stop, target.limit) == (usd("190.03"), usd("187.00"), usd("195.00"))
+    assert "BUY 100 @ 190.03 limit" in stage.line("entry", "BUY")
+
+
+# --- silence ----------------------------------------------------------------------------------------------------------
+
+
+def test_E09_an_entry_that_nobody_answers_is_unknown_then_gone_and_is_not_sent_again(stage: Stage) -> None:
+    """The order is swallowed: unknown after three seconds, gone after two pictures without it.
+
+    Kills: no timer for the first answer to an order.
+    """
+    stage.lose("place", "entry")
+    break_out(stage, wait=2.9)
+    assert stage.told(OrderOutcomeUnknown) == []
+    stage.wait(57)
+    assert buys(stage) == ["place"]
+    assert stage.working() == []
+    assert stage.when(OrderOutcomeUnknown) == [pytest.approx(63.0, abs=0.01)]
+    (gone,) = stage.when(OrderMissing)
+    assert gone >= 64.0 - 0.001  # two pictures, a second apart
+    assert len(stage.told(BreakoutStopped)) == 1
+    assert "the broker does not have this order any more" in stage.line("entry", "ended")
+
+
+def test_E09_an_entry_that_fills_after_it_was_given_up_gets_its_ladder(stage: Stage) -> None:
+    """The order was slow, not lost: what it buys eight seconds later is protected and told.
+
+    Kills: `settle` leaving a closed trade closed.
+    """
+    stage.delay("place", 8, "entry")
+    break_out(stage, wait=7.9)
+    assert len(stage.told(OrderMissing)) == 1
+    stage.wait(5)
+    assert stage.shares() == FULL
+    assert buys(stage) == ["place"]
+    (told,) = stage.told(TradeReopened)
+    assert told.held == 100
+    assert "100 shares are held after all" in stage.line("reopened")
+    stage.sells_at_most(100)
+
+
+@pytest.mark.xfail(
+    strict=True, reason="a status does not wake an entry that two pictures lacked: it works unseen"
+)
+def test_E09_an_entry_that_turns_up_working_after_it_was_given_up_is_cancelled(stage: Stage) -> None:
+    """It rests at the broker under a program that calls it ended; only its expiry ends it.
+
+    Kills: nothing yet.
+    """
+    stage.delay("place", 8, "entry")
+    stage.watch()
+    stage.wait(60 - stage.t % 60)
+    stage.quote("190.00", "190.02")
+    stage.close_bar_now("190.01")
+    stage.quote("190.10", "190.12")
+    stage.wait(14)
+    assert "cancel" in buys(stage)
+    assert stage.working() == []
+
+
+def test_E09_an_entry_that_nobody_knows_of_ends_by_itself(stage: Stage) -> None:
+    """Whatever happens to the program, an entry carries its end: broker time plus its timeout and five seconds.
+
+    Kills: entries sent as DAY orders.
+    """
+    stage.delay("place", 8, "entry")
+    stage.watch()
+    stage.wait(60 - stage.t % 60)
+    stage.quote("190.00", "190.02")
+    stage.close_bar_now("190.01")
+    stage.quote("190.10", "190.12")
+    stage.wait(30)
+    assert stage.working() == []
+    stage.move_to("189.50")
+    assert stage.position() == 0
+    assert "the entry was not filled" in stage.line("stopped")
+
+
+# --- partial and late fills -------------------------------------------------------------------------------------------
+
+
+def test_E10_a_partial_fill_then_nothing_is_cancelled_and_the_rest_is_split_anew(stage: Stage) -> None:
+    """43 of 100, then the timeout: covered from the start, 26 + 13 + 4 afterwards, never more than 43 for sale.
+
+    Kills: `settle` splitting what was asked for and not what was bought.
+    """
+    stage.trigger(43)
+    stage.wait(2)
+    assert stage.shares("cover") == {"cover": 43}
+    stage.sells_at_most(43)
+    stage.wait(20)
+    assert stage.position() == 43
+    assert stage.shares() == {"sl1": 26, "tp1": 26, "sl2": 13, "tp2": 13, "sl3": 4, "tp3": 4}
+    assert all(sent.spec is None or sent.spec.qty > 0 for sent in stage.sent)
+    assert [event.qty for event in stage.told(InventoryConfirmed)] == [43]
+    assert [event.legs for event in stage.told(LadderArmed)] == [(26, 13, 4)]
+    assert stage.when(LadderArmed)[0] - 80.0 < 5
+    stage.sells_at_most(43)
+    assert "filled 43 @ 190.02 (43 of 100)" in stage.line("entry", "filled")
+    assert stage.line("protected") == "AAPL  exits     protected 100 % · 43 of 43 shares have a stop"
+
+
+@pytest.mark.parametrize("code", [10148, 10147])
+def test_E11_a_cancel_that_meets_the_fill_is_not_told_as_cancelled_and_the_ladder_stands(
+    stage: Stage, code: int
+) -> None:
+    """The entry fills unheard, its cancel is refused (10148, or 10147 "not found"): a picture tells, and the legs arm.
+
+    Kills: no look at the account after 10148 and 10147.
+    """
+    stage.trigger(0)
+    for what in ("execution", "status", "position"):
+        stage.lose(what, times=9)
+    stage.refuse("cancel", "entry", code, "OrderId 1 that needs to be cancelled is not there")
+    stage.wait(19)
+    stage.move_to("190.00")
+    stage.wait(2.5)
+    assert stage.shares() == FULL
+    assert stage.when(LadderArmed)[0] - 80.0 < 1
+    assert buys(stage) == ["place", "cancel"]
+    assert not any("entry     cancelled" in line for line in stage.lines())
+    assert [event.qty for event in stage.told(InventoryConfirmed)] == [100]
+    assert f"cancel refused by the broker ({code})" in stage.line("entry", "refused")
+    stage.sells_at_most(100)
+
+
+def test_E12_an_execution_after_a_confirmed_cancel_opens_the_trade_again(stage: Stage) -> None:
+    """202, and four seconds later 40 shares: booked, reopened, armed, and told as an alarm.
+
+    Kills: `settle` leaving a closed trade closed.
+    """
+    stage.trigger(0)
+    stage.wait(24)
+    assert len(stage.told(BreakoutStopped)) == 1
+    late = stage.t
+    stage.fill_late("entry", 40, "190.02")
+    stage.wait(5)
+    assert stage.shares() == {"sl1": 24, "tp1": 24, "sl2": 12, "tp2": 12, "sl3": 4, "tp3": 4}
+    assert [event.held for event in stage.told(TradeReopened)] == [40]
+    assert stage.when(LadderArmed)[0] - late < 5
+    assert "40 shares are held after all" in stage.line("reopened")
+    stage.sells_at_most(40)
+
+
+def test_E12_an_execution_a_minute_after_the_cancel_and_over_a_reconnect_is_booked(stage: Stage) -> None:
+    """A watcher that is over goes on listening, and a picture tells what was missed while the link was down.
+
+    Kills: executions of pictures not being booked.
+    """
+    stage.trigger(0)
+    stage.wait(85)
+    stage.drop_link()
+    stage.fill_late("entry", 40, "190.02")
+    stage.wait(5)
+    stage.restore_link()
+    stage.wait(5)
+    assert stage.shares("sl") == {"sl1": 24, "sl2": 12, "sl3": 4}
+    assert [event.cumulative for event in stage.told(OrderFilled)] == [40]
+    assert "40 shares are held after all" in stage.line("reopened")
+
+
+def test_E13_a_status_that_overtakes_the_executions_arms_nothing_too_early(stage: Stage) -> None:
+    """`Filled 100` is heard with 43 executions booked: the rest is awaited, then the ladder arms once, for 100.
+
+    Kills: a status filling an order without its executions.
+    """
+    stage.hold("execution", "entry", where=lambda message: message.execution.qty == 57)
+    stage.trigger(43)
+    stage.hold("position", times=9)
+    stage.quote("190.00", "190.02", size=57)
+    stage.quote("190.10", "190.12")
+    stage.wait(0.8)
+    assert stage.position() == 100
+    assert stage.shares("sl") == {}
+    assert stage.told(LadderArmed) == []
+    stage.release()
+    late = i.OrderReport(ref=ENTRY, order_id=1, state=OrderState.WORKING, filled=43, remaining=57, qty=100)
+    stage.say(i.OrderReported(at=stage.now, report=late))
+    stage.wait(3)
+    assert stage.shares() == FULL
+    assert [event.legs for event in stage.told(LadderArmed)] == [(60, 30, 10)]
+    stage.sells_at_most(100)
+    assert "armed 60 + 30 + 10 shares" in stage.line("armed 60")
+
+
+def test_E14_messages_that_come_five_times_count_once(stage: Stage) -> None:
+    """Every message of the entry comes five times, and again in the picture after a reconnect.
+
+    Kills: `book` booking an execution id twice.
+    """
+    for what in ("execution", "status", "position"):
+        stage.double(what, times=50, copies=5)
+    stage.trigger()
+    stage.wait(3)
+    stage.drop_link()
+    stage.wait(2)
+    stage.restore_link()
+    stage.wait(5)
+    assert [event.cumulative for event in stage.told(OrderFilled)] == [100]
+    assert stage.shares() == FULL
+    assert len(stage.told(LadderArmed)) == 1
+    assert buys(stage) == ["place"]
+    stage.sells_at_most(100)
+    assert len([line for line in stage.lines() if "filled 100" in line]) == 1
+
+
+# --- two things at one instant ----------------------------------------------------------------------------------------
+
+
+def test_E18_two_bars_in_one_instant_buy_once(stage: Stage) -> None:
+    """Two closed bars above the level reach the watcher in the same turn of the loop, and one a minute later.
+
+    Kills: a watcher that is neither taken off its bars nor marked as fired when it enters.
+    """
+    stage.watch()
+    stage.wait(60 - stage.t % 60)
+    stage.quote("190.00", "190.02")
+    bars = [stage.bar("190.01"), stage.bar("190.05")]
+    listener = stage.venue.listeners["AAPL", 60][0]
+    stage.inside(lambda: [listener.on_bar(bar) for bar in bars])
+    stage.close_bar("190.30")
+    stage.wait(5)
+    assert buys(stage) == ["place"]
+    assert len(stage.told(BreakoutConfirmed)) == 1
+    assert stage.position() == 100
+    assert len([line for line in stage.lines() if "trigger" in line]) == 1
+
+
+def test_E18_two_watchers_on_one_level_are_two_trades_that_share_nothing(stage: Stage) -> None:
+    """One bar fires both: one entry each, and exits in groups of their own.
+
+    Kills: OCA groups that do not carry the watcher.
+    """
+    stage.watch()
+    stage.watch(id_="br-2")
+    stage.wait(60 - stage.t % 60)
+    stage.quote("190.00", "190.02")
+    stage.close_bar_now("190.01")
+    stage.wait(3)
+    assert buys(stage) == ["place", "place"]
+    assert {event.watch for event in stage.told(BreakoutConfirmed)} == {"br-1", "br-2"}
+    assert stage.position() == 200
+    assert len({order.group for order in stage.working()}) == 6
+    assert len(stage.working()) == 12
+    stage.sells_at_most(200)
+    assert len([line for line in stage.lines() if "trigger" in line]) == 2
+
+
+def test_E18_a_cancel_before_the_bar_means_no_order(stage: Stage) -> None:
+    """The operator's cancel is processed first: nothing is bought, and that is what is said.
+
+    Kills: `breakout cancel` leaving the watcher at its bars.
+    """
+    stage.watch()
+    stage.wait(60 - stage.t % 60)
+    bar = stage.bar("190.01")
+    listener = stage.venue.listeners["AAPL", 60][0]
+
+    def both() -> None:
+        stage.session.submit(i.WatchCancelRequested(at=stage.now, watch="br-1"))
+        listener.on_bar(bar)
+
+    stage.inside(both)
+    stage.wait(5)
+    assert stage.sent == []
+    assert [event.reason for event in stage.told(BreakoutStopped)] == ["cancelled"]
+    assert stage.line("stopped") == "AAPL  stopped   br-1 · cancelled"
+
+
+def test_E18_a_cancel_between_the_trigger_and_its_quote_means_no_order(stage: Stage) -> None:
+    """The bar has fired, the touch is being fetched: the cancel still comes in time.
+
+    Kills: `breakout cancel` ignoring an attempt that waits for its touch.
+    """
+    stage.watch()
+    stage.silence()
+    stage.wait(60 - stage.t % 60)
+    bar = stage.bar("190.01")
+    listener = stage.venue.listeners["AAPL", 60][0]
+
+    def both() -> None:
+        listener.on_bar(bar)
+        stage.session.submit(i.WatchCancelRequested(at=stage.now, watch="br-1"))
+
+    stage.loop.call_soon(lambda: stage.venue.market.tapes["AAPL"].show(stage.touch("190.00", "190.02")))
+    stage.inside(both)
+    stage.wait(5)
+    assert stage.sent == []
+    assert [event.reason for event in stage.told(BreakoutStopped)] == ["cancelled"]
+    assert stage.line("stopped") == "AAPL  stopped   br-1 · cancelled"
+
+
+def test_E18_a_cancel_after_the_order_left_is_told_for_what_it_is(stage: Stage) -> None:
+    """The entry is on its way when the cancel is typed: it fills, nobody says "cancelled", the shares are protected.
+
+    Kills: `breakout cancel` closing a trade whose entry has left.
+    """
+    stage.watch()
+    stage.wait(60 - stage.t % 60)
+    stage.quote("190.00", "190.02")
+    stage.delay("place", 1, "entry")
+    stage.close_bar_now("190.01")
+    stage.submit(i.WatchCancelRequested(at=stage.now, watch="br-1"))
+    stage.wait(5)
+    assert stage.position() == 100
+    assert stage.shares() == FULL
+    assert stage.told(BreakoutStopped) == []
+    assert "cancel asked" in stage.line("entry", "cancel asked")
+    assert not any("entry     cancelled" in line or "br-1 · cancelled" in line for line in stage.lines())
+
+
+# --- halts, hours, quantities -----------------------------------------------------------------------------------------
+
+
+def test_E19_nothing_is_bought_into_a_halt(stage: Stage) -> None:
+    """Trading is halted when the bar closes.
+
+    Kills: `guards` not knowing a halt.
+    """
+    stage.watch()
+    stage.wait(60 - stage.t % 60)
+    stage.halt()
+    stage.close_bar_now("190.01")
+    stage.wait(5)
+    is_rejected(stage, "halted")
+    assert "halted: AAPL is halted · nothing was sent" in stage.line("rejected")
+
+
+def test_E19_a_halt_under_a_working_entry_arms_nothing_and_the_timeout_ends_it(stage: Stage) -> None:
+    """The entry rests when the halt begins: no exit leaves for it, and it does not outlive its timeout.
+
+    Kills: no timer for the end of an entry.
+    """
+    stage.trigger(0)
+    stage.halt()
+    stage.wait(30)
+    stage.halt(on=False)
+    stage.move_to("189.50")
+    stage.wait(5)
+    assert {sent.leg for sent in stage.sent} == {"entry"}
+    assert stage.position() == 0
+    assert "the entry was not filled in time" in stage.line("stopped")
+
+
+@pytest.mark.xfail(
+    strict=True, reason="a halt is seen at the trigger only: no rule cancels a working entry then"
+)
+def test_E19_a_halt_cancels_a_working_entry(stage: Stage) -> None:
+    """The price at which trading resumes is not the price that was broken.
+
+    Kills: nothing yet.
+    """
+    stage.trigger(0)
+    stage.halt()
+    stage.wait(3)
+    assert stage.working() == []
+
+
+@pytest.mark.parametrize("held", [0, 30])
+def test_E20_a_sell_of_more_than_is_held_is_refused_with_the_free_quantity(stage: Stage, held: int) -> None:
+    """`sell AAPL 50` with nothing, and with 30.
+
+    Kills: `guards` letting a sell pass that is larger than what is free.
+    """
+    if held:
+        stage.order_now("m-1", Side.BUY, held)
+        stage.wait(3)
+    stage.order_now("m-2", Side.SELL, 50)
+    stage.wait(3)
+    assert [sent.leg for sent in stage.sent if sent.spec is not None and sent.spec.side is Side.SELL] == []
+    assert stage.position() == held
+    assert [event.reason for event in stage.told(RiskRejected)] == ["would_short"]
+    assert f"would_short): {held} of AAPL are free to sell ({held} held)" in stage.line("SELL 50 refused")
+
+
+@pytest.mark.xfail(
+    strict=True, reason="a sell under a full ladder is refused as would_short, the legs do not shrink"
+)
+def test_E20_a_sell_under_a_full_ladder_shrinks_the_legs_first(stage: Stage) -> None:
+    """100 are held, all of them behind exits; `sell AAPL 50` is no short sale.
+
+    Kills: nothing yet.
+    """
+    stage.ladder()
+    stage.order_now("m-2", Side.SELL, 50)
+    stage.wait(5)
+    assert stage.position() == 50
+    stage.sells_at_most(50)
+
+
+@pytest.mark.parametrize("text", ["0.5", "100.37"])
+def test_E21_a_part_of_a_share_is_refused_where_it_is_typed(stage: Stage, text: str) -> None:
+    """No order for a fraction can be made, and none is rounded.
+
+    Kills: `words.quantity` reading the whole part of a number.
+    """
+    with pytest.raises(ValueError, match="fraction"):
+        words.quantity(text)
+    assert stage.sent == []
+
+
+def test_E23_outside_regular_hours_every_exit_works_then_too_and_a_stop_sells(make_stage: Make) -> None:
+    """08:10 in New York, outside_rth: cover and legs are stop-limits that may work now; the stop really sells.
+
+    Kills: exits that do not inherit outside_rth.
+    """
+    stage = make_stage(start=PRE_MARKET)
+    stage.trigger(43, outside_rth=True)
+    stage.wait(2)
+    assert [(order.leg, order.type) for order in stage.working("cover")] == [("cover", OrderType.STOP_LIMIT)]
+    stage.wait(25)
+    assert stage.shares("sl") == {"sl1": 26, "sl2": 13, "sl3": 4}
+    assert all(sent.spec is None or sent.spec.outside_rth for sent in stage.sent)
+    assert "protected 100 %" in stage.line("protected")
+    stage.quote("186.90", "186.92")
+    stage.trade("186.90")
+    stage.wait(5)
+    assert stage.position() == 0
+    assert stage.working() == []
+    assert "43 shares · 190.02 → 186.90" in stage.line("closed")
+
+
+def test_E23_a_plain_stop_outside_regular_hours_is_refused_where_it_is_typed(stage: Stage) -> None:
+    """It would not trigger before half past nine: that is not protection.
+
+    Kills: the plan's words without that rule.
+    """
+    with pytest.raises(OperatorError, match="a plain stop does not trigger outside regular hours"):
+        planned_words("AAPL level=190 qty=100 tp=195 sl=187 sl_type=stop outside_rth=true")
+    assert stage.sent == []
+
+
+@pytest.mark.xfail(
+    strict=True, reason="flatten sends market orders outside regular hours, which nobody fills then"
+)
+def test_E23_flatten_outside_regular_hours_sells_by_marketable_limits(make_stage: Make) -> None:
+    """Exits are cancelled for a market order that waits until half past nine.
+
+    Kills: nothing yet.
+    """
+    stage = make_stage(start=PRE_MARKET)
+    stage.ladder(outside_rth=True)
+    stage.submit(i.FlattenRequested(at=stage.now, symbol="AAPL"))
+    stage.wait(20)
+    assert stage.position() == 0
