@@ -75,7 +75,7 @@ class Stage(Looking):
         **settings: Any,
     ) -> None:
         self.live = live
-        self.loop = SimLoop()  # type: ignore[abstract]  # what nobody here calls is not written
+        self.loop = SimLoop()
         self.clock = SimClock(self.loop, start)
         self.records: list[Record] = []
         self.worst: tuple[int, float] = (
@@ -158,19 +158,16 @@ class Stage(Looking):
 
     # --- the market ---------------------------------------------------------------------------------------------------
 
-    def quote(self, bid: Any, ask: Any, *, size: int = 10_000, symbol: str = "AAPL", **more: Any) -> None:
-        """Put a touch in force; ``None`` is a side without a price. ``size`` limits what fills."""
-        halted = self.venue.market.tapes[symbol].halted
-        touch = Quote(
-            symbol=symbol,
-            at=self.now,
-            bid=None if bid is None else Decimal(bid),
-            ask=None if ask is None else Decimal(ask),
-            bid_size=size,
-            ask_size=size,
-            **({"kind": DataKind.HALTED if halted else DataKind.LIVE} | more),
-        )
-        self.venue.market.tapes[symbol].show(touch)
+    def touch(self, bid: Any, ask: Any, *, size: int = 10_000, symbol: str = "AAPL", **more: Any) -> Quote:
+        """Return a touch of now; ``None`` is a side without a price, ``size`` limits what fills."""
+        bid, ask = (None if price is None else Decimal(price) for price in (bid, ask))
+        kind = DataKind.HALTED if self.venue.market.tapes[symbol].halted else DataKind.LIVE
+        values: dict[str, Any] = {"bid_size": size, "ask_size": size, "kind": kind, **more}
+        return Quote(symbol=symbol, at=self.now, bid=bid, ask=ask, **values)
+
+    def quote(self, bid: Any, ask: Any, *, symbol: str = "AAPL", **more: Any) -> None:
+        """Put a touch in force: see ``touch``."""
+        self.venue.market.tapes[symbol].show(self.touch(bid, ask, symbol=symbol, **more))
         self.inside(lambda: self.venue.on_touch(self.now, symbol))
 
     def trade(self, price: Any, size: int = 10_000, *, symbol: str = "AAPL") -> None:
@@ -199,17 +196,20 @@ class Stage(Looking):
                     self.venue.on_touch(self.now, tape.symbol)
         self.loop.at(self.loop.micros + SECOND // 2, self._repeat)
 
-    def close_bar(
-        self, close: Any, *, high: Any = None, low: Any = None, seconds: int = 60, told: bool = True
-    ) -> Bar:
-        """Let the bar that ends next close (wait for its end) and tell it to whoever watches."""
+    def bar(self, close: Any, *, high: Any = "190.20", low: Any = "189.90", seconds: int = 60) -> Bar:
+        """Return a bar that has ended just now."""
+        start, end = self.now - timedelta(seconds=seconds), Decimal(close)
+        top, bottom = max(end, Decimal(high)), min(end, Decimal(low))
+        return Bar("AAPL", start, seconds, end, top, bottom, end, 1000)
+
+    def close_bar_now(self, close: Any, **more: Any) -> None:
+        """Tell a bar that has ended just now: see ``bar``."""
+        self.tell_bar(self.bar(close, **more))
+
+    def close_bar(self, close: Any, *, seconds: int = 60, **more: Any) -> None:
+        """Wait for the end of the present bar, and tell it."""
         self.wait(seconds - self.t % seconds)
-        top, bottom = (Decimal(close if side is None else side) for side in (high, low))
-        start = self.now - timedelta(seconds=seconds)
-        bar = Bar("AAPL", start, seconds, Decimal(close), top, bottom, Decimal(close), 1000)
-        if told:
-            self.tell_bar(bar)
-        return bar
+        self.close_bar_now(close, seconds=seconds, **more)
 
     def tell_bar(self, bar: Bar) -> None:
         """Tell a bar to whoever watches."""
@@ -256,13 +256,6 @@ class Stage(Looking):
         self.close_bar_now("190.01")
         self.quote("190.10", "190.12")
         self.wait(0.02)
-
-    def close_bar_now(self, close: Any, seconds: int = 60) -> None:
-        """Tell a bar that has just ended, low 189.90, high 190.20."""
-        start = self.now - timedelta(seconds=seconds)
-        self.tell_bar(
-            Bar("AAPL", start, seconds, usd("189.95"), usd("190.20"), usd("189.90"), Decimal(close), 1000)
-        )
 
     def ladder(self, kind: Mapping[str, Any] | None = None, **more: Any) -> None:
         """Open a ladder (LAD3 unless told) and let it arm: every leg works when this returns."""

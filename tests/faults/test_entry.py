@@ -4,15 +4,17 @@ Laws: each scenario asserts the orders at the venue, the events, and the operato
 it notices (``Kills``).
 """
 
+# ruff: noqa: N802  # ids of scenarios have capital letters
+
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 import pytest
 from tests.faults.kit import BRACKET, Stage, usd
+from tests.plugins.breakout.words import planned
 
 from tradeshell import words
 from tradeshell.core import inputs as i
@@ -29,7 +31,6 @@ from tradeshell.core.exit_events import LadderArmed
 from tradeshell.core.market import DataKind
 from tradeshell.core.orders import OrderState, OrderType, Side
 from tradeshell.errors import OperatorError
-from tradeshell.testing import planned_words
 from tradeshell_breakout.events import BreakoutConfirmed, BreakoutRejected, BreakoutStopped
 
 ENTRY = "ts:br-1:entry:1"
@@ -149,7 +150,7 @@ def test_E05_a_refused_entry_ends_once_with_the_brokers_words_whichever_message_
     assert stage.position() == 0
     assert buys(stage) == ["place"]
     assert [event.reason for event in stage.told(BreakoutStopped)] == ["rejected"]
-    assert "INSUFFICIENT EQUITY" in stage.line("entry", "refused")
+    assert "INSUFFICIENT EQUITY" in stage.line("entry  ", "refused")
     assert len([line for line in stage.lines() if "INSUFFICIENT" in line]) == 1
 
 
@@ -178,7 +179,7 @@ def test_E06_an_order_that_is_too_large_for_the_brokers_presets_is_not_split(sta
     assert stage.position() == 0
     (refused,) = stage.told(OrderRefused)
     assert refused.code == 451
-    assert "refused by the broker (451): The order size exceeds the Size Limit of 500." in stage.line("entry")
+    assert "refused by the broker (451): The order size exceeds the Size Limit of 500." in stage.line("entry  ", "refused")
 
 
 def test_E07_a_remark_about_a_live_entry_does_not_end_it(stage: Stage) -> None:
@@ -278,7 +279,7 @@ def test_E16_a_price_off_the_grid_is_refused_once_and_not_tried_again(
     assert buys(stage) == ["place"]
     assert stage.working() == []
     assert [event.reason for event in stage.told(BreakoutStopped)] == ["rejected"]
-    assert f"refused by the broker ({code}): {text}" in stage.line("entry", "refused")
+    assert f"refused by the broker ({code}): {text}" in stage.line("entry  ", "refused")
 
 
 def test_E16_what_is_sent_lies_on_the_grid_a_buy_above_the_ask_a_stop_never_looser(stage: Stage) -> None:
@@ -409,16 +410,19 @@ def test_E11_a_cancel_that_meets_the_fill_is_not_told_as_cancelled_and_the_ladde
     stage.trigger(0)
     for what in ("execution", "status", "position"):
         stage.lose(what, times=9)
-    stage.refuse("cancel", "entry", code, "OrderId 1 that needs to be cancelled is not there")
+    stage.lose("cancel", "entry")
     stage.wait(19)
     stage.move_to("190.00")
-    stage.wait(2.5)
+    stage.wait(1)
+    text = "OrderId 1 that needs to be cancelled is not there"
+    stage.say(i.OrderRefusedByBroker(at=stage.now, ref=ENTRY, what=i.RefusedWhat.CANCEL, code=code, text=text))
+    stage.wait(1.5)
     assert stage.shares() == FULL
     assert stage.when(LadderArmed)[0] - 80.0 < 1
     assert buys(stage) == ["place", "cancel"]
     assert not any("entry     cancelled" in line for line in stage.lines())
     assert [event.qty for event in stage.told(InventoryConfirmed)] == [100]
-    assert f"cancel refused by the broker ({code})" in stage.line("entry", "refused")
+    assert f"cancel refused by the broker ({code})" in stage.line("entry  ", "refused")
     stage.sells_at_most(100)
 
 
@@ -579,8 +583,8 @@ def test_E18_a_cancel_between_the_trigger_and_its_quote_means_no_order(stage: St
     def both() -> None:
         listener.on_bar(bar)
         stage.session.submit(i.WatchCancelRequested(at=stage.now, watch="br-1"))
+        stage.venue.market.tapes["AAPL"].show(stage.touch("190.00", "190.02"))
 
-    stage.loop.call_soon(lambda: stage.venue.market.tapes["AAPL"].show(stage.touch("190.00", "190.02")))
     stage.inside(both)
     stage.wait(5)
     assert stage.sent == []
@@ -715,7 +719,7 @@ def test_E23_outside_regular_hours_every_exit_works_then_too_and_a_stop_sells(ma
     stage.wait(5)
     assert stage.position() == 0
     assert stage.working() == []
-    assert "43 shares · 190.02 → 186.90" in stage.line("closed")
+    assert "43 shares · 190.02 → 186.90" in stage.line("closed  ")
 
 
 def test_E23_a_plain_stop_outside_regular_hours_is_refused_where_it_is_typed(stage: Stage) -> None:
@@ -724,7 +728,7 @@ def test_E23_a_plain_stop_outside_regular_hours_is_refused_where_it_is_typed(sta
     Kills: the plan's words without that rule.
     """
     with pytest.raises(OperatorError, match="a plain stop does not trigger outside regular hours"):
-        planned_words("AAPL level=190 qty=100 tp=195 sl=187 sl_type=stop outside_rth=true")
+        planned("AAPL level=190 qty=100 tp=195 sl=187 sl_type=stop outside_rth=true")
     assert stage.sent == []
 
 

@@ -10,9 +10,12 @@ from pathlib import Path
 
 from tests.simulation.life import Life
 
+from tradeshell.core.commands import ORDER_COMMANDS
 from tradeshell.core.desk import Desk
 from tradeshell.core.inputs import Restarted
+from tradeshell.core.step import Core
 from tradeshell.engine.journal import read_journal
+from tradeshell_breakout.strategy import Breakout
 
 
 def keep_journal(folder: Path, number: int) -> bytes:
@@ -20,6 +23,19 @@ def keep_journal(folder: Path, number: int) -> bytes:
     journal = folder / "journal"
     journal.rename(folder / f"journal-of-{number}")
     return (folder / f"journal-of-{number}").read_bytes()
+
+
+def differs(folder: Path, lives: int) -> str:
+    """Return the first decision of the journals that a fresh core does not repeat, ``""`` when it repeats them all."""
+    desk = Desk()
+    core = Core({"breakout": Breakout()})
+    for number in range(1, lives + 1):
+        for entry in read_journal(folder / f"journal-of-{number}"):
+            desk, commands = core.step(desk, entry.input)
+            orders = tuple(command for command in commands if isinstance(command, ORDER_COMMANDS))
+            if orders != entry.orders:
+                return f"life {number}, decision {entry.n}: {entry.orders} was sent, the replay says {orders}"
+    return ""
 
 
 def recover(life: Life, folder: Path) -> None:

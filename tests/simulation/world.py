@@ -18,7 +18,7 @@ from tests.simulation.faults import Act, Kill, Refusing
 from tests.simulation.features import FEATURES
 from tests.simulation.life import Life, as_live
 from tests.simulation.loop import SECOND, SimClock, SimLoop, StuckError
-from tests.simulation.recover import keep_journal, recover
+from tests.simulation.recover import differs, keep_journal, recover
 from tests.simulation.schedule import CLOSE, Schedule
 from tests.simulation.sometimes import look
 from tests.simulation.venue import SimVenue, contract
@@ -30,6 +30,8 @@ from tradeshell.core.orders import OrderSpec, OrderState
 from tradeshell.core.policy import Policy
 from tradeshell.core.trade import leg_of
 from tradeshell_paper.settings import Refusal
+
+REPLAYED = 8  # of so many schedules one is fed to a fresh core
 
 
 class Finding(NamedTuple):
@@ -270,6 +272,8 @@ class World:
         ]
         for _ in range(self.seen["EngineFault"]):
             findings.append(Finding("V24", 0.0, "a defect was reported: " + _first_fault(audit)))
+        if schedule.seed % REPLAYED == 0 and (difference := differs(self.folder, self._number)):
+            findings.append(Finding("replay", 0.0, difference))
         report = check(self.b, audit, self._journal_lines, facts)
         findings += [Finding(found.rule, found.t, found.text) for found in report.violations]
         counters = (

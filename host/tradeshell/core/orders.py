@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
+from functools import lru_cache
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -309,6 +310,7 @@ class RefParts(Struct, frozen=True):
     generation: int
 
 
+@lru_cache(maxsize=4096)  # every look at a trade takes the refs of its orders apart
 def parse_ref(ref: str) -> RefParts | None:
     """Return the parts of one of our orderRefs, or ``None`` for anybody else's text."""
     parts = ref.split(":")

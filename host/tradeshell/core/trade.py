@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -117,6 +118,7 @@ def is_exit(trade: Trade, ref: str) -> bool:
     return ref in trade.refs[1:]
 
 
+@lru_cache(maxsize=4096)
 def leg_of(ref: str) -> str:
     """Return the leg's name (``entry``, ``tp1``, ``sl1``) in one of our orderRefs."""
     parts = parse_ref(ref)
@@ -169,6 +171,7 @@ def is_over(order: Order | None) -> bool:
     return order is not None and not order.state.is_live and awaited(order) == 0
 
 
+@lru_cache(maxsize=256)
 def leg_number(name: str) -> int:
     """Return the number in a leg's name (``tp2`` -> 2), 0 for ``entry``, ``sell`` and ``cover``."""
     digits = name.lstrip("abcdefghijklmnopqrstuvwxyz")
