@@ -271,6 +271,10 @@ class Stage(Looking):
         instrument = contract(self.venue, "AAPL")
         self.submit(i.TradeRequested(at=self.now, id=id_, plan=plan, instrument=instrument))
 
+    def flatten(self, symbol: str | None = "AAPL") -> None:
+        """Type ``flatten``."""
+        self.submit(i.FlattenRequested(at=self.now, symbol=symbol))
+
     # --- faults of messages -------------------------------------------------------------------------------------------
 
     def fate(

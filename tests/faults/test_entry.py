@@ -76,7 +76,6 @@ def test_E01_a_quote_that_went_stale_before_the_trigger_stops_the_entry(stage: S
     stage.watch()
     stage.wait(1)
     stage.silence()
-    stage.wait(58.5)
     stage.wait(60 - stage.t % 60)
     stage.close_bar_now("190.10")
     stage.wait(5)
@@ -179,7 +178,9 @@ def test_E06_an_order_that_is_too_large_for_the_brokers_presets_is_not_split(sta
     assert stage.position() == 0
     (refused,) = stage.told(OrderRefused)
     assert refused.code == 451
-    assert "refused by the broker (451): The order size exceeds the Size Limit of 500." in stage.line("entry  ", "refused")
+    assert "refused by the broker (451): The order size exceeds the Size Limit of 500." in stage.line(
+        "entry  ", "refused"
+    )
 
 
 def test_E07_a_remark_about_a_live_entry_does_not_end_it(stage: Stage) -> None:
@@ -415,7 +416,9 @@ def test_E11_a_cancel_that_meets_the_fill_is_not_told_as_cancelled_and_the_ladde
     stage.move_to("190.00")
     stage.wait(1)
     text = "OrderId 1 that needs to be cancelled is not there"
-    stage.say(i.OrderRefusedByBroker(at=stage.now, ref=ENTRY, what=i.RefusedWhat.CANCEL, code=code, text=text))
+    stage.say(
+        i.OrderRefusedByBroker(at=stage.now, ref=ENTRY, what=i.RefusedWhat.CANCEL, code=code, text=text)
+    )
     stage.wait(1.5)
     assert stage.shares() == FULL
     assert stage.when(LadderArmed)[0] - 80.0 < 1

@@ -16,6 +16,7 @@ from tests.faults.scenes import RUNNING, alarms, commands, rungs, stops
 from tradeshell.core.events import (
     LadderProtectionStateChanged,
     LadderStopLossReplaced,
+    OrderMissing,
     TradeClosed,
     TradeReopened,
 )
@@ -84,15 +85,20 @@ def test_L03_a_siblings_cancel_before_the_fill_that_caused_it_replaces_nothing(s
 def test_L03_while_the_fill_is_missing_its_shares_are_sold_by_nothing_else(stage: Stage) -> None:
     """Kills: ``cap.unexplained`` that is always 0 (a new pair would go out over shares that are sold already)."""
     stage.ladder()
-    stage.pictures(executions=5.0, positions=5.0)  # pictures know nothing of the sale either
+    stage.pictures(
+        executions=5.0, positions=5.0
+    )  # pictures know nothing of the sale either, but the target is gone
     for what in ("execution", "status", "position"):
-        stage.delay(what, 4.0, "tp1" if what != "position" else "")
+        stage.delay(what, 4.9, "" if what == "position" else "tp1")
+    stage.lose("cancel", "tp1", times=9)
     began = stage.t
     stage.quote("195", "195.02")
-    stage.wait(3.9)
-    assert [word for word in commands(stage, began) if "1 " in word and word.startswith("place")] == []
+    stage.wait(4.8)
+    assert [word for word in commands(stage, began) if word.startswith("place")] == []
+    assert stage.told(OrderMissing)
     stage.wait(8)
     assert stage.shares() == {"sl2": 30, "tp2": 30, "sl3": 10, "tp3": 10}
+    assert [word for word in commands(stage, began) if word.startswith("place")] == []
     stage.sells_at_most(40)
 
 
@@ -113,7 +119,7 @@ def test_L04_two_targets_at_one_instant_leave_the_last_stop_at_the_second_milest
 
 
 def test_L04_two_targets_heard_in_the_other_order_are_one_step_to_the_second_milestone(stage: Stage) -> None:
-    """Kills: ``exits.reached`` that counts targets instead of the first ones without a gap (190 after the second alone)."""
+    """Kills: ``exits.reached`` that goes on after a gap (a milestone after the second target alone)."""
     stage.ladder()
     stage.hold("execution", "tp1")
     stage.hold("status", "tp1")
@@ -183,7 +189,7 @@ def test_L09_a_stop_moved_down_outside_is_adopted_and_the_next_milestone_tighten
 
 
 def test_L09_a_stop_moved_above_the_rule_outside_is_not_loosened_by_the_milestone(stage: Stage) -> None:
-    """Kills: ``exits.ruled_stop`` that returns the rule without ``max`` (192 would become 190)."""
+    """Kills: ``reports.adopted`` that keeps the leg as it was (192 would be moved back down)."""
     stage.ladder()
     stage.quote("194", "194.02")
     stage.alter("sl2", stop=usd(192), limit=usd(192))
@@ -273,7 +279,7 @@ def first_target_sold(stage: Stage) -> None:
 
 
 def test_L15_a_busted_target_is_armed_again_on_paper_and_its_milestone_stays(stage: Stage) -> None:
-    """Kills: ``book._filled`` that does not mark the taken-back shares as lost (armed at once, without pictures)."""
+    """Kills: ``turn.SECOND_LOOK`` of a tenth of a second (armed again before two pictures apart agree)."""
     first_target_sold(stage)
     began = stage.t
     stage.bust("tp1")

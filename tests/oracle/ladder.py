@@ -3,23 +3,23 @@
 Written apart from the program and without any of its code, as ``plain`` is for a bracket, whose trigger and entry are taken over:
 up to the entry a ladder is a bracket with the same level, stop and first target.
 
-- *Legs*: the shares are split by the parts (70/30, 60/30/10 or as typed), by largest remainder, ties to the earlier leg. Each leg has
-  its target and its stop; they rest from the entry on.
-- *A bar* with a stop in it ends every leg at its stop, whatever else it touches; a bar without one fills the targets it touches. The
+- *Legs*: the shares are split by the parts (70/30, 60/30/10 or as typed), by largest remainder, ties to the earlier leg. Each
+  leg has its target and its stop; they rest from the instant of the entry on.
+- *A bar* that touches the stop ends every leg there, whatever else it touches; another one fills the targets it touches. The
   entry's own bar fills at the prices of the orders; a later one that opens beyond them at its open.
 - *When*: a stop that an open gaps through executes with that open; everything else at the bar's last millisecond.
 - *Milestones*: when targets 1 to n are sold, the stops of the later legs go to update n (the level, then target 1, or as typed),
-  never down. They go when the bid in force is more than a tick above the new stop; while it is not, an update before it that may go
-  does. This is looked at when the bar has ended, then each second. A stop that has moved works at its new price from the next bar
-  on, its open included.
-- *The bid in force*: a quote bar's opening bid from its start, its closing bid from its end, until the next one of the day. Without
-  quotes a bar's open while it lasts, and when none lasts the next one of the day; in regular hours the bars of regular hours.
+  never down. They go when the bid in force is more than a tick above the new stop; while it is not, an update before it that may
+  go does. This is looked at when the bar has ended, then each second. A stop that has moved works at its new price from the next
+  bar on, its open included.
+- *The bid in force*: a quote bar's opening bid from its start, its closing bid from its end, until the next of the day. Without
+  quotes a bar's open while it lasts, and when none lasts that of the next one of the day; in regular hours of regular bars.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
@@ -68,12 +68,16 @@ class Move(NamedTuple):
 
 
 class Course(NamedTuple):
-    """What becomes of a ladder; ``pnl`` USD without fees once every share is sold, ``why_not`` when nothing was bought."""
+    """What becomes of a ladder: ``pnl`` USD without fees once every share is sold, ``why_not`` when nothing was bought.
+
+    ``legs`` are the shares of each leg, armed at the instant of the entry.
+    """
 
     why_not: str = ""
     fills: tuple[Fill, ...] = ()
     moves: tuple[Move, ...] = ()
     pnl: Decimal | None = None
+    legs: tuple[int, ...] = ()
     has_waited: bool = False  # a stop could not go where it was due at once
     has_settled: bool = False  # and went to an update before that meanwhile
 
@@ -154,7 +158,7 @@ def course(
 
 
 class _Climb:
-    """A ladder on its way: ``legs`` are the shares of the legs that are left, by number; ``stop`` is that of all of them."""
+    """A ladder on its way: the shares of the legs that are left, by number, and the stop that all of them have."""
 
     def __init__(self, ladder: Ladder, entry: Fill, bids: Bids) -> None:
         self.bids = bids
@@ -163,7 +167,8 @@ class _Climb:
         self._fills = [entry]
         self._moves: list[Move] = []
         parts = ladder.parts or USUAL_PARTS[len(ladder.tps)]
-        self._legs = dict(enumerate(split(ladder.qty, parts), 1))
+        self._shares = tuple(split(ladder.qty, parts))
+        self._legs = dict(enumerate(self._shares, 1))
         self._stop = ladder.sl
         self._updates = ladder.updates or (ladder.level, *ladder.tps)
         self._due: list[Decimal] = []  # updates that were reached
@@ -193,7 +198,8 @@ class _Climb:
     def course(self) -> Course:
         """Return what has become of it."""
         pnl = None if self._legs else self._result()
-        return Course("", tuple(self._fills), tuple(self._moves), pnl, self._has_waited, self._has_settled)
+        waits = (self._has_waited, self._has_settled)
+        return Course("", tuple(self._fills), tuple(self._moves), pnl, self._shares, *waits)
 
     def _look(self, now: datetime) -> None:
         self._looked_at = now

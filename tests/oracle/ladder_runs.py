@@ -19,10 +19,22 @@ from tradeshell.config import load_settings
 
 MILLISECOND = timedelta(milliseconds=1)
 # On a venue without faults none of these has a reason.
-TROUBLE = frozenset({
-    "CoverStopPlaced", "EngineFault", "IncidentStepTaken", "InventoryConfirmFailed", "LadderStopLossCancelled",
-    "LadderStopLossReplaceFailed", "LadderTakeProfitLost", "OrderMissing", "OrderOutcomeUnknown", "ProtectionAlarm", "SymbolFrozen", "TradeReopened",
-})  # fmt: skip
+TROUBLE = frozenset(
+    {
+        "CoverStopPlaced",
+        "EngineFault",
+        "IncidentStepTaken",
+        "InventoryConfirmFailed",
+        "LadderStopLossCancelled",
+        "LadderStopLossReplaceFailed",
+        "LadderTakeProfitLost",
+        "OrderMissing",
+        "OrderOutcomeUnknown",
+        "ProtectionAlarm",
+        "SymbolFrozen",
+        "TradeReopened",
+    }
+)
 
 
 def typed(symbol: str, ladder: Ladder, more: str = "") -> str:
@@ -31,7 +43,7 @@ def typed(symbol: str, ladder: Ladder, more: str = "") -> str:
     words += [f"tp_alloc={_joined(ladder.parts)}"] if ladder.parts else []
     words += [f"stop_updates={_joined(ladder.updates)}"] if ladder.updates else []
     bar = f"{ladder.minutes}m" if ladder.minutes < 60 else "1h"
-    return " ".join([*words, f"bar={bar} max_chase=off entry_timeout=off", more]).rstrip()
+    return " ".join([*words, f"bar={bar} max_chase=off entry_timeout=off {more}"]).rstrip()
 
 
 def _joined(parts: Iterable[object]) -> str:
@@ -53,6 +65,9 @@ def climbed(files: Iterable[Path], start: datetime, *commands: str) -> list[Cour
         # A log for each day that is over, and that of the last one.
         logs = (*sorted((folder / "replay").glob("events-*.jsonl")), folder / "replay" / "events.jsonl")
         records = [json.loads(line) for log in logs for line in log.read_text(encoding="utf-8").splitlines()]
+    # What is told after the end of the data has no market behind it: the touch is the last regular close then.
+    ended = next((n for n, record in enumerate(records) if record["event"] == "ReplayEnded"), len(records))
+    records = records[:ended]
     watches = [record["watch"] for record in records if record["event"] == "BreakoutStarted"]
     return [_course([record for record in records if record.get("watch") == watch]) for watch in watches]
 
@@ -76,6 +91,9 @@ def _course(records: Iterable[Mapping[str, Any]]) -> Course:
                 # Two targets of one bar move a stop once, or twice in order.
                 others = (each for each in found.moves if (each.at, each.leg) != (move.at, move.leg))
                 found = found._replace(moves=(*others, move))
+            case "LadderArmed":
+                assert _at(record["ts"]) == found.fills[0].at, record
+                found = found._replace(legs=tuple(record["legs"]))
             case "TradeClosed":
                 found = found._replace(pnl=Decimal(record["pnl"]))
     return found
@@ -89,6 +107,8 @@ def _at(text: str) -> datetime:
 
 def agreed(course: Course, *, has_quotes: bool) -> Course:
     """Return a course in the rule text's words: an entry that could not leave is none."""
-    if course.why_not == "REJECTED session_closed" or (course.why_not == "REJECTED no_quote" and not has_quotes):
+    if course.why_not == "REJECTED session_closed" or (
+        course.why_not == "REJECTED no_quote" and not has_quotes
+    ):
         return Course(why_not="NO_ENTRY")
     return course._replace(why_not="REJECTED no_ask") if course.why_not == "REJECTED no_quote" else course

@@ -246,8 +246,13 @@ class Actors:
         return f"for {act.number / 6:.1f} s"
 
     def _connect(self) -> None:
-        self._stage.note("operator", "connect", what="connect")
-        self._stage.loop.create_task(_quietly(self._stage.venue.connect()))
+        """Connect, again and again while the venue cannot be reached."""
+        stage = self._stage
+        if stage.life is None or stage.venue.link.is_told_up:
+            return
+        stage.note("operator", "connect", what="connect")
+        stage.loop.create_task(_quietly(stage.venue.connect()))
+        stage.loop.at(stage.loop.micros + SECOND, self._connect)
 
 
 async def _quietly(work: Any) -> None:

@@ -26,7 +26,6 @@ from tradeshell.core.trade import (
     Leg,
     Trade,
     TradePhase,
-    exits_of,
     inventory,
     is_over,
     leg_number,
@@ -54,6 +53,8 @@ def tend_cover(turn: Turn, trade: Trade) -> Trade:
     held = inventory(trade, orders)
     if living:
         _tend_living(turn, trade, living[-1], held)
+        return trade
+    if covers and covers[-1].by_operator:
         return trade
     legs_began = any(leg_number(leg_of(ref)) for ref in trade.refs[1:])
     if held <= 0 or legs_began or trade.is_flattening or not _wants_cover(turn, trade):
@@ -91,7 +92,7 @@ def _tell_cover(turn: Turn, trade: Trade, ref: str, qty: Shares) -> None:
 
 def _tend_living(turn: Turn, trade: Trade, cover: Order, held: Shares) -> None:
     book = turn.book(trade.plan.symbol)
-    if held <= 0 or trade.is_flattening:
+    if held <= 0 or (trade.is_flattening and is_over(book.orders[trade.refs[0]])):
         if not cover.cancelling and not is_patient(cover, turn.at):
             turn.cancel(
                 trade, cover, "no share is left to protect" if held <= 0 else "its shares are to be sold"
@@ -137,24 +138,36 @@ def arm(turn: Turn, trade: Trade, fresh: list[tuple[Leg, tuple[DesiredExit, ...]
         return _all_armed(turn, trade, covers)
     if not _may_arm(turn, trade):
         return _await_confirmation(turn, trade)
+    if covers and not trade.is_flattening and not _stops_work(trade, orders):
+        return trade  # the cover is given up only for legs whose stop works
     for _, exits in reversed(fresh) if covers else fresh:
-        if covers and any(
-            o.spec.type.is_stop and o.state is OrderState.SENT for o in exits_of(trade, orders)
-        ):
-            return trade  # the stop that left last is acknowledged first
         qty = exits[0].qty
         free = turn.book(trade.plan.symbol).cap()
-        if free < qty:
+        if free >= qty:
+            trade = place_pair(turn, trade, exits)
             if covers:
-                _hand_over(turn, trade, covers[-1], qty - max(0, free))
-            else:
-                turn.again(trade, turn.at + LOOK_EVERY, "cap")
-                turn.look_again()
+                return trade
+        elif covers and covers[-1].state is OrderState.HELD and covers[-1].filled == 0:
+            _hand_over(turn, trade, covers[-1], qty - max(0, free))
             return trade
-        trade = place_pair(turn, trade, exits)
-        if covers:
-            return trade
+        else:  # perhaps a smaller leg fits
+            turn.again(trade, turn.at + LOOK_EVERY, "cap")
+            turn.look_later(trade.plan.symbol)
     return _all_armed(turn, trade, covers)
+
+
+def _stops_work(trade: Trade, orders: dict[str, Order]) -> bool:
+    """Whether every leg that was armed and holds shares has a stop that the broker has acknowledged."""
+    shares = leg_shares(trade, orders)
+    began = {leg_number(leg_of(ref)) for ref in trade.refs[1:]} - {0}
+    return all(
+        any(
+            order.state in (OrderState.HELD, OrderState.WORKING) and order.absent_at is None
+            for order in orders_of(trade, f"sl{number}", orders)
+        )
+        for number in began
+        if shares.get(number, 0) > 0
+    )
 
 
 def place_pair(turn: Turn, trade: Trade, exits: tuple[DesiredExit, ...], group: str | None = None) -> Trade:
@@ -166,14 +179,8 @@ def place_pair(turn: Turn, trade: Trade, exits: tuple[DesiredExit, ...], group: 
 
 def _hand_over(turn: Turn, trade: Trade, cover: Order, qty: Shares) -> None:
     """Free ``qty`` shares of the cover; what it still holds goes on being covered."""
-    if (
-        cover.cancelling
-        or is_patient(cover, turn.at)
-        or cover.state is not OrderState.HELD
-        or cover.filled > 0
-    ):
-        return
-    _resize(turn, trade, cover, cover.spec.qty - qty, "its shares get their legs")
+    if not is_patient(cover, turn.at):
+        _resize(turn, trade, cover, cover.spec.qty - qty, "its shares get their legs")
 
 
 def _all_armed(turn: Turn, trade: Trade, covers: tuple[Order, ...]) -> Trade:
@@ -211,7 +218,7 @@ def _await_confirmation(turn: Turn, trade: Trade) -> Trade:
         turn.again(trade, turn.at, "cover")
         return trade
     # The position message is about to come by itself; only when it does not it is asked for.
-    turn.timer(f"position:{trade.plan.symbol}", LOOK_EVERY.total_seconds())
+    turn.look_later(trade.plan.symbol)
     later = turn.at + 2 * LOOK_EVERY  # after the answer to that question
     turn.again(trade, later if trade.is_unconfirmed else min(later, since + CONFIRM_WITHIN), "confirm")
     return trade

@@ -34,7 +34,7 @@ from tradeshell.core.orders import (
     ended,
     parse_ref,
 )
-from tradeshell.core.trade import Trade, exits_of, fills_of, inventory
+from tradeshell.core.trade import SALE, Trade, exits_of, fills_of, inventory, leg_of
 
 _SIGNALS = {
     OrderState.HELD: Signal.HELD,
@@ -73,6 +73,7 @@ class Book(Struct, frozen=True, kw_only=True):
     seed: Shares | None = None
     differs_at: datetime | None = None  # since when position and ledger disagree
     doubt: Doubt | None = None
+    look_at: datetime | None = None  # when the next look at the position is due
     frozen: str = ""  # why no new order leaves in this symbol
 
     def trade_of(self, ref: str) -> Trade | None:
@@ -115,7 +116,9 @@ class Book(Struct, frozen=True, kw_only=True):
         own = self.own()
         if self.position is not None:
             own = min(own, self.position + self.since_position - self.foreign())
-        return own - self.committed()
+        # What was typed to sell takes shares that are not our trades' first.
+        typed = sum(qty for ref, qty in exposures(self.orders).items() if leg_of(ref) == SALE)
+        return own - (self.committed() - typed) - max(0, typed - self.foreign())
 
     def agrees(self) -> bool:
         """Return whether the broker has said a position and it is what our executions make it."""
@@ -239,6 +242,8 @@ def reverted(order: Order, at: datetime) -> Order:
         before=None,
         changing=False,
         cancelling=False,
+        cancel_reason="" if order.cancelling else order.cancel_reason,
+        by_operator=order.by_operator and not order.cancelling,
         retries=order.retries + 1,
         retry_at=at + RETRY.delay(order.retries),
     )
@@ -283,7 +288,9 @@ def executed(book: Book, execution: ExecutionReport) -> tuple[Book, Shares]:
 
 def _filled(order: Order, added: Shares, value: Decimal, at: datetime, *, is_correction: bool) -> Order:
     filled = order.filled + added
-    is_full = filled >= order.spec.qty or (order.told_final is not None and filled >= order.told_final > 0)
+    # While a reduction is on its way the broker may still work the larger total.
+    total = order.spec.qty if order.before is None else max(order.spec.qty, order.before.qty)
+    is_full = filled >= total or (order.told_final is not None and filled >= order.told_final > 0)
     after = advance(order, Signal.FULL_FILL if is_full else Signal.PART_FILL)
     after = replace(
         after,
@@ -295,7 +302,7 @@ def _filled(order: Order, added: Shares, value: Decimal, at: datetime, *, is_cor
         left=max(0, order.left - max(0, added)),
     )
     if after.state.is_live:
-        return after
+        return after if order.lost_at is None else revived(after)
     if added < 0:  # an execution was taken back from an order that is over: nobody sells those shares now
         after = replace(
             after, lost_at=at, gone_at=None, left=order.left - added, was_told=True, is_explained=False

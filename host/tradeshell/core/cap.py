@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from tradeshell.core.market import Shares
 from tradeshell.core.orders import Order, Side
-from tradeshell.core.trade import awaited, ended_with
+from tradeshell.core.trade import TOGETHER, awaited, ended_with
 
 
 def group_of(order: Order) -> str:
@@ -29,11 +29,22 @@ def unexplained(order: Order, group: Iterable[Order]) -> Shares:
     if order.state.is_live or order.is_explained:
         return 0
     members = tuple(group)
-    if order.was_told and any(member.by_operator and member.is_explained for member in members):
+    if order.was_told and any(_took_along(member, order) for member in members):
         return 0  # the operator cancelled one of them, the broker took the others along
     sold = sum(member.filled for member in members)
     placed = max((member.placed for member in members), default=0)
     return max(0, min(order.left, placed - sold))
+
+
+def _took_along(cancelled: Order, other: Order) -> bool:
+    if (
+        not cancelled.by_operator
+        or not cancelled.is_explained
+        or cancelled.lost_at is None
+        or other.lost_at is None
+    ):
+        return False
+    return abs(other.lost_at - cancelled.lost_at) <= TOGETHER
 
 
 def exposures(orders: Mapping[str, Order]) -> dict[str, Shares]:

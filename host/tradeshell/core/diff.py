@@ -78,7 +78,9 @@ def rests(order: Order, now: datetime) -> bool:
 def _difference(order: Order, wanted: DesiredExit) -> ChangeExit | None:
     total = order.filled + wanted.qty
     stop, limit = wanted.stop, wanted.limit
-    if order.spec.type is OrderType.STOP_LIMIT and order.elected_at is not None:
+    if order.spec.type is not wanted.type or (
+        order.spec.type is OrderType.STOP_LIMIT and order.elected_at is not None
+    ):
         # Once elected the limit follows the touch (exits.chased_limit); the plan no longer says where it stands.
         stop, limit = order.spec.stop, order.spec.limit
     # A broker that reduces OCA siblings by itself shows a smaller total: that is agreement, a larger total is not.

@@ -2,7 +2,7 @@
 
 Laws: level-triggered: the answer depends on inventory and orders as they are, never on which message came last. No exit is
 wanted for a share that has not executed, except the held children of an attached bracket, which the broker itself releases.
-While shares are said to be sold whose executions have not arrived, nothing new is wanted.
+
 """
 
 from __future__ import annotations
@@ -20,9 +20,7 @@ from tradeshell.core.trade import (
     Leg,
     Rung,
     Trade,
-    awaited,
     entry_of,
-    exits_of,
     inventory,
     is_over,
     leg_orders,
@@ -90,9 +88,9 @@ def plain_stop(trade: Trade, name: str, stop: Price, qty: Shares) -> DesiredExit
 def desired_exits(trade: Trade, orders: Mapping[str, Order]) -> tuple[DesiredExit, ...] | None:
     """Return the exits of the legs that should be working now, or ``None`` while that cannot be said.
 
-    It cannot be said while the entry works (its children wait at the broker) and while executions are known to be missing.
+    It cannot be said while the entry works: its children wait at the broker.
     """
-    if not is_over(entry_of(trade, orders)) or any(awaited(order) for order in exits_of(trade, orders)):
+    if not is_over(entry_of(trade, orders)):
         return None
     if inventory(trade, orders) <= 0:
         return ()

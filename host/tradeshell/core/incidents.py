@@ -28,6 +28,7 @@ from tradeshell.core.trade import (
     leg_orders,
     leg_shares,
     live,
+    orders_of,
     with_leg,
 )
 from tradeshell.core.turn import EARLY, Turn
@@ -37,6 +38,7 @@ WINDOW = timedelta(seconds=60)
 REPLACEMENTS = 3  # a leg's stops that may fail within the window
 CUTS = 2  # cancels by somebody else that are not fought over any more
 ONE_TRY = timedelta(seconds=1)  # between two protective attempts of a leg
+AT_THE_CLOSE = timedelta(seconds=60)  # DAY orders that end this long after the close ended because of it
 AGAIN = timedelta(seconds=60)  # between two tries after everything failed
 
 
@@ -78,7 +80,12 @@ def _replace_stop(turn: Turn, trade: Trade, leg: Leg, history: list[Order]) -> T
     living = live(history)
     for order in living:  # its answer is evidence: a sibling that can be cancelled has not been filled
         if not order.cancelling and not rests(order, turn.at):
-            turn.cancel(trade, order, "its shares are to be sold" if is_selling else "its stop is gone")
+            words = (
+                "its entry ended early, and held children protect nothing"
+                if order.spec.type.is_stop
+                else "its stop is gone"
+            )
+            turn.cancel(trade, order, "its shares are to be sold" if is_selling else words)
     if living:
         return trade
     groups = {group_of(order) for order in history}
@@ -109,7 +116,7 @@ def _has_expired(order: Order, trade: Trade) -> bool:
     if trade.session is None or order.ended_at is None or order.spec.tif is not Tif.DAY:
         return False
     close = trade.session.extended_close if order.spec.outside_rth else trade.session.close
-    return order.ended_at + timedelta(seconds=1) >= close
+    return timedelta(seconds=-1) <= order.ended_at - close <= AT_THE_CLOSE
 
 
 def _next_attempt(turn: Turn, trade: Trade, leg: Leg, stops: list[Order], sales: list[Order]) -> Trade:
@@ -133,20 +140,35 @@ def _next_attempt(turn: Turn, trade: Trade, leg: Leg, stops: list[Order], sales:
                 return trade
             return _send(turn, trade, replace(leg, tried_at=turn.at), held)
         return trade
-    if rung is not leg.rung or rung is Rung.PAIR:
-        word = {Rung.PAIR: "replacement", Rung.EMERGENCY: "emergency", Rung.FLATTEN: "flatten"}[rung]
-        turn.say(IncidentStepTaken(**who, rung=word, held=held, reason=reason))
-    return _send(turn, trade, replace(leg, rung=rung, tried_at=turn.at), held)
+    return _send(turn, trade, replace(leg, rung=rung, tried_at=turn.at), held, reason)
 
 
-def _send(turn: Turn, trade: Trade, leg: Leg, held: int) -> Trade:
+def _send(turn: Turn, trade: Trade, leg: Leg, held: int, reason: str = "") -> Trade:
+    """Send the leg's exits as its rung says, once the cap allows it; a target that the operator cancelled stays away."""
     if turn.book(trade.plan.symbol).cap() < held:
-        turn.look_again()
+        turn.look_later(trade.plan.symbol)
         turn.again(trade, turn.at + ONE_TRY, f"stop{leg.number}")
         return trade
+    before = next(each for each in trade.legs if each.number == leg.number)
+    if leg.rung is not before.rung or leg.rung is Rung.PAIR:
+        words = {Rung.PAIR: "replacement", Rung.EMERGENCY: "emergency", Rung.FLATTEN: "flatten"}
+        turn.say(
+            IncidentStepTaken(
+                symbol=trade.plan.symbol,
+                watch=trade.id,
+                leg=f"sl{leg.number}",
+                rung=words.get(leg.rung, "emergency"),
+                held=held,
+                reason=reason,
+            )
+        )
     trade = with_leg(trade, leg)
     turn.put_trade(trade)
-    return place_pair(turn, trade, exit_pair(trade, leg, held))
+    targets = orders_of(trade, f"tp{leg.number}", turn.book(trade.plan.symbol).orders)
+    exits = exit_pair(trade, leg, held)
+    if targets and targets[-1].by_operator:
+        exits = tuple(exit_ for exit_ in exits if not exit_.leg.startswith("tp"))
+    return place_pair(turn, trade, exits)
 
 
 def _rung(turn: Turn, trade: Trade, leg: Leg, stops: list[Order]) -> tuple[Rung, str]:

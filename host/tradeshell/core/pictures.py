@@ -35,6 +35,7 @@ def pictured(turn: Turn, watchers: Watchers, picture: SnapshotAnswered) -> None:
     for report in picture.orders:
         order = turn.desk.order(report.ref)
         if order is not None and (_is_newer(order, picture) or _is_old_news(order, report, picture)):
+            turn.put_order(replace(order, is_missed=True))
             turn.timer("picture", SECOND_LOOK.total_seconds())
             continue
         if order is not None and (order.changing or order.cancelling):
@@ -141,12 +142,20 @@ def _is_young(order: Order, picture: SnapshotAnswered) -> bool:
 
 
 def _is_old_news(order: Order, report: OrderReport, picture: SnapshotAnswered) -> bool:
-    """Whether a picture shows other prices than our last change asked for, and may be older than that change."""
-    is_changed = (report.stop or order.spec.stop, report.limit or order.spec.limit) != (
-        order.spec.stop,
-        order.spec.limit,
-    )
-    return is_changed and order.is_ours and _is_young(order, picture)
+    """Whether what a picture shows of an order may be older than what we know of it.
+
+    Fewer executions than we have, an election taken back, or other values shortly after a command of ours.
+    """
+    asked_at = picture.asked_at
+    if asked_at is None:
+        return False
+    if report.filled < order.filled - order.untrue:
+        return True
+    if order.elected_at is not None and report.state is OrderState.HELD and asked_at - order.elected_at < OLD:
+        return True
+    spec = order.spec
+    shown_now = (report.stop or spec.stop, report.limit or spec.limit, report.qty or spec.qty)
+    return order.is_ours and _is_young(order, picture) and shown_now != (spec.stop, spec.limit, spec.qty)
 
 
 def _missing(turn: Turn, order: Order) -> None:
@@ -184,7 +193,7 @@ def position_confirmed(turn: Turn, watchers: Watchers, book: Book, picture: Snap
         turn.put_book(symbol, replace(book, doubt=doubt))
     is_older = book.executed_at is not None and book.executed_at >= asked_at
     if is_older or asked_at - doubt.since < OLD:
-        turn.timer(f"position:{symbol}", SECOND_LOOK.total_seconds())
+        turn.look_later(symbol)
         return
     turn.say(
         InventoryConfirmFailed(

@@ -55,6 +55,7 @@ from tradeshell.core.trade import (
     Rung,
     Trade,
     TradePhase,
+    awaited,
     is_exit,
     leg_number,
     leg_of,
@@ -63,7 +64,7 @@ from tradeshell.core.trade import (
     watch_of,
     with_leg,
 )
-from tradeshell.core.turn import SECOND_LOOK, Turn
+from tradeshell.core.turn import ACK_TIMEOUT, Turn
 from tradeshell.core.watch import Watchers
 
 MAX_ORDER_ID = 2**31 - 1_000_000  # foreign numbers near the protocol's end are not followed
@@ -109,6 +110,8 @@ def order_reported(turn: Turn, watchers: Watchers, report: OrderReport) -> None:
     if new == order:
         return
     turn.put_order(new)
+    if awaited(new) > awaited(order):  # its executions are on their way, or were lost
+        turn.timer("picture", ACK_TIMEOUT.total_seconds())
     trade = turn.book(order.spec.symbol).trade_of(order.spec.ref)
     if trade is None:
         return
@@ -276,7 +279,7 @@ def position_reported(turn: Turn, watchers: Watchers, report: PositionReport) ->
         return
     turn.put_book(report.symbol, new)
     if new.differs_at is not None and book.differs_at is None:
-        turn.timer(f"position:{report.symbol}", SECOND_LOOK.total_seconds())
+        turn.look_later(report.symbol)
     for id_, trade in new.trades.items():
         # A ladder waits for the position that confirms its shares.
         if trade is not book.trades.get(id_) or (trade.plan.mode.is_detached and not trade.is_armed):

@@ -28,6 +28,7 @@ from tradeshell.core.orders import Order, OrderState, Side
 from tradeshell.core.trade import (
     COVER,
     STUCK,
+    TOGETHER,
     UNCOVERED,
     Leg,
     Rung,
@@ -39,6 +40,7 @@ from tradeshell.core.trade import (
     exits_of,
     fills_of,
     inventory,
+    is_orphan,
     is_over,
     leg_number,
     leg_of,
@@ -125,7 +127,9 @@ def _assign_legs(turn: Turn, trade: Trade) -> Trade:
     """Give every executed share a leg, once the entry is over: fewer shares shrink the last legs, late ones get their own."""
     orders = _orders(turn, trade)
     entry = entry_of(trade, orders)
-    if entry is None or not is_over(entry) or (trade.plan.sl is None and not trade.plan.tps):
+    if entry is None or not is_over(entry) or trade.plan.side is Side.SELL:
+        return trade
+    if trade.plan.sl is None and not trade.plan.tps and not trade.is_flattening:
         return trade
     if trade.plan.mode.is_detached and not any(leg_number(leg_of(ref)) for ref in trade.refs[1:]):
         legs = list(first_legs(trade.plan, entry.filled))  # nothing has left for any leg: they are sized anew
@@ -147,6 +151,8 @@ def _resized(trade: Trade, extra: int, orders: dict[str, Order]) -> list[Leg]:
         extra += part
     if extra <= 0:
         return legs
+    if not legs:
+        return [Leg(1, extra)]
     own = leg_orders(trade, legs[-1], orders)
     if any(order.state.is_live or order.filled or order.spec.parent_ref is None for order in own):
         legs.append(_late_leg(trade, extra, orders))
@@ -198,7 +204,14 @@ def _correct(turn: Turn, trade: Trade) -> Trade:
     wanted = desired_exits(trade, orders)
     if wanted is None:
         return trade
+    entry = orders[trade.refs[0]]
     living = live(order for order in exits_of(trade, orders) if leg_of(order.spec.ref) != COVER)
+    if entry.ended_at is not None and any(is_orphan(entry, order) for order in living):
+        due = entry.ended_at + TOGETHER  # children of an entry that was cut die with it, or are replaced
+        if turn.at + EARLY < due:
+            turn.again(trade, due, "orphans")
+        else:
+            living = tuple(order for order in living if not is_orphan(entry, order))
     missing: list[DesiredExit] = []
     for change in compare(wanted, living, turn.at):
         if isinstance(change, ChangeExit):
@@ -207,7 +220,7 @@ def _correct(turn: Turn, trade: Trade) -> Trade:
             _drop(turn, trade, change.order)
         elif isinstance(change, PlaceExit):
             missing.append(change.exit)
-    if turn.book(trade.plan.symbol).frozen:
+    if turn.book(trade.plan.symbol).frozen and not trade.is_flattening:
         return trade
     return _place_missing(turn, trade, missing)
 
@@ -223,7 +236,7 @@ def _place_missing(turn: Turn, trade: Trade, missing: list[DesiredExit]) -> Trad
         ]
         if exits and not history:
             fresh.append((leg, exits))
-        elif exits:
+        elif exits and not any(awaited(order) for order in history):  # executions on their way come first
             trade = incidents.tend(turn, trade, leg, exits)
     return arming.arm(turn, trade, fresh)
 
@@ -232,7 +245,12 @@ def _change(turn: Turn, trade: Trade, change: ChangeExit) -> None:
     order = change.order
     is_reduction = change.qty < order.spec.qty
     has_sibling = order.spec.oca_group is not None or order.spec.parent_ref is not None
-    if is_reduction and has_sibling and not order.grown and sibling_just_executed(trade, order, turn):
+    # An exit that joined its group later may not be among those that the broker reduces.
+    joined_late = order.spec.oca_group is not None and not order.spec.oca_group.endswith(
+        f":{order.spec.ref.rpartition(':')[2]}"
+    )
+    is_calm_needed = is_reduction and has_sibling and not order.grown and not joined_late
+    if is_calm_needed and sibling_just_executed(trade, order, turn):
         turn.again(trade, (sibling_executed_at(turn, trade, order) or turn.at) + REDUCTION_PATIENCE, "calm")
         return
     reason = "quantity follows the shares held" if is_reduction else "price as planned"
@@ -299,7 +317,7 @@ def _tell_protection(turn: Turn, trade: Trade) -> Trade:
         due = trade.flatten_at + UNCOVERED
         if turn.at + EARLY < due:  # they are being sold, as was asked for: an alarm only when that takes long
             turn.again(trade, due, "flatten")
-            return trade
+            state = "ARMING"
     if state != trade.protection:
         trade = replace(
             trade, protection=state, alarm_at=turn.at + ALARM_EVERY if state in ALARMING else None

@@ -29,10 +29,10 @@ from tradeshell.core.events import (
 )
 from tradeshell.core.guards import Refusal
 from tradeshell.core.limits import check_change
-from tradeshell.core.orders import Signal, advance
+from tradeshell.core.orders import Order, Signal, advance
 from tradeshell.core.settle import sibling_just_executed
 from tradeshell.core.strategy import Strategy
-from tradeshell.core.trade import TradePhase, entry_of, is_exit, leg_of, most
+from tradeshell.core.trade import Trade, TradePhase, entry_of, is_exit, leg_of, most
 from tradeshell.core.turn import Turn
 from tradeshell.core.watch import Watchers
 
@@ -162,7 +162,11 @@ class Core:
     def _cancel_order(self, turn: Turn, event: i.CancelRequested) -> None:
         order = turn.desk.order(event.ref)
         trade = None if order is None else turn.book(order.spec.symbol).trade_of(event.ref)
-        if order is not None and trade is not None and order.state.is_live and not order.cancelling:
+        if order is None or trade is None or not order.state.is_live or order.cancelling:
+            return
+        if not turn.desk.link.is_open:
+            turn.say(_not_sent(turn, trade, order))
+        else:
             turn.cancel(trade, replace(order, by_operator=True), "cancelled by the operator")
 
     def _stop_entry(self, turn: Turn, event: i.StopEntryRequested) -> None:
@@ -184,6 +188,9 @@ class Core:
         order = turn.desk.order(event.ref)
         trade = None if order is None else turn.book(order.spec.symbol).trade_of(event.ref)
         if order is None or trade is None or not order.state.is_live or order.changing or order.cancelling:
+            return
+        if not turn.desk.link.is_open:
+            turn.say(_not_sent(turn, trade, order))
             return
         refusal = check_replace(turn.book(order.spec.symbol), order, event.qty)
         refusal = refusal or check_change(turn.desk, trade, order, event.qty, event.limit, turn.at)
@@ -256,3 +263,17 @@ class Core:
         for order in turn.desk.orders():
             if order.is_chased:
                 entry.look_at_stop(turn, order)
+
+
+def _not_sent(turn: Turn, trade: Trade, order: Order) -> RiskRejected:
+    """Return what an operator is told whose order cannot be touched now."""
+    why = turn.desk.link.why or "the link is up, orders and positions are not known yet"
+    return RiskRejected(
+        symbol=order.spec.symbol,
+        watch=trade.id,
+        leg=leg_of(order.spec.ref),
+        reason="not_connected",
+        detail=f"nothing was sent: {why}",
+        side=order.spec.side,
+        qty=order.spec.qty,
+    )

@@ -226,6 +226,11 @@ def ended_with(entry: Order, child: Order) -> bool:
     return child.ended_at <= entry.ended_at + TOGETHER
 
 
+def is_orphan(entry: Order, child: Order) -> bool:
+    """Return whether a living child's entry was cut after a part of it had filled: some brokers hold such a child for ever."""
+    return child.spec.parent_ref is not None and entry.was_cut and 0 < entry.filled < entry.spec.qty
+
+
 def with_leg(trade: Trade, leg: Leg) -> Trade:
     """Return the trade with one leg put in its place."""
     return replace(trade, legs=tuple(leg if each.number == leg.number else each for each in trade.legs))
@@ -253,6 +258,7 @@ def protected(trade: Trade, orders: Mapping[str, Order], at: datetime | None = N
     by_leg: dict[int, Shares] = {}
     for order in exits_of(trade, orders):
         works = order.state in (OrderState.HELD, OrderState.WORKING) and order.absent_at is None
+        works = works and not (order.state is OrderState.HELD and is_orphan(orders[trade.refs[0]], order))
         if (
             not works
             or not (order.spec.type.is_stop or order.spec.type is OrderType.MARKET)

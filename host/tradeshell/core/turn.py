@@ -28,6 +28,7 @@ from tradeshell.core.trade import Trade, leg_of
 
 ACK_TIMEOUT = timedelta(seconds=3)  # after this an unanswered order is UNKNOWN
 SECOND_LOOK = timedelta(seconds=1)  # between two pictures that agree
+SOON = timedelta(milliseconds=50)
 EARLY = timedelta(milliseconds=1)  # a timer of floats may come this early
 
 
@@ -63,7 +64,15 @@ class Turn:
 
     def again(self, trade: Trade, at: datetime, why: str) -> None:
         """Settle ``trade`` again at ``at``."""
-        self.commands.append(SetTimer(f"again:{trade.id}:{why}", at))
+        # One that is due would come at this very instant, again and again.
+        self.commands.append(SetTimer(f"again:{trade.id}:{why}", max(at, self.at + SOON)))
+
+    def look_later(self, symbol: str) -> None:
+        """Ask for a picture in a moment, unless that is arranged already."""
+        book = self.book(symbol)
+        if book.look_at is None or book.look_at <= self.at:
+            self.put_book(symbol, replace(book, look_at=self.at + SECOND_LOOK))
+            self.commands.append(SetTimer(f"position:{symbol}", self.at + SECOND_LOOK))
 
     def book(self, symbol: str, instrument: Instrument | None = None) -> Book:
         """Return the book of ``symbol``, opening it for ``instrument`` when there is none."""
@@ -127,7 +136,9 @@ class Turn:
 
     def modify(self, trade: Trade, order: Order, reason: str) -> None:
         """Send ``order`` again as it now is."""
-        self.put_order(replace(order, touched_at=self.at, is_ours=True))
+        self.put_order(
+            replace(order, touched_at=self.at, is_ours=True, placed=max(order.placed, order.spec.qty))
+        )
         self.say(_intent(order.spec, "replace", trade, reason, None))
         self.commands.append(ModifyOrder(order.spec, order.order_id))
         self.commands.append(SetTimer(f"answer:{order.spec.ref}", self.at + ACK_TIMEOUT))

@@ -199,7 +199,7 @@ def _whole(path: Path) -> int:
 
 
 def read_header(path: Path) -> Header | None:
-    """Return who wrote a journal, ``None`` when not even that was written whole; raises ``StateError`` as ``read_journal`` does."""
+    """Return who wrote a journal, ``None`` when not even that is whole; raises ``StateError`` as ``read_journal`` does."""
     with path.open("rb") as file:
         line = file.readline()
     if not line.endswith(b"\n"):
