@@ -129,7 +129,7 @@ def test_A02_a_position_smaller_than_the_fills_is_armed_for_what_is_there(stage:
 def test_A04_a_position_that_is_never_answered_arms_nothing_and_one_stop_covers_it_all(stage: Stage) -> None:
     """Half a minute without a position: one plain stop for what executed, asked again and again, armed once answered.
 
-    Kills: a timer for the confirmation that lies in the past, which fires for ever.
+    Kills: a look at the confirmation that is set for an instant of the past, and so for ever.
     """
     no_positions(stage)
     stage.trigger()

@@ -9,12 +9,11 @@ from bisect import bisect_left
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from tests.simulation.checker.facts import NEVER
 from tests.simulation.checker.model import LIVE, Stock, stem
 
 if TYPE_CHECKING:
     from tests.simulation.checker.replay import Replay
-
-NEVER = float("inf")
 
 
 class Delivery:
@@ -44,6 +43,7 @@ class Delivery:
         if order is None or record["state"] in LIVE:
             return
         order.known_dead = True
+        order.end_told_at = order.end_told_at or self._run.now
         stock = self._account.stock(order.sym)
         self._deliver(stock, f"end {order.id}")
         if record["state"] == "cancelled" and order.oca and order.is_own:
@@ -56,7 +56,11 @@ class Delivery:
     def _told_exec(self, record: dict[str, Any]) -> None:
         stock = self._account.stock(record["sym"])
         exec_id = record["exec_id"]
-        if exec_id not in stock.pending:
+        # A correction tells the execution that it corrects.
+        earlier = [key for key in stock.pending if stem(key) == stem(exec_id) and key < exec_id]
+        for key in earlier:
+            self._deliver(stock, key)
+        if exec_id not in stock.pending and not earlier:
             self._run.findings.saw("replayed exec")
             return
         order = self._account.orders.get((0, record["id"]))
@@ -70,6 +74,7 @@ class Delivery:
         order = self._account.by_ref.get(record["ref"])
         if order is not None and not order.is_live:
             order.known_dead = True
+            order.end_told_at = order.end_told_at or self._run.now
 
     def _told_position(self, record: dict[str, Any]) -> None:
         stock = self._account.stock(record["sym"])
@@ -125,7 +130,7 @@ class Delivery:
     def _deliver(self, stock: Stock, key: str) -> None:
         untold = stock.pending.pop(key, None)
         if untold is not None and untold.kind == "loss":
-            stock.losses.append((self._run.now, untold.shares))
+            stock.losses.append((self._run.now, untold.shares, self._run.was_ready))
         elif untold is not None and untold.kind == "sell":
             order = self._account.executions[stem(key)]["order"]
             stock.sales.append((self._run.now, untold.shares, order.group))

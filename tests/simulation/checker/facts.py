@@ -8,8 +8,11 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from tests.simulation.checker.report import Bounds
+
+NEVER = float("inf")
 
 
 def price(value: Any) -> Decimal | None:
@@ -32,6 +35,7 @@ class Plan:
         self.cover: str = told.get("cover", "own")
         self.quote_age = float(told.get("quote_age", 2.0))
         self.entry_timeout = told.get("entry_timeout", 20.0)
+        self.outside_rth = bool(told.get("outside_rth", False))
         self.updates = [Decimal(str(update)) for update in told.get("stop_updates") or ()]
         if not self.updates and self.is_detached:
             base = self.level if self.level is not None else price(told.get("limit"))
@@ -67,6 +71,13 @@ class Facts:
         self.bounds = Bounds(**(told.get("bounds") or {}))
         start = told.get("start")
         self.start = None if start is None else datetime.fromisoformat(start)
+        self.close = NEVER if self.start is None else _seconds_to_close(self.start)
+
+
+def _seconds_to_close(start: datetime) -> float:
+    """Return when the regular hours of ``start``'s day end, in seconds after it: 16:00 in New York."""
+    there = start.astimezone(ZoneInfo("America/New_York"))
+    return (there.replace(hour=16, minute=0, second=0, microsecond=0) - there).total_seconds()
 
 
 def is_account(one: str, other: str) -> bool:

@@ -61,6 +61,8 @@ class Order:
         self.intent_at = self.since
         self.ended_at: float | None = None
         self.known_dead = False
+        self.end_told_at: float | None = None  # when a status or a refusal told its end
+        self.group_sold = 0  # what its group had sold when the venue last spoke of it
         self.asked_cancel: float | None = None
         self.told = 0  # shares of executions that were told to the host
         self.changes_refused = 0  # changes and cancels
@@ -134,7 +136,7 @@ class Stock:
         self.sells: list[Order] = []  # own SELLs that live
         self.trades: list[Trade] = []
         self.pending: dict[str, Untold] = {}
-        self.losses: list[tuple[float, int]] = []  # told losses: when, shares
+        self.losses: list[tuple[float, int, float]] = []  # told losses: when, shares, by the time to act
         self.sales: list[tuple[float, int, str]] = []  # told own sales: when, shares, of which group
         self.halted = False
         self.halted_at = 0.0

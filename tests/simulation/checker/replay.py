@@ -10,9 +10,9 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from tests.simulation.checker.delivery import NEVER, Delivery
+from tests.simulation.checker.delivery import Delivery
 from tests.simulation.checker.disk import Journal, Log
-from tests.simulation.checker.facts import Facts, price
+from tests.simulation.checker.facts import NEVER, Facts, price
 from tests.simulation.checker.model import LIVE, Account, Order, Stock, Untold, stem
 from tests.simulation.checker.report import Findings
 from tests.simulation.checker.rules_cover import CoverRules
@@ -36,6 +36,7 @@ class Replay:
         self.operations: list[dict[str, Any]] = []
         self.reconciled = [record["mono"] for record in log.by_event.get("ReconciliationCompleted", ())]
         self.ready_at = self._next_ready(0.0)
+        self.was_ready = 0.0  # seconds that the program could act so far
         self.oversell = OversellRules(self)
         self.cover = CoverRules(self)
         self.orders = OrderRules(self)
@@ -74,6 +75,7 @@ class Replay:
         self.cover.pass_time(self.now, t)
         self.entries.pass_time(self.now, t)
         self.stops.pass_time(self.now, t)
+        self.was_ready += self.ready_time(self.now, t)
         self.now = t
 
     def settle(self) -> None:
@@ -210,6 +212,12 @@ class Replay:
         if stp != order.stp:  # nobody of ours changed it
             order.stp, order.operator = stp, self.now
         was_live, order.is_live = order.is_live, state in LIVE
+        if order.is_sell:
+            sold = sum(member.executed for member in self.account.groups[order.group])
+            if was_live and order.is_live and order.left < left and sold == order.group_sold:
+                order.operator = self.now  # nobody of ours, and no execution
+                self.cover.shrunk(order, left - order.left)
+            order.group_sold = sold
         if record["elected"] and not order.elected:
             order.elected = True
             self.findings.saw("elected stop")

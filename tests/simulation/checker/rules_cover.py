@@ -134,6 +134,12 @@ class CoverRules:
         else:
             stock.by_us = order
 
+    def shrunk(self, order: Order, shares: int) -> None:
+        """Note that somebody else made an exit smaller at the venue: that is his will, as with the operator's own changes."""
+        if order.trade is not None and order.is_stop:
+            order.trade.freed += shares
+            self._tell.excused("V03 shrunk outside")
+
     def ended(self, stock: Stock, order: Order, left: int) -> None:
         """Note that an own exit ended, with ``left`` shares to go."""
         trade = order.trade
@@ -189,14 +195,17 @@ class CoverRules:
         run, bounds = self._run, self._bounds
         ready = run.ready_time(begin, end)
         for stock in run.account.stocks.values():
+            is_closed = end > run.facts.close and _rests(stock)
             if stock.uncovered:
                 self.share_seconds_all += stock.uncovered * (end - begin)
-                if not stock.halted:
+                if not stock.halted and not is_closed:
                     self.share_seconds += stock.uncovered * ready
             if not ready:
                 continue
             is_known = not stock.pending or not run.facts.has_faults
-            if stock.gap is not None and is_known and not stock.halted:
+            if stock.gap is not None and is_closed:
+                self._leave_to_alarm(stock.gap)
+            elif stock.gap is not None and is_known and not stock.halted:
                 self._run_gap(stock, stock.gap, ready, end)
             if not stock.pending:
                 for watch, duty in stock.orphans.items():
@@ -209,11 +218,10 @@ class CoverRules:
         bounds = self._bounds
         if duty.is_told or duty.ran <= bounds.unprotected:
             return
-        if duty.ran <= bounds.unprotected_troubled and (
-            duty.troubled
-            or any(order.elected for order in stock.sells)
-            or self._was_lost(stock, duty.opened, end - duty.ran + bounds.unprotected)
-        ):
+        if duty.ran <= bounds.unprotected_troubled and (why := self._trouble(stock, duty, end)):
+            if not duty.is_excused:
+                duty.is_excused = True
+                self._tell.excused(f"V03 {why}")
             return
         duty.is_told = True
         if self._may_stay_open(stock, duty):
@@ -225,6 +233,35 @@ class CoverRules:
                 end,
                 f"{stock.name}: {stock.uncovered} shares without a working stop for {duty.ran:.1f} s",
             )
+
+    def _trouble(self, stock: Stock, duty: Duty, end: float) -> str:
+        """Return why a gap may last longer, or nothing."""
+        bounds = self._bounds
+        if duty.troubled:
+            return "refused"
+        if any(order.elected for order in stock.sells):
+            return "elected"
+        if self._was_lost(stock, duty.opened, end - duty.ran + bounds.unprotected):
+            return "lost"
+        return "silent end" if self._was_silent(stock, duty.opened) else ""
+
+    def _was_silent(self, stock: Stock, since: float) -> bool:
+        """Return whether a stop ended without a word in time: only pictures tell, and those may be old."""
+        return any(
+            order.is_stop
+            and order.is_sell
+            and order.ended_at is not None
+            and order.ended_at >= since - 1
+            and (order.end_told_at is None or order.end_told_at > order.ended_at + self._bounds.lag)
+            for trade in stock.trades
+            for order in trade.orders
+        )
+
+    def _leave_to_alarm(self, duty: Duty) -> None:
+        """Outside the hours of its orders a share without one has to be told, again and again."""
+        if not duty.alarm_only:
+            duty.alarm_only = True
+            self._tell.excused("V03 closed")
 
     def _may_stay_open(self, stock: Stock, duty: Duty) -> bool:
         """Return whether nothing more is to be tried and an alarm has to do."""
@@ -282,3 +319,10 @@ class CoverRules:
                 self._tell.breach(
                     "V04", run.now, f"fault-free, and a stop worked only {late:.2f} s after its execution"
                 )
+
+
+def _rests(stock: Stock) -> bool:
+    """Return whether the regular hours are the only ones in which the shares that need a stop could have one."""
+    return not any(
+        trade.plan is not None and trade.plan.outside_rth and trade.need() for trade in stock.trades
+    )

@@ -38,13 +38,14 @@ class OversellRules:
             self._needs_alert(stock)
             return
         untold = sum(u.shares for u in stock.pending.values() if u.kind == "loss")
-        fresh = sum(shares for t, shares in stock.losses if run.now - t <= self._bounds.race)
+        # A process that died before it read what was told could do nothing about it.
+        fresh = sum(shares for _, shares, ready in stock.losses if run.was_ready - ready <= self._bounds.race)
         asked = (
             order.asked_cancel is not None
             or order.changes_refused
             or did_act(run, stock, run.now - 10, run.now)
         )
-        lost = sum(shares for _, shares in stock.losses) if asked else 0
+        lost = sum(shares for _, shares, _ in stock.losses) if asked else 0
         if short <= untold + max(fresh, lost):
             self._tell.excused("V01 untold loss")
             return
@@ -105,7 +106,7 @@ class OversellRules:
                 known += untold.shares  # a change gives the group's total as it was known
         unread = decided - self._bounds.lag
         known += sum(shares for t, shares, group in stock.sales if t > unread and group == order.group)
-        known += sum(shares for t, shares in stock.losses if t > unread)
+        known += sum(shares for t, shares, _ in stock.losses if t > unread)
         if worst > max(0, known):
             self._tell.breach(
                 "V02",
