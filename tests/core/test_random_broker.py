@@ -155,11 +155,11 @@ class Story:
             self.broker.end(order)
 
     def _fire(self) -> bool:
-        """Fire the next timer. Chases and alarms go on for ever: they are left alone while nothing else happens."""
+        """Fire the next timer. Chases, alarms and looks at the market go on for ever: they are left alone while nothing else happens."""
         due = {
             key: at
             for key, at in self.timers.items()
-            if not key.startswith("chase:") and not key.endswith(":alarm")
+            if not key.startswith(("chase:", "halt:", "hours:")) and not key.endswith(":alarm")
         }
         if not due:
             return False

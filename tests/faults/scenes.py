@@ -21,6 +21,11 @@ def commands(stage: Stage, since: float) -> list[str]:
     return [_words(sent) for sent in stage.sent if sent.t >= since]
 
 
+def placed(stage: Stage, since: float, leg: str = "") -> list[str]:
+    """Return the orders and changes among ``commands``, of legs whose name begins like that."""
+    return [_words(sent) for sent in stage.sent if sent.t >= since and sent.spec and sent.leg.startswith(leg)]
+
+
 def _words(sent: Sent) -> str:
     if sent.spec is None:
         return f"{sent.action} {sent.leg}"

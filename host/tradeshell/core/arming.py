@@ -13,10 +13,11 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from tradeshell.core.book import moved
+from tradeshell.core.commands import AskQuote
 from tradeshell.core.diff import is_patient
 from tradeshell.core.events import InventoryConfirmFailed
 from tradeshell.core.exit_events import CoverStopPlaced, LadderArmed
-from tradeshell.core.exits import DesiredExit, plain_stop
+from tradeshell.core.exits import QUOTE_FOR_STOP, DesiredExit, plain_stop
 from tradeshell.core.market import Shares
 from tradeshell.core.orders import Order, OrderState
 from tradeshell.core.plan import Cover
@@ -196,7 +197,8 @@ def _all_armed(turn: Turn, trade: Trade, covers: tuple[Order, ...]) -> Trade:
             trade.plan.symbol
         ).orders  # somebody else may have sold some of a leg's shares before
         legs = tuple(max((o.placed for o in leg_orders(trade, leg, orders)), default=0) for leg in trade.legs)
-        turn.say(LadderArmed(symbol=trade.plan.symbol, watch=trade.id, legs=legs))
+        turn.say(LadderArmed(symbol=trade.plan.symbol, watch=trade.id, legs=legs, tif=trade.plan.exit_tif))
+        turn.commands.append(AskQuote(f"armed:{trade.id}", trade.plan.symbol, QUOTE_FOR_STOP, patience=0.5))
     return trade
 
 

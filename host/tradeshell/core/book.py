@@ -140,6 +140,13 @@ def with_trade(book: Book, trade: Trade) -> Book:
 
 def shown(order: Order, report: OrderReport, at: datetime) -> Order:
     """Return ``order`` after the broker's report; raises ``IllegalTransition`` for what the table does not allow."""
+    if (
+        order.state is OrderState.CANCELLED
+        and order.lost_at is not None
+        and not order.was_told
+        and report.state.is_live
+    ):
+        order = replace(revived(order), state=OrderState.UNKNOWN)  # pictures lacked it, and it speaks
     after = _signalled(order, report)
     if _sells_on(order, report):  # it sold more than we knew it could: its total was not what we took it for
         after = replace(order, state=report.state)

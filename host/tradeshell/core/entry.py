@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from tradeshell.core import hours
 from tradeshell.core.book import moved, stops_of
 from tradeshell.core.checks import PreTradeCheck, ask_checks
 from tradeshell.core.commands import AskQuote
@@ -20,8 +21,8 @@ from tradeshell.core.guards import Approved, Refusal, check_entry, check_sell, p
 from tradeshell.core.incidents import tend_stuck
 from tradeshell.core.inputs import QuoteAnswered, TradeRequested
 from tradeshell.core.limits import check_limits, check_stopped
-from tradeshell.core.market import Bar, Quote
-from tradeshell.core.milestones import answer_raise
+from tradeshell.core.market import Bar, DataKind, Quote
+from tradeshell.core.milestones import answer_raise, tell_stop_through
 from tradeshell.core.orders import Order, Side
 from tradeshell.core.settle import settle, sibling_just_executed
 from tradeshell.core.specs import entry_specs
@@ -30,6 +31,7 @@ from tradeshell.core.trade import Trade, TradePhase, first_leg, leg_of, most
 from tradeshell.core.turn import Evidence, Turn
 from tradeshell.core.watch import Watchers
 
+HALT_EVERY = 2.0  # seconds between looks whether a symbol is halted whose entry works
 CHASE_EVERY = 1.0  # seconds between looks at an elected stop
 CHASE_AGE = 1.0  # seconds: oldest touch that may move an elected stop
 PATIENCE = 1.0  # seconds in which a touch may be fetched for an entry
@@ -87,11 +89,9 @@ def answer_quote(
         if order is not None:
             _chase(turn, order, answer.quote)
         return
-    if answer.key.startswith("raise:"):
-        wanted = turn.desk.trade(answer.key.removeprefix("raise:"))
-        if wanted is not None:
-            answer_raise(turn, wanted, answer.quote)
-            settle(turn, turn.book(wanted.plan.symbol).trades[wanted.id])
+    kind, _, id_ = answer.key.partition(":")
+    if kind in ("raise", "hours", "flat", "armed", "halt"):
+        _answer_open_trade(turn, watchers, kind, turn.desk.trade(id_), answer)
         return
     trade = turn.desk.trade(answer.key)
     if trade is None or trade.phase is not TradePhase.ASKING:
@@ -109,6 +109,7 @@ def answer_quote(
     trade = turn.place(trade, specs, Evidence(answer.quote, trade.bar))
     if trade.plan.entry_timeout is not None:
         turn.timer(f"entry:{trade.id}", trade.plan.entry_timeout)
+    turn.timer(f"halt:{trade.id}", HALT_EVERY)
 
 
 def _judge(
@@ -132,6 +133,36 @@ def _judge(
     price = pays(plan, verdict, answer.quote, reference)
     refusal = check_limits(desk, trade, price, turn.at)
     return refusal or ask_checks(checks, desk, trade, price, answer.quote, turn.at) or verdict
+
+
+def _answer_open_trade(
+    turn: Turn, watchers: Watchers, kind: str, trade: Trade | None, answer: QuoteAnswered
+) -> None:
+    """Use a touch or the hours that an open trade asked for."""
+    if trade is None or trade.phase is TradePhase.CLOSED:
+        return
+    if kind == "raise":
+        trade = answer_raise(turn, trade, answer.quote)
+    elif kind == "hours":
+        trade = hours.answer(turn, trade, answer)
+    elif kind == "flat":
+        trade = hours.answer_price(turn, trade, answer)
+    elif kind == "armed":
+        tell_stop_through(turn, trade, answer.quote)
+    elif answer.quote is not None and answer.quote.kind is DataKind.HALTED and not trade.cancel_wanted:
+        trade = replace(trade, cancel_wanted="the symbol is halted")
+        turn.put_trade(trade)
+    trade = settle(turn, trade)
+    if trade.phase is TradePhase.CLOSED:
+        watchers.end(turn, trade.id, trade.end_reason)
+
+
+def look_at_entry(turn: Turn, trade: Trade) -> None:
+    """While the entry works: see whether the symbol is halted, and look again."""
+    order = turn.desk.order(trade.refs[0]) if trade.refs else None
+    if order is not None and order.state.is_live and not turn.desk.policy.hold_through_halt:
+        turn.commands.append(AskQuote(f"halt:{trade.id}", trade.plan.symbol, CHASE_AGE, patience=0.5))
+        turn.timer(f"halt:{trade.id}", HALT_EVERY)
 
 
 def overdue(turn: Turn, watchers: Watchers, id_: str) -> None:

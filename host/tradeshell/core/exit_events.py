@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from tradeshell.core.events import Event, Weight, money
 from tradeshell.core.market import Price, Shares
+from tradeshell.core.orders import Tif
 
 
 class CoverStopPlaced(Event, frozen=True, kw_only=True):
@@ -20,15 +21,17 @@ class CoverStopPlaced(Event, frozen=True, kw_only=True):
 
 
 class LadderArmed(Event, frozen=True, kw_only=True):
-    """Every leg of a ladder has left: ``legs`` are the shares of each."""
+    """Every leg of a ladder has left: ``legs`` are the shares of each, ``tif`` how long the exits stay."""
 
     legs: tuple[Shares, ...]
+    tif: Tif = Tif.GTC
 
     def label(self) -> str:
         return "exits"
 
     def story(self) -> str | None:
-        return f"armed {' + '.join(map(str, self.legs))} shares, each with its target and its stop"
+        words = f"armed {' + '.join(map(str, self.legs))} shares, each with its target and its stop"
+        return f"{words} · all of them end at today's close" if self.tif is Tif.DAY else words
 
 
 class MilestoneReached(Event, frozen=True, kw_only=True):
@@ -55,6 +58,22 @@ class StopUpdatePostponed(Event, frozen=True, kw_only=True):
     def story(self) -> str | None:
         bid = "there is no fresh bid" if self.bid is None else f"the bid is {money(self.bid)}"
         return f"stays where it is: {bid}, a stop at {money(self.stop)} would sell at once · tried again"
+
+
+class StopThrough(Event, frozen=True, kw_only=True):
+    """The market is below the stop when the legs are armed: the stops sell at once."""
+
+    weight: ClassVar[Weight] = Weight.BAD
+    stop: Price
+    bid: Price
+
+    def label(self) -> str:
+        return "exits"
+
+    def story(self) -> str | None:
+        return (
+            f"the bid {money(self.bid)} is below the stop {money(self.stop)} already: the stops sell at once"
+        )
 
 
 class LadderStopLossCancelled(Event, frozen=True, kw_only=True):

@@ -59,9 +59,10 @@ def stop_limit_price(stop: Price, offset: Price, grid: PriceGrid) -> Price:
 
 def exit_pair(trade: Trade, leg: Leg, qty: Shares) -> tuple[DesiredExit, ...]:
     """Return the exits of a leg over ``qty`` shares, the stop first; what they are depends on the leg's rung."""
-    if leg.rung is Rung.FLATTEN or trade.is_flattening:
-        return (DesiredExit(leg=f"flat{leg.number}", qty=qty, type=OrderType.MARKET),)
-    if leg.rung is not Rung.PAIR:
+    if (leg.rung is Rung.FLATTEN or trade.is_flattening) and (trade.is_priced or not trade.plan.outside_rth):
+        type_ = OrderType.MARKET if trade.flat_limit is None else OrderType.LIMIT
+        return (DesiredExit(leg=f"flat{leg.number}", qty=qty, type=type_, limit=trade.flat_limit),)
+    if leg.rung not in (Rung.PAIR, Rung.FLATTEN):
         return () if leg.stop is None else (plain_stop(trade, f"sl{leg.number}", leg.stop, qty),)
     wanted: list[DesiredExit] = []
     if leg.stop is not None:

@@ -12,12 +12,13 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
+from tradeshell.core import hours
 from tradeshell.core.arming import place_pair
 from tradeshell.core.cap import exposures, group_of, is_open_question
 from tradeshell.core.diff import rests
 from tradeshell.core.exit_events import IncidentStepTaken, LadderStopLossCancelled, LadderTakeProfitLost
 from tradeshell.core.exits import DesiredExit, exit_pair
-from tradeshell.core.orders import Order, OrderState, Tif
+from tradeshell.core.orders import Order, OrderState
 from tradeshell.core.trade import (
     Leg,
     Rung,
@@ -38,7 +39,6 @@ WINDOW = timedelta(seconds=60)
 REPLACEMENTS = 3  # a leg's stops that may fail within the window
 CUTS = 2  # cancels by somebody else that are not fought over any more
 ONE_TRY = timedelta(seconds=1)  # between two protective attempts of a leg
-AT_THE_CLOSE = timedelta(seconds=60)  # DAY orders that end this long after the close ended because of it
 AGAIN = timedelta(seconds=60)  # between two tries after everything failed
 
 
@@ -48,7 +48,9 @@ def seek_explanation(turn: Turn, trade: Trade) -> None:
     for ref in trade.refs:
         order = orders[ref]
         if order.lost_at == turn.at and is_open_question(order, orders):
-            if order.state is OrderState.REFUSED and not order.is_buried:
+            if hours.has_expired(order, trade):
+                turn.put_order(replace(order, is_expired=True))
+            elif order.state is OrderState.REFUSED and not order.is_buried:
                 turn.bury(trade, order)
             turn.look_again()
             turn.timer("picture", 3.0)
@@ -70,7 +72,9 @@ def _replace_stop(turn: Turn, trade: Trade, leg: Leg, history: list[Order]) -> T
     stops = [order for order in gone if leg_of(order.spec.ref).startswith("sl")]
     sales = [order for order in gone if leg_of(order.spec.ref).startswith("flat")]
     is_selling = leg.rung is Rung.FLATTEN or trade.is_flattening
-    if stops and not is_selling and (stops[-1].by_operator or _has_expired(stops[-1], trade)):
+    if stops and not is_selling and stops[-1].by_operator:
+        return trade
+    if stops and not is_selling and stops[-1].is_expired and not hours.may_rearm(turn, trade, stops[-1]):
         return trade
     since = max((order.lost_at for order in gone if order.lost_at is not None), default=turn.at)
     if stops and turn.at + EARLY < since + EXECUTION_FIRST and not is_selling:
@@ -109,14 +113,6 @@ def _tell_gone(turn: Turn, trade: Trade, leg: Leg, stops: list[Order]) -> Trade:
     )
     turn.say(IncidentStepTaken(**who, rung="barrier", held=held))
     return trade
-
-
-def _has_expired(order: Order, trade: Trade) -> bool:
-    """Whether a DAY order ended because its day did."""
-    if trade.session is None or order.ended_at is None or order.spec.tif is not Tif.DAY:
-        return False
-    close = trade.session.extended_close if order.spec.outside_rth else trade.session.close
-    return timedelta(seconds=-1) <= order.ended_at - close <= AT_THE_CLOSE
 
 
 def _next_attempt(turn: Turn, trade: Trade, leg: Leg, stops: list[Order], sales: list[Order]) -> Trade:
@@ -194,13 +190,19 @@ def _failed(stops: list[Order], at: datetime) -> int:
     return sum(
         1
         for order in stops
-        if order.lost_at is not None and at - order.lost_at < WINDOW and not order.cancel_reason
+        if order.lost_at is not None
+        and at - order.lost_at < WINDOW
+        and not (order.cancel_reason or order.is_expired)
     )
 
 
 def _is_cut(stops: list[Order]) -> bool:
     """Whether somebody else has cancelled the leg's stop as often as is answered."""
-    cut = [o for o in stops if o.state is OrderState.CANCELLED and o.was_told and not o.cancel_reason]
+    cut = [
+        o
+        for o in stops
+        if o.state is OrderState.CANCELLED and o.was_told and not o.cancel_reason and not o.is_expired
+    ]
     return len(cut) >= CUTS
 
 

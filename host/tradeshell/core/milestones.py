@@ -11,11 +11,11 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from tradeshell.core.commands import AskQuote
-from tradeshell.core.exit_events import MilestoneReached, StopUpdatePostponed
+from tradeshell.core.exit_events import MilestoneReached, StopThrough, StopUpdatePostponed
 from tradeshell.core.exits import QUOTE_FOR_STOP, reached, ruled_stop
 from tradeshell.core.market import DataKind, Price, Quote, is_usable
 from tradeshell.core.orders import Order, OrderState
-from tradeshell.core.trade import Leg, Trade, leg_shares, orders_of, with_leg
+from tradeshell.core.trade import Leg, Trade, is_closed, leg_shares, orders_of, with_leg
 from tradeshell.core.turn import EARLY, Turn
 
 LOOK_EVERY = timedelta(seconds=1)
@@ -39,8 +39,10 @@ def tell_milestones(turn: Turn, trade: Trade) -> Trade:
                 stop=trade.plan.updates[number - 1],
             )
         )
-    if not _pending(trade, orders) or not turn.desk.link.is_open:
+    if not _pending(trade, orders) or not turn.desk.link.is_open or turn.desk.feed_over:
         return trade
+    if is_closed(trade, turn.at):
+        return trade  # the look at the hours comes back when they begin
     asked = trade.asked_raise_at
     if asked is not None and turn.at + EARLY < asked + LOOK_EVERY:
         return trade
@@ -69,12 +71,13 @@ def _pending(trade: Trade, orders: dict[str, Order]) -> list[tuple[Leg, Price]]:
 
 def answer_raise(turn: Turn, trade: Trade, quote: Quote | None) -> Trade:
     """Move the stops that may move at this touch; tell once which may not."""
-    grid = trade.instrument.grid
+    bid = None if quote is None or not _is_good(quote, turn) else quote.bid
     for leg, stop in _pending(trade, turn.book(trade.plan.symbol).orders):
-        bid = None if quote is None or not _is_good(quote, turn) else quote.bid
-        if bid is not None and bid > stop + grid.increment(stop):
-            trade = with_leg(trade, replace(leg, stop=stop, stop_limit=None, postponed=None))
-        elif leg.postponed != stop:
+        best = _highest_allowed(trade, leg, bid)
+        if best is not None and leg.stop is not None and best > leg.stop:
+            leg = replace(leg, stop=best, stop_limit=None)  # noqa: PLW2901  # the leg as it now is
+            trade = with_leg(trade, leg)
+        if leg.stop != stop and leg.postponed != stop:
             trade = with_leg(trade, replace(leg, postponed=stop))
             turn.say(
                 StopUpdatePostponed(
@@ -83,6 +86,29 @@ def answer_raise(turn: Turn, trade: Trade, quote: Quote | None) -> Trade:
             )
     turn.put_trade(trade)
     return trade
+
+
+def _highest_allowed(trade: Trade, leg: Leg, bid: Price | None) -> Price | None:
+    """Return the highest update reached whose stop would not be elected at this bid (USD), ``None`` when there is none."""
+    grid = trade.instrument.grid
+    for targets in range(trade.milestone, 0, -1):
+        stop = ruled_stop(trade, leg, targets)
+        if bid is not None and stop is not None and bid > stop + grid.increment(stop):
+            return stop
+    return None
+
+
+def tell_stop_through(turn: Turn, trade: Trade, quote: Quote | None) -> None:
+    """Tell that the market is below the stop already when the legs are armed: the stops sell at once."""
+    stops = [leg.stop for leg in trade.legs if leg.stop is not None]
+    if (
+        quote is not None
+        and quote.bid is not None
+        and _is_good(quote, turn)
+        and stops
+        and quote.bid <= min(stops)
+    ):
+        turn.say(StopThrough(symbol=trade.plan.symbol, watch=trade.id, stop=min(stops), bid=quote.bid))
 
 
 def _is_good(quote: Quote, turn: Turn) -> bool:

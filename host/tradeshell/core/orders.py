@@ -225,6 +225,7 @@ class Order(Struct, frozen=True, kw_only=True):
     gone_at: datetime | None = (
         None  # when the first picture was asked for that agrees with our books since then
     )
+    is_expired: bool = False  # it ended with its day
     is_mourned: bool = False  # its loss was told
     was_told: bool = False  # a status with its counts ended it, not a bare error and not silence
     by_operator: bool = False  # the operator asked for its cancel; that is honoured

@@ -18,7 +18,14 @@ from tradeshell.core.events import InventoryConfirmFailed, OrderMissing
 from tradeshell.core.inputs import OrderReport, PositionReport, SnapshotAnswered
 from tradeshell.core.market import Price
 from tradeshell.core.orders import Order, OrderState, Signal, advance, ended
-from tradeshell.core.reports import after, execution_reported, order_reported, position_reported
+from tradeshell.core.reports import (
+    after,
+    execution_reported,
+    order_reported,
+    position_reported,
+    take_back,
+    tell_refused_entry,
+)
 from tradeshell.core.trade import awaited, leg_of, watch_of
 from tradeshell.core.turn import EARLY, SECOND_LOOK, Turn
 from tradeshell.core.watch import Watchers
@@ -37,6 +44,11 @@ def pictured(turn: Turn, watchers: Watchers, picture: SnapshotAnswered) -> None:
         if order is not None and (_is_newer(order, picture) or _is_old_news(order, report, picture)):
             turn.put_order(replace(order, is_missed=True))
             turn.timer("picture", SECOND_LOOK.total_seconds())
+            continue
+        if order is not None and _is_lost_change(order, report):
+            trade = turn.book(order.spec.symbol).trade_of(order.spec.ref)
+            if trade is not None:
+                take_back(turn, trade, order, True, "it did not reach the broker")
             continue
         if order is not None and (order.changing or order.cancelling):
             # Whatever was on its way has arrived or is lost: the picture was asked for after it left.
@@ -61,7 +73,7 @@ def pictured(turn: Turn, watchers: Watchers, picture: SnapshotAnswered) -> None:
                 turn.put_order(replace(order, is_missed=True))
                 turn.timer("picture", SECOND_LOOK.total_seconds())
                 continue
-            _missing(turn, order)
+            _missing(turn, watchers, order)
     living = {report.ref for report in picture.orders if report.state.is_live}
     for book in tuple(turn.desk.books.values()):
         _explain(turn, book, picture.asked_at or turn.at, living)
@@ -125,6 +137,17 @@ def _contradicted(turn: Turn, order: Order, asked_at: datetime) -> None:
         turn.put_order(replace(order, gone_at=None))
 
 
+def _is_lost_change(order: Order, report: OrderReport) -> bool:
+    """Whether a change of ours is not in a picture that was asked for long after it left."""
+    if not order.changing or order.before is None or not report.state.is_live:
+        return False
+    was, spec = order.before, order.spec
+    return (was.stop, was.limit) != (spec.stop, spec.limit) and (report.stop, report.limit) == (
+        was.stop,
+        was.limit,
+    )
+
+
 def _is_newer(order: Order, picture: SnapshotAnswered) -> bool:
     """Whether a command about the order left after the picture was requested: the picture cannot know what became of it."""
     return (
@@ -158,7 +181,7 @@ def _is_old_news(order: Order, report: OrderReport, picture: SnapshotAnswered) -
     return order.is_ours and _is_young(order, picture) and shown_now != (spec.stop, spec.limit, spec.qty)
 
 
-def _missing(turn: Turn, order: Order) -> None:
+def _missing(turn: Turn, watchers: Watchers, order: Order) -> None:
     """An order of ours that should live is not in a complete picture."""
     if order.absent_at is None:
         turn.put_order(replace(order, absent_at=turn.at))
@@ -167,6 +190,9 @@ def _missing(turn: Turn, order: Order) -> None:
         gone = replace(advance(order, Signal.CANCELLED), why="not at the broker any more")
         gone = ended(gone, order.absent_at, told=False, asked=False)
         turn.put_order(replace(gone, gone_at=order.absent_at))
+        trade = turn.book(order.spec.symbol).trade_of(order.spec.ref)
+        if trade is not None:
+            tell_refused_entry(turn, watchers, trade, order, "the broker does not have it")
         turn.say(
             OrderMissing(
                 symbol=order.spec.symbol,

@@ -35,4 +35,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     flatten_live: bool = False  # a live account is sold out by itself when nothing else protects a share
     stop_on_unconfirmed: bool = True  # a stop over executed shares whose position the broker does not confirm
+    hold: bool = (
+        False  # an entry that cannot work yet is kept (IBKR 399: "will not be placed at the exchange until")
+    )
+    hold_through_halt: bool = False  # an entry that works is kept when its symbol is halted
     rearm: bool = False  # exits that expired at the close are armed again in the next session

@@ -45,12 +45,14 @@ from tradeshell.core.orders import (
     Order,
     OrderState,
     OrderType,
+    Side,
     Signal,
     advance,
     ended,
     parse_ref,
 )
 from tradeshell.core.settle import settle
+from tradeshell.core.strategy import Refused
 from tradeshell.core.trade import (
     Rung,
     Trade,
@@ -74,6 +76,7 @@ NOT_FOUND = (
     161,
     135,
 )  # IBKR: the order is not there to be cancelled; a picture tells what became of it
+NOT_YET = 399  # IBKR: "your order will not be placed at the exchange until ..."
 STORM = 10  # refusals that stop entries
 STORM_WITHIN = timedelta(seconds=10)
 
@@ -118,6 +121,8 @@ def order_reported(turn: Turn, watchers: Watchers, report: OrderReport) -> None:
     if not order.changing and (new.spec.stop, new.spec.limit) != (order.spec.stop, order.spec.limit):
         turn.put_trade(adopted(trade, new))
     _tell_status(turn, trade, order, new, report)
+    if new.state is OrderState.REFUSED:
+        tell_refused_entry(turn, watchers, trade, order, report.why or "no reason given")
     after(turn, watchers, trade)
 
 
@@ -336,16 +341,26 @@ def refused(turn: Turn, watchers: Watchers, refusal: OrderRefusedByBroker) -> No
         new = replace(advance(order, Signal.REFUSED), why=refusal.text)
         turn.put_order(ended(new, turn.at, told=True, asked=False))
         _count_refusal(turn)
+        tell_refused_entry(turn, watchers, trade, order, f"{refusal.code}: {refusal.text}")
     elif refusal.what in (RefusedWhat.CHANGE, RefusedWhat.CANCEL):
-        _take_back(turn, trade, order, refusal.what is RefusedWhat.CHANGE, refusal.text)
+        take_back(turn, trade, order, refusal.what is RefusedWhat.CHANGE, refusal.text)
         if refusal.code in NOT_FOUND:
             turn.look_again()
+    elif refusal.code == NOT_YET and order.spec.side is Side.BUY and not turn.desk.policy.hold:
+        turn.put_trade(replace(trade, cancel_wanted="it cannot work now"))
     else:
         return
-    after(turn, watchers, trade)
+    after(turn, watchers, turn.desk.trade(trade.id))
 
 
-def _take_back(turn: Turn, trade: Trade, order: Order, is_change: bool, why: str) -> None:
+def tell_refused_entry(turn: Turn, watchers: Watchers, trade: Trade, before: Order, words: str) -> None:
+    """Tell a watcher's strategy, once, that the broker did not take its entry."""
+    is_entry = before.spec.ref == trade.refs[0]
+    if is_entry and before.filled == 0 and before.state.is_live:
+        watchers.news(turn, trade.id, Refused("broker_refusal", words))
+
+
+def take_back(turn: Turn, trade: Trade, order: Order, is_change: bool, why: str) -> None:
     """A change or a cancel did not happen: the order works as before and is left alone for a while."""
     old = reverted(order, turn.at)
     turn.put_order(old)
@@ -393,7 +408,7 @@ def send_failed(turn: Turn, watchers: Watchers, failure: SendFailed) -> None:
         new = replace(advance(order, signal), why=failure.reason)
         turn.put_order(ended(new, turn.at, told=True, asked=True))
     elif failure.certain:
-        _take_back(turn, trade, order, failure.action == "replace", failure.reason)
+        take_back(turn, trade, order, failure.action == "replace", failure.reason)
     if not failure.certain:
         turn.look_again()
     after(turn, watchers, turn.desk.trade(trade.id))

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from tradeshell.core import arming, incidents
+from tradeshell.core import arming, hours, incidents
 from tradeshell.core.book import moved
 from tradeshell.core.diff import ChangeExit, DropExit, PlaceExit, compare, is_patient
 from tradeshell.core.events import (
@@ -47,8 +47,10 @@ from tradeshell.core.trade import (
     leg_orders,
     leg_shares,
     live,
+    orders_of,
     protection_state,
     selling_since,
+    with_leg,
 )
 from tradeshell.core.turn import EARLY, Turn
 
@@ -106,6 +108,7 @@ def _start_clocks(turn: Turn, trade: Trade) -> Trade:
     trade = replace(trade, filled_at=turn.at)
     turn.put_trade(trade)
     turn.again(trade, turn.at + UNCOVERED + EARLY, "uncovered")
+    hours.start(turn, trade)
     return trade
 
 
@@ -199,7 +202,8 @@ def _cancel_entry(turn: Turn, trade: Trade) -> Trade:
 
 def _correct(turn: Turn, trade: Trade) -> Trade:
     """Send what makes the living exits the desired ones, as far as it may be sent now."""
-    trade = arming.tend_cover(turn, trade)
+    trade = arming.tend_cover(turn, hours.price_sale(turn, trade))
+    trade = _split_off(turn, trade)
     orders = _orders(turn, trade)
     wanted = desired_exits(trade, orders)
     if wanted is None:
@@ -223,6 +227,26 @@ def _correct(turn: Turn, trade: Trade) -> Trade:
     if turn.book(trade.plan.symbol).frozen and not trade.is_flattening:
         return trade
     return _place_missing(turn, trade, missing)
+
+
+def _split_off(turn: Turn, trade: Trade) -> Trade:
+    """Give shares that came back to a living leg (an execution was taken back) a leg of their own: no group ever grows."""
+    book = turn.book(trade.plan.symbol)
+    if not trade.is_armed or trade.is_flattening or not book.agrees():
+        return trade
+    shares = leg_shares(trade, book.orders)
+    for leg in trade.legs:
+        stops = [o for o in orders_of(trade, f"sl{leg.number}", book.orders) if o.state is OrderState.HELD]
+        if not stops or stops[-1].changing or sibling_just_executed(trade, stops[-1], turn):
+            continue
+        extra = shares[leg.number] - stops[-1].sure
+        if 0 < extra <= book.cap():
+            own = replace(leg, number=trade.legs[-1].number + 1, qty=extra, stop_limit=None, tried_at=None)
+            trade = with_leg(trade, replace(leg, qty=leg.qty - extra))
+            trade = replace(trade, legs=(*trade.legs, own))
+            turn.put_trade(trade)
+            return trade
+    return trade
 
 
 def _place_missing(turn: Turn, trade: Trade, missing: list[DesiredExit]) -> Trade:

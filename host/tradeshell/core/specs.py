@@ -64,7 +64,7 @@ def exit_spec(
         type=leg.type,
         limit=leg.limit,
         stop=leg.stop,
-        tif=Tif.DAY if leg.type is OrderType.MARKET else plan.exit_tif,
+        tif=Tif.DAY if leg.leg.startswith("flat") else plan.exit_tif,
         outside_rth=plan.outside_rth,
         parent_ref=parent,
         oca_group=oca_group,

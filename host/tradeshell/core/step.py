@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from tradeshell.core import entry, kill, pictures, reports
+from tradeshell.core import entry, hours, kill, pictures, reports
 from tradeshell.core import inputs as i
 from tradeshell.core.changes import check_replace, replaced
 from tradeshell.core.checks import PreTradeCheck
@@ -125,6 +125,12 @@ class Core:
             watcher = turn.desk.watchers.get(rest)
             if watcher is not None and watcher.phase is WatchPhase.ARMED:
                 self.watchers.end(turn, rest, "session_end")
+        elif kind == "hours":
+            if (open_ := turn.desk.trade(rest)) is not None:
+                hours.look(turn, open_)
+        elif kind == "halt":
+            if (entering := turn.desk.trade(rest)) is not None:
+                entry.look_at_entry(turn, entering)
         elif kind == "again":
             reports.after(turn, self.watchers, turn.desk.trade(rest.partition(":")[0]))
         elif kind == "retry":

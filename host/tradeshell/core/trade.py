@@ -90,6 +90,9 @@ class Trade(Struct, frozen=True, kw_only=True):
     is_unconfirmed: bool = False  # the broker did not confirm the shares in time
     milestone: int = 0  # targets that were told to be reached
     asked_raise_at: datetime | None = None  # when a touch was last asked for to raise stops
+    priced_at: datetime | None = None  # when the touch was last asked for that prices a sale
+    is_priced: bool = False
+    flat_limit: Price | None = None  # the limit of a sale outside regular hours; ``None``: the market
     alarm_at: datetime | None = None  # when the alarm about its protection is told again
     end_reason: str = ""
 
@@ -258,7 +261,9 @@ def protected(trade: Trade, orders: Mapping[str, Order], at: datetime | None = N
     by_leg: dict[int, Shares] = {}
     for order in exits_of(trade, orders):
         works = order.state in (OrderState.HELD, OrderState.WORKING) and order.absent_at is None
-        works = works and not (order.state is OrderState.HELD and is_orphan(orders[trade.refs[0]], order))
+        rests = order.state is OrderState.HELD
+        works = works and not (rests and order.spec.type is OrderType.MARKET)
+        works = works and not (rests and is_orphan(orders[trade.refs[0]], order))
         if (
             not works
             or not (order.spec.type.is_stop or order.spec.type is OrderType.MARKET)
@@ -300,7 +305,7 @@ def protection_state(
         return "NONE", held, 0
     covered = min(held, protected(trade, orders, at))
     if covered >= held:
-        return ("DEFERRED" if _is_closed(trade, at) else "PROTECTED"), held, covered
+        return ("DEFERRED" if is_closed(trade, at) else "PROTECTED"), held, covered
     exits = exits_of(trade, orders)
     if any(is_stuck(order, at) for order in exits) or any(leg.rung is not Rung.PAIR for leg in trade.legs):
         return "EMERGENCY", held, covered
@@ -311,12 +316,12 @@ def protection_state(
     return ("PARTIAL" if covered else "UNPROTECTED"), held, covered
 
 
-def _is_closed(trade: Trade, at: datetime | None) -> bool:
+def is_closed(trade: Trade, at: datetime | None) -> bool:
     """Whether the trade's orders rest because their hours are over."""
     session = trade.session
     if at is None or session is None:
         return False
-    return at >= session.extended_close if trade.plan.outside_rth else at >= session.close
+    return not (session.is_extended(at) if trade.plan.outside_rth else session.is_regular(at))
 
 
 def live(orders: Iterable[Order]) -> tuple[Order, ...]:
