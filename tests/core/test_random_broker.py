@@ -155,7 +155,7 @@ class Story:
             self.broker.end(order)
 
     def _fire(self) -> bool:
-        """Fire the next timer. Chases, alarms and looks at the market go on for ever: they are left alone while nothing else happens."""
+        """Fire the next timer. Chases, alarms, looks at the market go on for ever: left alone while nothing else happens."""
         due = {
             key: at
             for key, at in self.timers.items()

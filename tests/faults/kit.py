@@ -34,7 +34,6 @@ from tests.faults.parts import (
     ref_of,
     usd,
 )
-from tests.simulation.life import as_live
 from tests.simulation.loop import SECOND, SimClock, SimLoop
 from tests.simulation.path import Move
 from tests.simulation.venue import contract
@@ -148,7 +147,9 @@ class Stage(Looking):
         ):
             self._held.append(event)
         else:
-            self.session.receive(replace(as_live(event, not self.live), at=self.now))
+            if self.live and isinstance(event, i.LinkChanged):
+                event = replace(event, paper=False)
+            self.session.receive(replace(event, at=self.now))
 
     def close(self) -> None:
         """End: timers, tasks and files."""

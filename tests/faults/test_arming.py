@@ -28,6 +28,7 @@ from tradeshell.core.exit_events import (
     LadderTakeProfitLost,
     MilestoneReached,
     ProtectionAlarm,
+    StopThrough,
 )
 from tradeshell.core.orders import OrderType, Side
 from tradeshell.core.plan import Cover
@@ -304,16 +305,17 @@ def test_A07_a_market_below_the_stop_gets_the_stops_first_and_they_sell(stage: S
     assert "100 shares · 190.02 → 186.40" in stage.line("closed  ")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="arming asks for no touch: nobody says that the stop lies above the market"
-)
 def test_A07_the_operator_is_told_that_the_stop_is_already_through(stage: Stage) -> None:
     """Arming below the stop is a decision, and is announced.
 
-    Kills: nothing yet.
+    Kills: no look at the market when the legs are armed.
     """
     fill_far_from_where_it_was(stage, "186.40")
-    assert stage.line("already")
+    (told,) = stage.told(StopThrough)
+    assert (told.stop, told.bid) == (usd(187), usd("186.40"))
+    assert "the bid 186.40 is below the stop 187.00 already: the stops sell at once" in stage.line(
+        "exits", "already"
+    )
 
 
 def test_A08_a_market_above_the_first_target_sells_that_leg_and_moves_the_other_stops(stage: Stage) -> None:

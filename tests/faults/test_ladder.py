@@ -26,6 +26,7 @@ from tradeshell.core.exit_events import (
     ProtectionAlarm,
 )
 from tradeshell.core.orders import Tif
+from tradeshell.core.policy import Policy
 
 MakeStage = Callable[..., Stage]
 LATE = datetime.fromisoformat("2025-07-08T19:50:00+00:00")  # ten minutes before the close
@@ -211,7 +212,7 @@ def test_L09_a_stop_price_changed_alone_gets_a_limit_that_is_not_above_it(stage:
 def test_L10_exits_that_expire_at_the_close_are_an_alarm_and_neither_replaced_nor_sold(
     make_stage: MakeStage,
 ) -> None:
-    """Kills: ``incidents._has_expired`` that is always false (three incidents, and a flatten after hours)."""
+    """Kills: ``hours.has_expired`` that is always false (three incidents, and a flatten after hours)."""
     stage = make_stage(start=LATE)
     stage.ladder(exit_tif=Tif.DAY)
     began = stage.t
@@ -226,17 +227,21 @@ def test_L10_exits_that_expire_at_the_close_are_an_alarm_and_neither_replaced_no
     assert "100 of 100 AAPL shares have no working stop" in stage.line("exits")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the policy word rearm is read from the config and nothing asks for it"
-)
-def test_L10_with_rearm_expired_exits_are_armed_again_in_the_next_session(make_stage: MakeStage) -> None:
-    """The next session opens 17.5 hours after the close."""
-    from tradeshell.core.policy import Policy
-
-    stage = make_stage(start=LATE, policy=Policy(rearm=True))
+@pytest.mark.parametrize("rearm", [True, False])
+def test_L10_expired_exits_are_armed_again_in_the_next_session_where_the_operator_says_so(
+    make_stage: MakeStage, rearm: bool
+) -> None:
+    """Kills: ``hours.may_rearm`` without its look at the policy; and one that is always false."""
+    stage = make_stage(start=LATE, policy=Policy(rearm=rearm))
     stage.ladder(exit_tif=Tif.DAY)
-    stage.wait(18 * 3600)
-    assert stage.shares() == RUNNING
+    began = stage.t
+    stage.wait(17 * 3600)  # half an hour before the next open
+    assert commands(stage, began) == []
+    stage.wait(3600)
+    assert stage.shares() == (RUNNING if rearm else {})
+    assert stage.position() == 100
+    assert stage.trade_of().protection == ("PROTECTED" if rearm else "UNPROTECTED")
+    stage.sells_at_most(100)
 
 
 @pytest.mark.xfail(strict=True, reason="nothing says when arming that exits of the day end with it")
@@ -247,18 +252,17 @@ def test_L10_arming_exits_of_the_day_says_that_they_end_with_it(make_stage: Make
     stage.line("exits", "16:00")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a trade keeps the session of its entry's day; the next morning is past its close"
-)
-def test_L10_exits_that_outlive_the_night_protect_again_in_the_morning(make_stage: MakeStage) -> None:
-    """Good-till-cancelled exits work in the next session; their state says so."""
+def test_L10_exits_that_outlive_the_night_rest_and_protect_again_in_the_morning(
+    make_stage: MakeStage,
+) -> None:
+    """Kills: ``hours.answer`` that keeps the session of the entry's day (the next morning is past its close)."""
     stage = make_stage(start=LATE)
     stage.ladder()
-    stage.wait(18 * 3600)
+    stage.wait(2 * 3600)
+    assert stage.trade_of().protection == "DEFERRED"
+    assert not stage.told(ProtectionAlarm)
+    stage.wait(16 * 3600)
     assert stage.shares() == RUNNING
-    stage.quote("194.90", "194.95")
-    stage.trade("195", 10)
-    stage.wait(3)
     assert stage.trade_of().protection == "PROTECTED"
 
 

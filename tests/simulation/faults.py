@@ -73,16 +73,19 @@ class Act(NamedTuple):
 class Kill(NamedTuple):
     """The engine ends at the ``nth`` boundary of a kind after ``at``: before or after its effect, or within (torn).
 
-    ``on``: not at an instant, but after the first event of that name.
+    ``on``: not at an instant, but after the first event of that name. ``tear``: the part of a torn line that is on disk.
+    ``loses``: what was under way to the venue is lost with the process.
     """
 
     at: int
     on: str
-    kind: str  # journal, audit, send
+    kind: str  # journal, audit, send, any
     nth: int
     where: str  # before, after, torn
     leg: str
     down: int  # microseconds until it starts again, 0: never
+    tear: float = 0.5
+    loses: bool = False
 
 
 def draw_habits(dice: Random) -> Habits:

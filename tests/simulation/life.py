@@ -26,6 +26,7 @@ from tradeshell.core.trade import leg_of
 from tradeshell.engine.audit import Audit
 from tradeshell.engine.crash import CrashFile
 from tradeshell.engine.journal import Journal
+from tradeshell.engine.recovery import recover
 from tradeshell.engine.session import Session as EngineSession
 from tradeshell.ports import Broker, BrokerInfo, Handle, Record, Snapshot
 from tradeshell_breakout.strategy import Breakout
@@ -59,7 +60,7 @@ class _Journal(Journal):
                 life.after_effect()
 
     def _tear(self, line: bytes) -> None:
-        os.write(self._fd, line[: len(line) // 2])
+        os.write(self._fd, self.life.torn(line))
 
     def drop(self) -> None:
         """Close without a word, as the kernel does for a killed process."""
@@ -80,8 +81,7 @@ class _Log(JsonlLog):
             life.after_effect()
 
     def _tear(self, record: Record) -> None:
-        line = encode(record, self._seq + 1)
-        os.write(self._fd, line[: len(line) // 2])
+        os.write(self._fd, self.life.torn(encode(record, self._seq + 1)))
 
 
 class _LifeClock:
@@ -132,15 +132,17 @@ class Life:
         life_clock = _LifeClock(clock, self)
         self._log = _Log(folder / "events.jsonl")
         self._log.life = self
-        self.journal = _Journal(folder / "journal", f"s{number}", "paper", outlives_us=False)
-        self.journal.life = self
         audit = Audit(f"s{number}", clock.now)
         audit.add("jsonl", self._log.write)
-        self.session = EngineSession(
-            Core({"breakout": Breakout()}), life_clock, self.journal, audit, CrashFile(folder / "crash.log")
-        )
+        core = Core({"breakout": Breakout()})
+        self.session = EngineSession(core, life_clock, None, audit, CrashFile(folder / "crash.log"))
         self.session.paper_only = schedule.is_paper
-        self.session.attach(Gate(self, broker, is_paper=schedule.is_paper))
+        self.found = recover(core, folder / "journal", "paper")
+        self.journal = _Journal(
+            folder / "journal", f"s{number}", "paper", outlives_us=False, after=self.found.goes_on_after
+        )
+        self.journal.life = self
+        self.session.attach(Gate(self, broker, is_paper=schedule.is_paper), self.journal)
 
     # --- what comes in ------------------------------------------------------------------------------------------------
 
@@ -203,7 +205,7 @@ class Life:
         if not self.alive:
             return False
         kill = self._kill
-        if kill is None or kill.kind != kind or not leg.startswith(kill.leg):
+        if kill is None or kill.kind not in (kind, "any") or not leg.startswith(kill.leg):
             return True
         self._left -= 1
         if self._left > 0:
@@ -215,6 +217,11 @@ class Life:
             tear()
         self.end(kill)
         return False
+
+    def torn(self, line: bytes) -> bytes:
+        """Return what of a line is on disk when the life ends within it: one byte at least, and never all."""
+        part = 0.5 if self._kill is None else self._kill.tear
+        return line[: min(len(line) - 1, max(1, round(part * len(line))))]
 
     def after_effect(self) -> None:
         """End if the life was to end right after this."""

@@ -1,49 +1,46 @@
-"""How a life takes up what the earlier ones left: the one place where a schedule calls the program's recovery.
+"""The journals of one schedule: the one that goes on over its lives, and those that ended because nothing was open any more.
 
-Until the program resumes by itself, this does what its parts promise: the inputs of the journals are fed to the core in order,
-the desk is taken, and the core is told that the program starts again.
+Laws: lives are taken up by the program's own recovery; here it is only kept what a later life puts aside, so that the checker
+sees every line that was ever written, and the last one torn when it is.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from tests.simulation.life import Life
-
-from tradeshell.core.commands import ORDER_COMMANDS
-from tradeshell.core.desk import Desk
-from tradeshell.core.inputs import Restarted
 from tradeshell.core.step import Core
-from tradeshell.engine.journal import read_journal
+from tradeshell.engine.recovery import Recovered, recover
 from tradeshell_breakout.strategy import Breakout
 
 
-def keep_journal(folder: Path, number: int) -> bytes:
-    """Put the journal of an ended life aside, and return what is in it."""
-    journal = folder / "journal"
-    journal.rename(folder / f"journal-of-{number}")
-    return (folder / f"journal-of-{number}").read_bytes()
+class Journals:
+    """Every journal of a schedule in ``folder``."""
 
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._path = folder / "journal"
+        self._earlier: list[bytes] = []  # whole files
+        self._found = b""
 
-def differs(folder: Path, lives: int) -> str:
-    """Return the first decision of the journals that a fresh core does not repeat, ``""`` when it repeats them all."""
-    desk = Desk()
-    core = Core({"breakout": Breakout()})
-    for number in range(1, lives + 1):
-        for entry in read_journal(folder / f"journal-of-{number}"):
-            desk, commands = core.step(desk, entry.input)
-            orders = tuple(command for command in commands if isinstance(command, ORDER_COMMANDS))
-            if orders != entry.orders:
-                return f"life {number}, decision {entry.n}: {entry.orders} was sent, the replay says {orders}"
-    return ""
+    def look(self) -> None:
+        """Look at the journal before a life begins."""
+        self._found = self._path.read_bytes() if self._path.exists() else b""
 
+    def went_on(self, found: Recovered) -> None:
+        """Keep the journal that was there, unless the life goes on with it."""
+        if not found.goes_on_after and self._found:
+            self._earlier.append(self._found)
 
-def recover(life: Life, folder: Path) -> None:
-    """Let the program take up what its state folder says; before the first connection of this life."""
-    desk = Desk()
-    core = life.session._core
-    for number in range(1, life.number):
-        for entry in read_journal(folder / f"journal-of-{number}"):
-            desk, _ = core.step(desk, entry.input)
-    life.session.desk = desk
-    life.session.submit(Restarted(at=life.session.clock.now()))
+    def lines(self) -> list[bytes]:
+        """Return all lines, oldest first."""
+        files = (*self._earlier, self._path.read_bytes())
+        return [line for file in files for line in file.splitlines(keepends=True)]
+
+    def differ(self) -> str:
+        """Return the first decision of the journals that a fresh core does not repeat, ``""`` when it repeats them all."""
+        aside = self._folder / "journal-of-before"
+        for file in self._earlier:
+            aside.write_bytes(file)
+            if difference := recover(Core({"breakout": Breakout()}), aside, "paper").differs:
+                return difference
+        return recover(Core({"breakout": Breakout()}), self._path, "paper").differs

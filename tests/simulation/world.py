@@ -18,7 +18,7 @@ from tests.simulation.faults import Act, Kill, Refusing
 from tests.simulation.features import FEATURES
 from tests.simulation.life import Life, as_live
 from tests.simulation.loop import SECOND, SimClock, SimLoop, StuckError
-from tests.simulation.recover import differs, keep_journal, recover
+from tests.simulation.recover import Journals
 from tests.simulation.schedule import CLOSE, Schedule
 from tests.simulation.sometimes import look
 from tests.simulation.venue import SimVenue, contract
@@ -29,6 +29,7 @@ from tradeshell.core.inputs import Input, OrderReport, PolicySet
 from tradeshell.core.orders import OrderSpec, OrderState
 from tradeshell.core.policy import Policy
 from tradeshell.core.trade import leg_of
+from tradeshell.engine.recovery import take_up
 from tradeshell_paper.settings import Refusal
 
 REPLAYED = 8  # of so many schedules one is fed to a fresh core
@@ -85,7 +86,8 @@ class World:
         self.seen: Counter[str] = Counter()
         self.life: Life | None = None
         self.life_spans: list[dict[str, Any]] = []
-        self._journal_lines: list[bytes] = []
+        self.journals = Journals(folder)
+        self.kills_of: dict[int, Kill] = {}  # in which life, from its first record on
         self._number = 0
         self._passes: Counter[str] = Counter()
         self._kills = list(schedule.kills) if kills else []
@@ -138,19 +140,24 @@ class World:
     def start_life(self) -> None:
         """Start the program."""
         self._number += 1
+        self.journals.look()
         life = Life(self._number, self.schedule, self.loop, self.clock, self.venue, self.folder, self)
+        self.journals.went_on(life.found)
         life.count = self.seen
         life.kills_on = self._kills_on
         self.life = life
         self.life_spans.append({"from": self.loop.micros / SECOND, "to": None})
         self.note("engine", "starts")
-        life.session.tell(SessionStarted(version="simulation", broker="paper"))
         self._record("start", {})
-        if self._number > 1:
-            recover(life, self.folder)
+        if self._number in self.kills_of:
+            life.arm(self.kills_of[self._number])
+        take_up(life.session, life.found)
+        life.session.tell(SessionStarted(version="simulation", broker="paper"))
         if PolicySet in life.session._core._handlers:
             policy = Policy(flatten_live=self.schedule.flatten_live)
             life.session.submit(PolicySet(at=self.clock.now(), policy=policy))
+        if not life.alive:  # killed before it could connect
+            return
         if self.venue.link.dropped_at is None:
             self.loop.create_task(self.venue.connect())
         else:
@@ -201,15 +208,14 @@ class World:
         assert life is not None
         self.life_spans[-1]["to"] = self.loop.micros / SECOND
         self._kill_counters(life)
-        self._keep_journal()
-        self.loop.call_soon(self._cut)
+        self.loop.call_soon(self._cut, kill)
         self.life = None
         if FEATURES.resume and kill.down:
             again = min(self.loop.micros + kill.down, self.schedule.fault_free_from - SECOND)
             self.loop.at(max(again, self.loop.micros + 1), self.start_life)
 
-    def _cut(self) -> None:
-        self.venue.drop_link("the process is gone", lose_orders=False)
+    def _cut(self, kill: Kill) -> None:
+        self.venue.drop_link("the process is gone", lose_orders=kill.loses)
 
     def _kill_counters(self, life: Life) -> None:
         for book in life.session.desk.books.values():
@@ -255,16 +261,12 @@ class World:
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
-    def _keep_journal(self) -> None:
-        self._journal_lines += keep_journal(self.folder, self._number).splitlines(keepends=True)
-
     def _judge(self, findings: list[Finding]) -> Outcome:
         schedule, life = self.schedule, self.life
         if life is not None:
             life.end(None)
-            self._keep_journal()
         self.venue.close()
-        audit = self._audit_lines()
+        audit, journal = self._audit_lines(), self.journals.lines()
         facts = self._facts()
         findings += [
             Finding("V25", self.loop.micros / SECOND, f"a callback raised {error!r}")
@@ -272,9 +274,9 @@ class World:
         ]
         for _ in range(self.seen["EngineFault"]):
             findings.append(Finding("V24", 0.0, "a defect was reported: " + _first_fault(audit)))
-        if schedule.seed % REPLAYED == 0 and (difference := differs(self.folder, self._number)):
+        if schedule.seed % REPLAYED == 0 and (difference := self.journals.differ()):
             findings.append(Finding("replay", 0.0, difference))
-        report = check(self.b, audit, self._journal_lines, facts)
+        report = check(self.b, audit, journal, facts)
         findings += [Finding(found.rule, found.t, found.text) for found in report.violations]
         counters = (
             self.seen
@@ -282,9 +284,7 @@ class World:
             + self.courier.tally
             + look(self.b, (CLOSE - schedule.start).total_seconds())
         )
-        return Outcome(
-            schedule.seed, tuple(findings), counters, self.b, audit, self._journal_lines, facts, self.notes
-        )
+        return Outcome(schedule.seed, tuple(findings), counters, self.b, audit, journal, facts, self.notes)
 
     def _audit_lines(self) -> list[bytes]:
         path = self.folder / "events.jsonl"

@@ -8,12 +8,12 @@ The cap: what our trades hold (by executions, and by the position less what is n
 unexplained sells could take. No SELL may exceed it.
 
 Whose shares: ``seed`` shares were there before the book opened or came without an execution; executions that are not ours add
-to them or take from them. When those sales exceed what was there, the rest was taken from our trades, newest first.
+to them or take from them; what sales took beyond that was our trades' (``shares``).
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
 from msgspec import Struct, field
@@ -34,7 +34,8 @@ from tradeshell.core.orders import (
     ended,
     parse_ref,
 )
-from tradeshell.core.trade import SALE, Trade, exits_of, fills_of, inventory, leg_of
+from tradeshell.core.shares import Move, netted, taken
+from tradeshell.core.trade import SALE, Trade, entry_of, exits_of, inventory, is_over, leg_of
 
 _SIGNALS = {
     OrderState.HELD: Signal.HELD,
@@ -45,7 +46,6 @@ _SIGNALS = {
 }
 
 
-LAG = timedelta(seconds=3)  # how far a position message may lie behind an execution
 
 
 class Doubt(Struct, frozen=True):
@@ -70,7 +70,9 @@ class Book(Struct, frozen=True, kw_only=True):
     executed_at: datetime | None = None
     net: Shares = 0  # net shares of all executions since the book opened, anybody's
     has_taken: bool = False  # some trade has lost shares to other sells
-    seed: Shares | None = None
+    taken_by_us: Shares = 0  # of those, what other trades of ours sold beyond their own
+    seed: Shares | None = None  # shares of others when the book opened, and ``moves``
+    moves: tuple[Move, ...] = ()  # shares that came or went without an execution, as far as that is believed
     differs_at: datetime | None = None  # since when position and ledger disagree
     doubt: Doubt | None = None
     look_at: datetime | None = None  # when the next look at the position is due
@@ -85,10 +87,6 @@ class Book(Struct, frozen=True, kw_only=True):
         """Return whether an execution happened while the book was open; older ones are in the position it began with."""
         return execution.at >= self.opened_at or execution.ref in self.orders
 
-    def is_buying(self) -> bool:
-        """Return whether a BUY of ours may be executing: what the position gained then may be its shares."""
-        return any(order.spec.side is Side.BUY and order.state.is_live for order in self.orders.values())
-
     def expected(self) -> Shares:
         """Return the position that follows from where the book began and every execution since."""
         return (self.seed or 0) + self.net
@@ -97,7 +95,7 @@ class Book(Struct, frozen=True, kw_only=True):
         """Return the shares that are certainly held: the lower of the position and what executions make of it."""
         if self.position is None:
             return self.expected()
-        return min(self.position, self.position + self.since_position)
+        return min(self.position, self.position + self.since_position, self.expected())
 
     def committed(self) -> Shares:
         """Return the shares that our sells could still take: each OCA group (or bracket) counts its largest order once."""
@@ -105,7 +103,7 @@ class Book(Struct, frozen=True, kw_only=True):
 
     def own(self) -> Shares:
         """Return the shares that our trades hold by their executions."""
-        return sum(inventory(trade, self.orders) for trade in self.trades.values())
+        return sum(inventory(trade, self.orders) for trade in self.trades.values()) + self.taken_by_us
 
     def foreign(self) -> Shares:
         """Return the shares in the account that are not our trades'."""
@@ -288,9 +286,7 @@ def executed(book: Book, execution: ExecutionReport) -> tuple[Book, Shares]:
             Decimal(0) if before is None else before.price * before.qty
         )
         book = with_order(book, _filled(order, added, value, execution.at, is_correction=before is not None))
-    trade = book.trade_of(execution.ref)
-    is_plain = trade is not None and trade.plan.side is Side.BUY and not book.has_taken
-    return book if is_plain else with_taken(book), added
+    return book if _is_plain(book, book.trade_of(execution.ref)) else with_taken(book), added
 
 
 def _filled(order: Order, added: Shares, value: Decimal, at: datetime, *, is_correction: bool) -> Order:
@@ -318,21 +314,29 @@ def _filled(order: Order, added: Shares, value: Decimal, at: datetime, *, is_cor
 
 
 def with_taken(book: Book) -> Book:
-    """Return the book with the shares that other sells took from our trades, newest trade first."""
-    ours = {ref for trade in book.trades.values() if trade.plan.side is Side.BUY for ref in trade.refs}
-    others = sum(
-        e.side.sign * e.qty for e in book.executions.values() if e.ref not in ours and book.counts(e)
-    )
-    left = max(0, -((book.seed or 0) + others))
-    for trade in sorted(book.trades.values(), key=lambda t: t.asked_at, reverse=True):
-        if trade.plan.side is Side.SELL:
-            continue
-        fills = fills_of(trade, book.orders)
-        part = min(left, max(0, fills.bought - fills.sold))
-        left -= part
-        if part != trade.taken:
-            book = with_trade(book, replace(trade, taken=part))
-    return replace(book, has_taken=any(trade.taken for trade in book.trades.values()))
+    """Return the book with the shares that other sales took from our trades, newest trade first."""
+    ours = {ref: t.id for t in book.trades.values() if t.plan.side is Side.BUY for ref in t.refs}
+    moves = [
+        Move(e.at, ours.get(e.ref), e.side.sign * e.qty)
+        for e in book.executions.values()
+        if e.ref in ours or book.counts(e)
+    ]
+    trades = sorted(book.trades.values(), key=lambda trade: trade.asked_at, reverse=True)
+    newest = [trade.id for trade in trades if trade.plan.side is Side.BUY]
+    complete = {id_ for id_ in newest if is_over(entry_of(book.trades[id_], book.orders))}
+    start = (book.seed or 0) - sum(move.shares for move in book.moves)
+    found = taken(start, [*moves, *book.moves], newest, complete)
+    for id_, part in found.by_trade.items():
+        if part != book.trades[id_].taken:
+            book = with_trade(book, replace(book.trades[id_], taken=part))
+    return replace(book, has_taken=any(found.by_trade.values()), taken_by_us=found.by_us)
+
+
+def _is_plain(book: Book, trade: Trade | None) -> bool:
+    """Whether an execution of a trade can take nothing from any other."""
+    if trade is None or trade.plan.side is Side.SELL or book.has_taken or inventory(trade, book.orders) < 0:
+        return False
+    return (book.seed or 0) >= 0 and book.expected() >= book.own()
 
 
 def positioned(book: Book, report: PositionReport, at: datetime) -> Book:
@@ -341,21 +345,22 @@ def positioned(book: Book, report: PositionReport, at: datetime) -> Book:
     is_old = report.qty == book.position and report.qty != book.expected()
     since = book.since_position if is_old else 0
     book = replace(book, position=report.qty, average=report.average, since_position=since)
-    is_calm = (book.executed_at is None or at - book.executed_at >= LAG) and not book.is_buying()
-    if report.qty > book.expected() and (book.seed is None or is_calm):
-        # More than we know of: somebody else's shares. Less is never believed at once, a position may lag behind.
+    if book.seed is None and report.qty > book.expected():
+        # Later neither more nor less is believed at once: a position may be an old one.
         book = with_taken(replace(book, seed=report.qty - book.net))
     if report.qty == book.expected():
         return replace(book, differs_at=None)
     return book if book.differs_at is not None else replace(book, differs_at=at)
 
 
-def reconciled(book: Book) -> Book:
+def reconciled(book: Book, at: datetime) -> Book:
     """Return the book that believes the broker's position: what differs came or went without an execution we saw."""
     if book.position is None:
         return book
-    seed = (book.seed or 0) + book.position - book.expected()
-    return with_taken(replace(book, seed=seed, differs_at=None, doubt=None))
+    change = book.position - book.expected()
+    moves = netted(book.moves, Move(at, None, change)) if change else book.moves
+    seed = (book.seed or 0) + change
+    return with_taken(replace(book, seed=seed, moves=moves, differs_at=None, doubt=None))
 
 
 def stops_of(book: Book, trade: Trade) -> tuple[Order, ...]:

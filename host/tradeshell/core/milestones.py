@@ -41,7 +41,7 @@ def tell_milestones(turn: Turn, trade: Trade) -> Trade:
         )
     if not _pending(trade, orders) or not turn.desk.link.is_open or turn.desk.feed_over:
         return trade
-    if is_closed(trade, turn.at):
+    if trade.asked_raise_at is not None and is_closed(trade, turn.at - LOOK_EVERY):
         return trade  # the look at the hours comes back when they begin
     asked = trade.asked_raise_at
     if asked is not None and turn.at + EARLY < asked + LOOK_EVERY:
@@ -77,7 +77,7 @@ def answer_raise(turn: Turn, trade: Trade, quote: Quote | None) -> Trade:
         if best is not None and leg.stop is not None and best > leg.stop:
             leg = replace(leg, stop=best, stop_limit=None)  # noqa: PLW2901  # the leg as it now is
             trade = with_leg(trade, leg)
-        if leg.stop != stop and leg.postponed != stop:
+        if stop not in (leg.stop, leg.postponed):
             trade = with_leg(trade, replace(leg, postponed=stop))
             turn.say(
                 StopUpdatePostponed(

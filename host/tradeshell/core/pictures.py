@@ -226,6 +226,6 @@ def position_confirmed(turn: Turn, watchers: Watchers, book: Book, picture: Snap
             symbol=symbol, expected=book.expected(), actual=book.position, is_believed=True
         )
     )
-    turn.put_book(symbol, reconciled(book))
+    turn.put_book(symbol, reconciled(book, turn.at))
     for each in tuple(turn.book(symbol).trades.values()):
         after(turn, watchers, each)

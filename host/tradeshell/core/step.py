@@ -44,6 +44,7 @@ class Core:
     """The core with its strategies and the plugins' pre-trade checks: a function of (desk, input) and nothing else."""
 
     def __init__(self, strategies: Mapping[str, Strategy], checks: Sequence[PreTradeCheck] = ()) -> None:
+        self._strategies = strategies
         self.watchers = Watchers(strategies, entry.ask_entry)
         self._handlers: dict[type[i.Input], Callable[[Turn, Any], None]] = {
             i.QuoteSeen: lambda turn, event: entry.see_quote(turn, event.quote),
@@ -74,6 +75,10 @@ class Core:
             i.SnapshotAnswered: self._snapshot,
             i.TimerFired: self._timer,
         }
+
+    def with_checks(self, checks: Sequence[PreTradeCheck]) -> Core:
+        """Return a core with other checks and the same strategies."""
+        return Core(self._strategies, checks)
 
     def step(self, desk: Desk, event: i.Input) -> tuple[Desk, tuple[Command, ...]]:
         """Return the next desk and what to do. The same desk and no command: the input did not matter."""

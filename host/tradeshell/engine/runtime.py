@@ -29,7 +29,7 @@ from tradeshell.engine.audit import Audit
 from tradeshell.engine.clock import LoopClock, VenueLoop, WallClock
 from tradeshell.engine.crash import CrashFile
 from tradeshell.engine.journal import Journal
-from tradeshell.engine.recovery import Recovered, is_open, recover
+from tradeshell.engine.recovery import Recovered, recover, take_up
 from tradeshell.engine.session import Session
 from tradeshell.engine.store import SAVE_EVERY, SAVE_EVERY_EMBEDDED, Keeper, Saved, snapshot
 from tradeshell.errors import BrokerError, PluginError, TradeshellError
@@ -204,21 +204,18 @@ class Engine:
         # Only now: a start that fails must leave the records of the session before as they are.
         path = plan.state_dir / "journal"
         found = recover(core, path, plan.broker_name) if venue is None else Recovered(Desk())
-        goes_on = found.written > 0 and is_open(found.desk)
-        if found.why_not:
-            self.notes = (*self.notes, found.why_not)
+        self.notes = (*self.notes, *found.notes)
         journal = Journal(
             path,
             plan.session,
             plan.broker_name,
             fsync=plan.audit_fsync,
             outlives_us=venue is None,
-            after=found.written if goes_on else 0,
+            after=found.goes_on_after,
         )
         opened.callback(journal.close)
         self.session.attach(self.broker, journal)
-        if goes_on:
-            self.session.restart_from(found.desk)
+        take_up(self.session, found)
         self._keeper = keeper = Keeper(
             plan.state_dir / "state.toml",
             self._picture,
