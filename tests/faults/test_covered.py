@@ -191,9 +191,9 @@ SCENARIOS: dict[str, tuple[str, str]] = {
 
 INTRODUCTION = """\
 Each line is a sequence of messages, answers and faults that a broker has produced or may produce. Its test plays it event by
-event on the paper venue, looks at the orders there, at the events and at the line that the operator reads, and names a change of
-the program that it notices. What a test expects and the program does not do yet is *open*. {tested} of {all} scenarios have a test
-that passes. The list is written by `python -m tests.faults.test_covered`; a test compares it."""
+event on the paper venue, looks at the orders there, at the events and at the line that the operator reads, and names a change
+of the program that it notices. What a test expects and the program does not do yet is *open*. {tested} of {all} scenarios have
+a test that passes. The list is written by `python -m tests.faults.test_covered`; a test compares it."""
 
 _ID = re.compile(rf"(?<![0-9A-Za-z])([{''.join(GROUPS)}]\d\d)(?![0-9A-Za-z])")
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 from itertools import pairwise
 
 import pytest
-from tests.faults.kit import Stage, usd
+from tests.faults.kit import LAD2, Stage, usd
 from tests.faults.scenes import RUNNING, alarms, commands, elect, limits, rungs, stops
 
 from tradeshell.core import inputs as i
@@ -67,6 +67,15 @@ def test_S01_a_milestone_modifies_the_stops_in_place_and_tells_them_moved_when_t
     stage.sells_at_most(40)
 
 
+def test_S01_a_ladder_of_two_moves_its_second_stop_after_the_first_target(stage: Stage) -> None:
+    """Kills: ``exits.ruled_stop`` that looks at the leg's own step (a stop would wait for its own target)."""
+    stage.ladder(LAD2)
+    assert stage.shares() == {"sl1": 70, "tp1": 70, "sl2": 30, "tp2": 30}
+    first_target(stage)
+    stage.wait(1)
+    assert (stage.shares(), stops(stage)) == ({"sl2": 30, "tp2": 30}, {"sl2": "190"})
+
+
 @pytest.mark.parametrize("code", [201, 110])
 def test_S02_a_refused_change_leaves_the_old_stop_and_is_asked_once_more(stage: Stage, code: int) -> None:
     """Kills: ``reports.refused`` that takes a refused change for a refused order (a second stop beside the first)."""
@@ -103,7 +112,7 @@ def test_S02_changes_that_are_always_refused_are_given_up_and_add_no_stop(stage:
 def test_S03_a_change_in_flight_when_the_link_drops_is_sent_again_only_if_it_was_lost(
     stage: Stage, arrived: bool
 ) -> None:
-    """Kills: ``pictures.pictured`` that leaves a change in flight (nothing would be sent again: the stop stays at 187)."""
+    """Kills: ``pictures.pictured`` that leaves a change in flight which did not arrive (the stop stays at 187)."""
     stage.ladder()
     stage.delay("modify", 0.5, "sl2")
     began = first_target(stage)
@@ -329,6 +338,17 @@ def test_L12_a_stop_elected_into_a_gap_goes_to_the_bid_at_once_and_follows_it_do
     assert stops(stage) == {"sl1": "187", "sl2": "187", "sl3": "187"}
     stage.line("sl1", "SELL 60 → stop 187.00 limit 184.90 · sl1 is elected, the limit follows the bid")
     stage.sells_at_most(100)
+
+
+def test_L12_an_offset_lets_the_stop_sell_below_its_price_without_a_reprice(stage: Stage) -> None:
+    """Kills: ``exits.stop_limit_price`` that forgets the offset (it would rest at 187 until it is chased)."""
+    stage.ladder(sl_offset=usd("0.50"))
+    assert {order.limit for order in stage.working("sl")} == {usd("186.50")}
+    began = elect(stage, "186.80", "187.05", size=1000)
+    stage.wait(1)
+    assert commands(stage, began) == []
+    assert (stage.position(), stage.working()) == (0, [])
+    stage.line("sl1", "@ 186.80")
 
 
 def test_L12_a_wide_touch_is_no_touch_and_the_limit_steps_down(stage: Stage) -> None:

@@ -120,6 +120,7 @@ class Life:
         self.count: Counter[str] = Counter()
         self._ears = ears
         self.kills_on: dict[str, Kill] = {}
+        self.passed: list[str] = []  # the boundaries, in order: journal, audit, send
         self._kill: Kill | None = None
         self._left = 0
         self._ending: Kill | None = None
@@ -204,6 +205,7 @@ class Life:
         """Return whether something at a boundary takes effect; the life may end here."""
         if not self.alive:
             return False
+        self.passed.append(kind)
         kill = self._kill
         if kill is None or kill.kind not in (kind, "any") or not leg.startswith(kill.leg):
             return True

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from tradeshell.core.book import moved
 from tradeshell.core.commands import AskQuote
-from tradeshell.core.diff import is_patient
+from tradeshell.core.diff import is_patient, rests
 from tradeshell.core.events import InventoryConfirmFailed
 from tradeshell.core.exit_events import CoverStopPlaced, LadderArmed
 from tradeshell.core.exits import QUOTE_FOR_STOP, DesiredExit, plain_stop
@@ -94,7 +94,7 @@ def _tell_cover(turn: Turn, trade: Trade, ref: str, qty: Shares) -> None:
 def _tend_living(turn: Turn, trade: Trade, cover: Order, held: Shares) -> None:
     book = turn.book(trade.plan.symbol)
     if held <= 0 or (trade.is_flattening and is_over(book.orders[trade.refs[0]])):
-        if not cover.cancelling and not is_patient(cover, turn.at):
+        if not cover.cancelling and not rests(cover, turn.at):  # a change on its way does not hold it up
             turn.cancel(
                 trade, cover, "no share is left to protect" if held <= 0 else "its shares are to be sold"
             )

@@ -13,7 +13,7 @@ to them or take from them; what sales took beyond that was our trades' (``shares
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from msgspec import Struct, field
@@ -46,6 +46,7 @@ _SIGNALS = {
 }
 
 
+LAG = timedelta(seconds=3)  # how far a position message may lie behind an execution
 
 
 class Doubt(Struct, frozen=True):
@@ -73,6 +74,7 @@ class Book(Struct, frozen=True, kw_only=True):
     taken_by_us: Shares = 0  # of those, what other trades of ours sold beyond their own
     seed: Shares | None = None  # shares of others when the book opened, and ``moves``
     moves: tuple[Move, ...] = ()  # shares that came or went without an execution, as far as that is believed
+    gained: Shares = 0  # of the last of them, what an execution may still explain
     differs_at: datetime | None = None  # since when position and ledger disagree
     doubt: Doubt | None = None
     look_at: datetime | None = None  # when the next look at the position is due
@@ -86,6 +88,10 @@ class Book(Struct, frozen=True, kw_only=True):
     def counts(self, execution: ExecutionReport) -> bool:
         """Return whether an execution happened while the book was open; older ones are in the position it began with."""
         return execution.at >= self.opened_at or execution.ref in self.orders
+
+    def is_buying(self) -> bool:
+        """Return whether a BUY of ours may be executing: what the position gained then may be its shares."""
+        return any(order.spec.side is Side.BUY and order.state.is_live for order in self.orders.values())
 
     def expected(self) -> Shares:
         """Return the position that follows from where the book began and every execution since."""
@@ -280,6 +286,8 @@ def executed(book: Book, execution: ExecutionReport) -> tuple[Book, Shares]:
     )
     if book.counts(execution):
         book = replace(book, net=book.net + execution.side.sign * added)
+    if execution.side is Side.BUY and added > 0:
+        book = _explained(book, execution, added)
     order = book.orders.get(execution.ref)
     if order is not None:
         value = execution.price * execution.qty - (
@@ -287,6 +295,16 @@ def executed(book: Book, execution: ExecutionReport) -> tuple[Book, Shares]:
         )
         book = with_order(book, _filled(order, added, value, execution.at, is_correction=before is not None))
     return book if _is_plain(book, book.trade_of(execution.ref)) else with_taken(book), added
+
+
+def _explained(book: Book, execution: ExecutionReport, added: Shares) -> Book:
+    """Return the book in which a purchase explains shares that a position had shown before its execution came."""
+    if not book.gained or execution.at > book.moves[-1].at:
+        return book
+    part = min(added, book.gained)
+    last = book.moves[-1]._replace(shares=book.moves[-1].shares - part)
+    moves = (*book.moves[:-1], last) if last.shares else book.moves[:-1]
+    return replace(book, seed=(book.seed or 0) - part, moves=moves, gained=book.gained - part)
 
 
 def _filled(order: Order, added: Shares, value: Decimal, at: datetime, *, is_correction: bool) -> Order:
@@ -345,9 +363,15 @@ def positioned(book: Book, report: PositionReport, at: datetime) -> Book:
     is_old = report.qty == book.position and report.qty != book.expected()
     since = book.since_position if is_old else 0
     book = replace(book, position=report.qty, average=report.average, since_position=since)
-    if book.seed is None and report.qty > book.expected():
-        # Later neither more nor less is believed at once: a position may be an old one.
+    is_calm = (book.executed_at is None or at - book.executed_at >= LAG) and not book.is_buying()
+    more = report.qty - book.expected()
+    if more > 0 and book.seed is None:
         book = with_taken(replace(book, seed=report.qty - book.net))
+    elif more > 0 and is_calm:
+        # Somebody else's shares from now on. What others sold before is not given back for that: the figure may be an old one.
+        # Less is never believed at once.
+        moves = (*book.moves, Move(at, None, more))
+        book = replace(book, seed=(book.seed or 0) + more, moves=moves, gained=more)
     if report.qty == book.expected():
         return replace(book, differs_at=None)
     return book if book.differs_at is not None else replace(book, differs_at=at)
@@ -360,7 +384,7 @@ def reconciled(book: Book, at: datetime) -> Book:
     change = book.position - book.expected()
     moves = netted(book.moves, Move(at, None, change)) if change else book.moves
     seed = (book.seed or 0) + change
-    return with_taken(replace(book, seed=seed, moves=moves, differs_at=None, doubt=None))
+    return with_taken(replace(book, seed=seed, moves=moves, gained=0, differs_at=None, doubt=None))
 
 
 def stops_of(book: Book, trade: Trade) -> tuple[Order, ...]:

@@ -399,6 +399,8 @@ class LadderProtectionStateChanged(Event, frozen=True, kw_only=True):
     def story(self) -> str | None:
         if self.state == "PROTECTED":
             return f"protected 100 % · {self.protected} of {self.held} shares have a stop"
+        if self.state == "DEFERRED":
+            return f"the market is closed · the stops of {self.protected} shares rest until it opens again"
         if self.state == "OVERSOLD":
             return (
                 f"OVERSOLD · {-self.held} shares more were sold than this trade bought · "

@@ -191,9 +191,10 @@ def _check_ladder(plan: TradePlan) -> None:
     if plan.side is not Side.BUY:
         raise OperatorError("a ladder protects shares that are bought; a sell takes no tp and no sl")
     if plan.sl is None:
+        base = plan.level if plan.level is not None else plan.tps[0]
         raise OperatorError(
-            f"sl: a ladder (tp="
-            f"{'-'.join(map(money, plan.tps))}) needs a stop for every leg · example: sl={money(_below(plan.tps[0]))}"
+            f"sl: a ladder (tp={'-'.join(map(money, plan.tps))}) needs a stop for every leg · "
+            f"example: sl={money(_below(base))}"
         )
     if len(plan.parts) != targets or any(part <= 0 for part in plan.parts):
         raise OperatorError(

@@ -38,7 +38,7 @@ DIFFERS = "the journal cannot be repeated"  # why entries are stopped and symbol
 class Recovered(Struct, frozen=True):
     """What a journal tells: the desk after its last record, that record's number, and why it was not used, if so.
 
-    ``differs``: the first decision that this program does not repeat; "" when it repeats them all, or that was lifted since.
+    ``differs``: the first decision that this program does not repeat; "" when it repeats them all.
     """
 
     desk: Desk
@@ -52,11 +52,16 @@ class Recovered(Struct, frozen=True):
         return self.written if is_open(self.desk) else 0
 
     @property
+    def is_doubted(self) -> bool:
+        """Whether the difference still stops anything: the operator may have lifted that since, or all may be over."""
+        return bool(self.differs) and (bool(self.desk.stopped) or _has_frozen(self.desk))
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What the operator has to know."""
         if self.why_not:
             return (self.why_not,)
-        if not self.differs:
+        if not self.is_doubted:
             return ()
         frozen = " ".join(symbol for symbol, book in self.desk.books.items() if book.frozen == DIFFERS)
         also = f", {frozen} takes no order at all" if frozen else ""
@@ -75,15 +80,14 @@ def recover(core: Core, path: Path, broker: str) -> Recovered:
         for entry in read_journal(path):
             desk, difference = _repeated(core, desk, entry)
             written = entry.n
-            if (
-                difference and not differs
-            ):  # here, not at the end: a later `stopentry off` of the record lifts it
+            if difference and not differs:
+                # Here and not at the end: a `stopentry off` later in the record lifts it.
                 desk, differs = replace(desk, stopped=desk.stopped or DIFFERS), difference
     except StateError as error:
         return Recovered(Desk(), why_not=str(error))
     if desk.stopped == DIFFERS and not is_open(replace(desk, stopped="")):
         return Recovered(Desk(), differs=differs)  # all over: how it came about concerns nobody any more
-    return Recovered(desk, written, differs=differs if desk.stopped or _has_frozen(desk) else "")
+    return Recovered(desk, written, differs=differs)
 
 
 def take_up(session: Session, found: Recovered) -> None:
@@ -91,7 +95,7 @@ def take_up(session: Session, found: Recovered) -> None:
     if not found.goes_on_after:
         return
     session.restart_from(found.desk)
-    if found.differs:
+    if found.is_doubted:
         session.tell(KillSwitchEngaged(reason=f"{DIFFERS}: {found.differs}"))
 
 

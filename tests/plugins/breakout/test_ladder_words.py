@@ -87,7 +87,7 @@ LADDER = "AAPL 190 100 tp=195-198-205 sl=187"
         ("AAPL 190 100 tp=195 sl=187 tp_exec=detached70", ["takes two targets, one target is given", "tp=195-198"]),
         ("AAPL 190 100 sl=187 tp_exec=detached", ["takes three targets, no target is given", "tp=195-198-205"]),
         ("AAPL 190 100 tp_exec=attached", ["there is no tp= and no sl="]),
-        ("AAPL 190 100 tp=195-198", ["a ladder needs a stop", "sl=187"]),
+        ("AAPL 190 100 tp=195-198", ["a ladder (tp=195.00-198.00) needs a stop", "sl=186.20"]),
         ("AAPL 190 100 tp=198-195-205 sl=187", ["tp2 195.00 must lie above the tp1 198.00"]),
         ("AAPL 190 100 tp=189-195-205 sl=187", ["tp1 189.00 must lie above the level 190.00"]),
         ("AAPL 190 100 tp=195-198-205 sl=191", ["sl=191.00", "below the level 190.00"]),

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 
-from tests.simulation.mutants.hunt import Baseline, Catch, baseline, hunt, hunt_by_test
+from tests.simulation.mutants.hunt import Baseline, Catch, baseline, run_one
 from tests.simulation.mutants.listed import MUTANTS, named
 from tests.simulation.mutants.patch import Mutant, applied
 
@@ -25,7 +25,9 @@ PART = 50
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the list, or what of it the arguments ask for."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.mutants", description="Run mutants.")
-    parser.add_argument("--only", action="append", metavar="NAME", help="this mutant, and no other (repeatable)")
+    parser.add_argument(
+        "--only", action="append", metavar="NAME", help="this mutant, and no other (repeatable)"
+    )
     parser.add_argument("--budget", type=int, default=BUDGET, help="seeds for each mutant")
     parser.add_argument("--from", dest="begin", type=int, default=0, help="the first seed")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
@@ -67,12 +69,6 @@ def _hunts(
         waiting[pool.submit(run_one, name, begin, budget, known)] = named(name)
     for future in as_completed(waiting):
         yield waiting[future], future.result()
-
-
-def run_one(name: str, begin: int, budget: int, known: Baseline) -> Catch | None:
-    """Look for what catches one mutant; in a process of the pool."""
-    mutant = named(name)
-    return hunt_by_test(mutant) if mutant.caught_by else hunt(mutant, begin, budget, known)
 
 
 def _row(mutant: Mutant, catch: Catch | None, budget: int) -> str:

@@ -13,6 +13,7 @@ import sys
 from functools import cache
 from typing import NamedTuple
 
+from tests.simulation.mutants.listed import named
 from tests.simulation.mutants.patch import Mutant, applied
 from tests.simulation.run import ROOT, memory_folder, run_seed
 
@@ -28,6 +29,12 @@ class Catch(NamedTuple):
     seed: int
     rule: str
     text: str
+
+
+def run_one(name: str, begin: int, budget: int, known: Baseline) -> Catch | None:
+    """Look for what catches one mutant."""
+    mutant = named(name)
+    return hunt_by_test(mutant) if mutant.caught_by else hunt(mutant, begin, budget, known)
 
 
 def baseline(begin: int, count: int) -> Baseline:
@@ -77,5 +84,3 @@ def _run(test: str, mutant: str) -> int:
         stderr=subprocess.DEVNULL,
         check=False,
     ).returncode
-
-

@@ -112,7 +112,9 @@ def _rewritten(module: Any, where: str, old: Any, edits: list[Edit]) -> Any:
     flags = __future__.annotations.compiler_flag
     names: dict[str, Any] = {}
     try:
-        exec(compile(source, f"<mutant of {where}>", "exec", flags, dont_inherit=True), module.__dict__, names)
+        exec(
+            compile(source, f"<mutant of {where}>", "exec", flags, dont_inherit=True), module.__dict__, names
+        )
     except SyntaxError as error:
         raise StaleMutantError(f"{where}: {error} after {edits}") from None
     return names[function.__name__]

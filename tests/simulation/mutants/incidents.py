@@ -1,0 +1,246 @@
+"""Mutants of incidents: exits that vanish, the ladder of protection, alarms, orphans, flatten."""
+
+from __future__ import annotations
+
+from tests.simulation.mutants.patch import Edit, Mutant
+
+MUTANTS: tuple[Mutant, ...] = (
+    Mutant(
+        "vanished_stop_not_replaced",
+        "V03",
+        "A stop that is gone is told, and not replaced.",
+        (
+            Edit(
+                "core.incidents:_replace_stop",
+                "return _next_attempt(turn, trade, leg, stops, sales)",
+                "return trade",
+            ),
+        ),
+    ),
+    Mutant(
+        "replacement_without_cancelling_the_sibling",
+        "V02",
+        "A stop is replaced while the target of its leg still works.",
+        (
+            Edit(
+                "core.incidents:_replace_stop",
+                "if living:\n        return trade",
+                "if False:\n        return trade",
+            ),
+            Edit(
+                "core.incidents:_replace_stop",
+                "if any(shares for key, shares in exposures(orders).items() if key in groups):",
+                "if False:",
+            ),
+            Edit("core.incidents:_send", "if turn.book(trade.plan.symbol).cap() < held:", "if False:"),
+            Edit(
+                "core.incidents:_replace_stop",
+                "if not order.cancelling and not rests(order, turn.at):",
+                "if False:",
+            ),
+        ),
+    ),
+    Mutant(
+        "sibling_cancel_not_awaited",
+        "V02",
+        "A stop is replaced when the cancel of its sibling has left, not when it is answered.",
+        (
+            Edit(
+                "core.incidents:_replace_stop",
+                "if living:\n        return trade",
+                "if False:\n        return trade",
+            ),
+            Edit(
+                "core.incidents:_replace_stop",
+                "if any(shares for key, shares in exposures(orders).items() if key in groups):",
+                "if False:",
+            ),
+            Edit("core.incidents:_send", "if turn.book(trade.plan.symbol).cap() < held:", "if False:"),
+        ),
+    ),
+    Mutant(
+        "replacement_before_the_truth",
+        "V02 D2",
+        "A stop is replaced before pictures have explained how the old one ended.",
+        (
+            Edit(
+                "core.incidents:_replace_stop",
+                "if any(shares for key, shares in exposures(orders).items() if key in groups):",
+                "if False:",
+            ),
+            Edit("core.incidents:_send", "if turn.book(trade.plan.symbol).cap() < held:", "if False:"),
+        ),
+    ),
+    Mutant(
+        "no_pictures_are_asked_for",
+        "V03 D2",
+        "Nobody asks for the pictures that explain the end of a stop.",
+        (
+            Edit("core.incidents:seek_explanation", "turn.look_again()", "pass"),
+            Edit("core.incidents:seek_explanation", 'turn.timer("picture", 3.0)', "pass"),
+        ),
+        why="a position or an awaited execution asks for pictures as well, and the tick of the picture timer does",
+    ),
+    Mutant(
+        "execution_not_waited_for",
+        "V02",
+        "A stop whose sibling's execution is on its way is replaced at once.",
+        (
+            Edit("core.incidents:EXECUTION_FIRST", "", "timedelta(0)"),
+            Edit(
+                "core.incidents:_replace_stop",
+                "if any(shares for key, shares in exposures(orders).items() if key in groups):",
+                "if False:",
+            ),
+            Edit("core.incidents:_send", "if turn.book(trade.plan.symbol).cap() < held:", "if False:"),
+            Edit("core.settle:_place_missing", "not any(awaited(order) for order in history)", "True"),
+        ),
+    ),
+    Mutant(
+        "emergency_without_cap",
+        "V02",
+        "A leg's exits are sent again without a look at the cap.",
+        (Edit("core.incidents:_send", "if turn.book(trade.plan.symbol).cap() < held:", "if False:"),),
+    ),
+    Mutant(
+        "alarm_rung_ends_everything",
+        "V03",
+        "The first failure of a stop leads to the alarm, and nothing is tried.",
+        (Edit("core.incidents:_rung", 'return Rung.PAIR, ""', 'return Rung.ALARM, ""'),),
+    ),
+    Mutant(
+        "live_account_sold_out",
+        "D3",
+        "A live account is sold at the market although the operator does not allow it.",
+        (
+            Edit(
+                "core.incidents:_rung",
+                "may_flatten = turn.desk.paper or turn.desk.policy.flatten_live",
+                "may_flatten = True",
+            ),
+        ),
+        caught_by="tests/core/test_stops_and_changes.py",
+    ),
+    Mutant(
+        "stops_replaced_without_end",
+        "V22",
+        "A stop that fails is replaced again and again, and no lower rung is taken.",
+        (
+            Edit("core.incidents:REPLACEMENTS", "", "10**9"),
+            Edit("core.incidents:CUTS", "", "10**9"),
+            Edit("core.incidents:ONE_TRY", "", "timedelta(0)"),
+        ),
+    ),
+    Mutant(
+        "operators_cancel_fought",
+        "D8",
+        "A stop that the operator cancelled is placed again.",
+        (Edit("core.incidents:_replace_stop", "stops[-1].by_operator", "False"),),
+        caught_by="tests/core/test_unsafe_shares.py",
+    ),
+    Mutant(
+        "refused_order_not_buried",
+        "V02",
+        "An order that was refused is replaced and left at the broker, where it may come back.",
+        (
+            Edit(
+                "core.incidents:seek_explanation",
+                "order.state is OrderState.REFUSED and not order.is_buried",
+                "False",
+            ),
+        ),
+    ),
+    Mutant(
+        "orphan_exits_left",
+        "V18",
+        "Exits of a leg that holds nothing stay at the broker.",
+        (Edit("core.settle:_drop", 'turn.cancel(trade, order, "no share is left to protect")', "return"),),
+    ),
+    Mutant(
+        "alarm_never_repeated",
+        "V03",
+        "The alarm about shares without a stop is told once.",
+        (
+            Edit(
+                "core.settle:_tell_protection",
+                "elif trade.alarm_at is not None and turn.at + EARLY >= trade.alarm_at:",
+                "elif False:",
+            ),
+        ),
+    ),
+    Mutant(
+        "flatten_sells_at_once",
+        "V02 V01",
+        "Flatten sells before the cancels of the exits are acknowledged.",
+        (
+            Edit(
+                "core.incidents:_replace_stop",
+                "if living:\n        return trade",
+                "if living and not is_selling:\n        return trade",
+            ),
+            Edit(
+                "core.incidents:_replace_stop",
+                "if any(shares for key, shares in exposures(orders).items() if key in groups):",
+                "if not is_selling and any(shares for key, shares in exposures(orders).items() if key in groups):",
+            ),
+            Edit(
+                "core.incidents:_send",
+                "if turn.book(trade.plan.symbol).cap() < held:",
+                "if not trade.is_flattening and turn.book(trade.plan.symbol).cap() < held:",
+            ),
+        ),
+    ),
+    Mutant(
+        "flatten_sells_foreign_shares",
+        "V01 V02 D1",
+        "Flatten sells everything that the account holds in the symbol.",
+        (
+            Edit(
+                "core.settle:_correct",
+                "wanted = desired_exits(trade, orders)",
+                "wanted = desired_exits(trade, orders)\n    if wanted and trade.is_flattening:\n        from msgspec.structs import replace as _r\n        wanted = (_r(wanted[0], qty=wanted[0].qty + turn.book(trade.plan.symbol).foreign()), *wanted[1:])",
+            ),
+            Edit(
+                "core.incidents:_send",
+                "if turn.book(trade.plan.symbol).cap() < held:",
+                "if trade.is_flattening:\n        held += turn.book(trade.plan.symbol).foreign()\n    elif turn.book(trade.plan.symbol).cap() < held:",
+            ),
+        ),
+    ),
+    Mutant(
+        "flatten_does_nothing",
+        "V18",
+        "Flatten cancels the exits, and sells nothing.",
+        (
+            Edit("core.exits:exit_pair", "(leg.rung is Rung.FLATTEN or trade.is_flattening)", "False"),
+            Edit(
+                "core.exits:desired_exits",
+                "if inventory(trade, orders) <= 0:",
+                "if inventory(trade, orders) <= 0 or trade.is_flattening:",
+            ),
+        ),
+    ),
+    Mutant(
+        "frozen_symbol_enters",
+        "V01",
+        "A symbol that was frozen after an oversale takes new entries.",
+        (Edit("core.limits:check_stopped", "if book is not None and book.frozen:", "if False:"),),
+        caught_by="tests/core/test_guards_limits.py",
+    ),
+    Mutant(
+        "foreign_orders_cancelled",
+        "V19",
+        "A working order of somebody else in a picture is cancelled.",
+        (
+            Edit(
+                "core.pictures:pictured",
+                "shown_refs = {report.ref for report in picture.orders}",
+                "shown_refs = {report.ref for report in picture.orders}\n"
+                "    from tradeshell.core.commands import CancelOrder\n"
+                "    for report in picture.orders:\n"
+                "        if turn.desk.order(report.ref) is None:\n"
+                "            turn.commands.append(CancelOrder(report.ref, report.order_id))",
+            ),
+        ),
+    ),
+)

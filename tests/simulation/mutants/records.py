@@ -1,0 +1,229 @@
+"""Mutants of the records and the link: write-ahead, replay, restarts, orders in the dark."""
+
+from __future__ import annotations
+
+from tests.simulation.mutants.patch import Edit, Mutant
+
+MUTANTS: tuple[Mutant, ...] = (
+    Mutant(
+        "sent_before_the_journal",
+        "V07 D5",
+        "Orders leave before their decision is in the journal.",
+        (
+            Edit(
+                "engine.session:Session._process",
+                "no_journal = self._record(before, event, commands)",
+                'no_journal = ""',
+            ),
+            Edit(
+                "engine.session:Session._process",
+                "self.feeds.chase(desk.chased)",
+                "self._record(before, event, commands)\n    self.feeds.chase(desk.chased)",
+            ),
+        ),
+    ),
+    Mutant(
+        "sent_before_the_audit",
+        "V07 D5",
+        "Orders leave before their intent is in the audit.",
+        (
+            Edit(
+                "engine.session:Session._process",
+                "for command in commands:",
+                "for command in sorted(commands, key=lambda each: isinstance(each, c.Announce)):",
+            ),
+        ),
+    ),
+    Mutant(
+        "intent_differs_from_order",
+        "V07 D5",
+        "The audit names another quantity than the order has.",
+        (Edit("core.turn:_intent", "qty: Shares = spec.qty", "qty: Shares = spec.qty + 1"),),
+    ),
+    Mutant(
+        "intent_price_differs",
+        "V07 D5",
+        "The audit names another stop than the changed order has.",
+        (
+            Edit(
+                "core.turn:_intent",
+                "stop=spec.stop,",
+                "stop=trade.plan.sl if spec.stop is not None else None,",
+            ),
+        ),
+    ),
+    Mutant(
+        "change_without_an_intent",
+        "V07",
+        "A change leaves without a word in the audit.",
+        (
+            Edit(
+                "core.turn:Turn.modify",
+                'self.say(_intent(order.spec, "replace", trade, reason, None))',
+                "pass",
+            ),
+        ),
+    ),
+    Mutant(
+        "cancel_without_an_intent",
+        "V08",
+        "A cancel leaves without a word in the audit.",
+        (
+            Edit(
+                "core.turn:Turn.cancel",
+                'self.say(_intent(order.spec, "cancel", trade, reason, None))',
+                "pass",
+            ),
+        ),
+    ),
+    Mutant(
+        "only_decisions_with_orders_recorded",
+        "replay D5",
+        "The journal holds only inputs that led to orders.",
+        (
+            Edit(
+                "engine.session:Session._record",
+                "self._journal.append(event, commands)",
+                "if any(isinstance(each, c.PlaceOrder | c.ModifyOrder | c.CancelOrder) for each in commands):\n"
+                "            self._journal.append(event, commands)",
+            ),
+        ),
+    ),
+    Mutant(
+        "journal_without_orders",
+        "V07 D5",
+        "The journal holds inputs and not the orders that followed.",
+        (
+            Edit(
+                "engine.journal:Journal.append",
+                "orders = tuple(c for c in commands if isinstance(c, ORDER_COMMANDS))",
+                "orders = ()",
+            ),
+        ),
+    ),
+    Mutant(
+        "decisions_depend_on_history",
+        "replay V26",
+        "An order's name depends on what happened in the process before.",
+        (
+            Edit(
+                "core.trade:generation",
+                "return 1 + sum(",
+                "generation.__dict__['n'] = generation.__dict__.get('n', 0) + 1\n    return generation.__dict__['n'] % 7 + 1 + sum(",
+            ),
+        ),
+    ),
+    Mutant(
+        "unrecorded_entry_leaves",
+        "V07 D5",
+        "An entry leaves although the journal cannot be written.",
+        (
+            Edit("engine.session:Session._place", "if no_journal and order.side is Side.BUY:", "if False:"),
+            Edit(
+                "engine.session:Session._place",
+                "elif order.side is Side.BUY and parts is not None and not self.is_recorded(parts.watch):",
+                "elif False:",
+            ),
+        ),
+        caught_by="tests/engine/test_session.py",
+    ),
+    Mutant(
+        "execution_not_told",
+        "V11",
+        "Executions of exits are not told.",
+        (
+            Edit(
+                "core.reports:_tell_fill",
+                "leg = leg_of(order.spec.ref)",
+                'leg = leg_of(order.spec.ref)\n    if leg.startswith("sl"):\n        return',
+            ),
+        ),
+    ),
+    Mutant(
+        "exits_change_in_the_dark",
+        "V14",
+        "Stops are changed and cancelled before the account is known again.",
+        (Edit("core.settle:settle", "if turn.desk.link.is_open:", "if turn.desk.link.up:"),),
+    ),
+    Mutant(
+        "orders_while_the_link_is_down",
+        "V14",
+        "Orders are sent while the link is down.",
+        (Edit("core.settle:settle", "if turn.desk.link.is_open:", "if True:"),),
+    ),
+    Mutant(
+        "restart_resends_orders_in_flight",
+        "V06",
+        "After a restart orders are sent again whose outcome is not known.",
+        (
+            Edit(
+                "core.kill:restart",
+                "if (lost := advance(order, Signal.LOST_SIGHT)) is not order:",
+                "if (lost := advance(order, Signal.LOST_SIGHT)) is not order:\n"
+                "            from tradeshell.core.commands import PlaceOrder\n"
+                "            turn.commands.append(PlaceOrder(order.spec, order.order_id))",
+            ),
+        ),
+    ),
+    Mutant(
+        "restart_rearms_fired_watchers",
+        "V05",
+        "After a restart a watcher that has fired asks for its entry again.",
+        (
+            Edit(
+                "core.kill:restart",
+                "if trade.phase is TradePhase.ASKING:",
+                "if trade.phase in (TradePhase.ENTERING, TradePhase.CLOSED) and trade.bar is not None:\n"
+                "            from tradeshell.core.commands import AskQuote\n"
+                "            turn.put_trade(replace(trade, phase=TradePhase.ASKING, asked_at=turn.at, refs=()))\n"
+                "            turn.commands.append(AskQuote(trade.id, trade.plan.symbol, trade.plan.quote_age, 10.0))\n"
+                "        elif trade.phase is TradePhase.ASKING:",
+            ),
+            Edit("core.entry:_gate", "if not link.up:", "if False:"),
+            Edit("core.entry:_gate", "if not link.reconciled:", "if False:"),
+        ),
+    ),
+    Mutant(
+        "restart_believes_the_link",
+        "V14 D6",
+        "After a restart the link counts as up and the account as known.",
+        (Edit("core.kill:restart", 'link=Link(epoch=turn.desk.link.epoch, why="restarted"), ', ""),),
+    ),
+    Mutant(
+        "reconciled_without_a_picture",
+        "V14 D6",
+        "A new connection counts as reconciled at once.",
+        (
+            Edit(
+                "core.step:Core._link",
+                "link=Link(up=True, epoch=epoch, why=event.why)",
+                "link=Link(up=True, epoch=epoch, why=event.why, reconciled=True)",
+            ),
+        ),
+    ),
+    Mutant(
+        "order_numbers_used_again",
+        "V06 D5",
+        "After a reconnection order numbers begin with the broker's, whatever was used.",
+        (
+            Edit(
+                "core.step:Core._link",
+                "next_order_id=max(desk.next_order_id, event.first_order_id)",
+                "next_order_id=event.first_order_id",
+            ),
+        ),
+    ),
+    Mutant(
+        "outcome_lost_with_the_link",
+        "V08 V25",
+        "Orders in flight when the link drops stay in flight for ever.",
+        (
+            Edit(
+                "core.step:Core._link",
+                "if (lost := advance(order, Signal.LOST_SIGHT)) is not order:",
+                "if False:",
+            ),
+            Edit("core.reports:ack_overdue", "turn.put_order(advance(order, Signal.LOST_SIGHT))", "return"),
+        ),
+    ),
+)

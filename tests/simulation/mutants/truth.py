@@ -1,0 +1,221 @@
+"""Mutants of what is believed: pictures, orders that they lack, words about orders, positions."""
+
+from __future__ import annotations
+
+from tests.simulation.mutants.patch import Edit, Mutant
+
+MUTANTS: tuple[Mutant, ...] = (
+    Mutant(
+        "one_picture_explains",
+        "V02 D2",
+        "The first picture that agrees explains the end of an order, instead of the second.",
+        (
+            Edit(
+                "core.pictures:_explain",
+                "elif order.gone_at is None:\n            turn.put_order(replace(order, gone_at=asked_at))",
+                "elif order.gone_at is None:\n            turn.put_order(replace(order, is_explained=True))",
+            ),
+        ),
+    ),
+    Mutant(
+        "old_pictures_explain",
+        "V02 D2",
+        "A picture that was asked for before the end of an order explains it.",
+        (
+            Edit(
+                "core.pictures:_explain",
+                "elif asked_at < order.lost_at or not book.agrees():",
+                "elif not book.agrees():",
+            ),
+            Edit(
+                "core.pictures:_explain",
+                "elif order.gone_at is None:\n            turn.put_order(replace(order, gone_at=asked_at))",
+                "elif order.gone_at is None:\n            turn.put_order(replace(order, is_explained=True))",
+            ),
+        ),
+    ),
+    Mutant(
+        "pictures_close_together",
+        "V02 D2",
+        "Two pictures explain an end however close together they were asked for.",
+        (
+            Edit(
+                "core.pictures:_explain",
+                "elif asked_at - order.gone_at + EARLY >= (SECOND_LOOK if order.was_told else OLD):",
+                "else:",
+            ),
+        ),
+    ),
+    Mutant(
+        "disagreeing_picture_explains",
+        "V02 D2",
+        "A picture explains an end although its position does not agree with the executions.",
+        (Edit("core.pictures:_explain", "or not book.agrees()", ""),),
+    ),
+    Mutant(
+        "living_order_ignored",
+        "V06 D2",
+        "A picture that shows an order as living does not hinder that its end is explained.",
+        (Edit("core.pictures:_explain", "if order.spec.ref in living:", "if False:"),),
+    ),
+    Mutant(
+        "absent_once_is_gone",
+        "V06 D2",
+        "An order that one picture lacks has ended.",
+        (
+            Edit("core.pictures:_missing", "if order.absent_at is None:", "if False:"),
+            Edit(
+                "core.pictures:_missing",
+                "elif turn.at - order.absent_at >= SECOND_LOOK - EARLY and awaited(order) == 0:",
+                "elif awaited(order) == 0:\n        order = replace(order, absent_at=turn.at)",
+            ),
+        ),
+    ),
+    Mutant(
+        "young_orders_missed",
+        "V06 D2",
+        "A picture may lack an order that has only just been sent, and the order counts as missing.",
+        (Edit("core.pictures:_is_young", "return (", "return False and ("),),
+    ),
+    Mutant(
+        "older_picture_believed",
+        "V02 D2",
+        "A picture that was asked for before the last command about an order left is believed about that order.",
+        (
+            Edit("core.pictures:_is_newer", "return (", "return False and ("),
+            Edit("core.pictures:_is_young", "return (", "return False and ("),
+        ),
+    ),
+    Mutant(
+        "old_news_believed",
+        "V02 D2",
+        "A picture that shows fewer executions than are known, or values of before, is believed.",
+        (Edit("core.pictures:_is_old_news", "if asked_at is None:", "if True:"),),
+    ),
+    Mutant(
+        "position_believed_at_once",
+        "V02 D2",
+        "A position that differs from the executions is believed in the first picture.",
+        (
+            Edit(
+                "core.pictures:position_confirmed",
+                "if is_older or asked_at - doubt.since < OLD:",
+                "if False:",
+            ),
+        ),
+    ),
+    Mutant(
+        "pictures_bring_no_executions",
+        "V11",
+        "Executions that only a picture shows are not booked.",
+        (Edit("core.pictures:pictured", "for execution in picture.executions:", "for execution in ():"),),
+    ),
+    Mutant(
+        "picture_of_another_connection",
+        "V14 D6",
+        "A picture of an earlier connection is taken for one of this.",
+        (Edit("core.step:Core._snapshot", "event.epoch != turn.desk.link.epoch or", ""),),
+        why="the session gives up requests of an earlier connection itself; a second line of defence",
+    ),
+    Mutant(
+        "silence_is_refusal",
+        "V06 V02",
+        "An order that is not answered in time counts as refused instead of unknown.",
+        (
+            Edit(
+                "core.reports:ack_overdue",
+                "turn.put_order(advance(order, Signal.LOST_SIGHT))",
+                "turn.put_order(ended(advance(order, Signal.REFUSED), turn.at, told=True, asked=True))",
+            ),
+        ),
+    ),
+    Mutant(
+        "silence_is_nothing",
+        "V08 V25",
+        "An order that is not answered is waited for without end.",
+        (
+            Edit(
+                "core.reports:ack_overdue",
+                "if order is None or order.state is not OrderState.SENT:",
+                "if True:",
+            ),
+        ),
+    ),
+    Mutant(
+        "refused_cancel_is_cancelled",
+        "V02 D2",
+        "A refused cancel (it cannot be found, it cannot be cancelled) counts as a cancelled order.",
+        (
+            Edit(
+                "core.reports:refused",
+                "take_back(turn, trade, order, refusal.what is RefusedWhat.CHANGE, refusal.text)",
+                "if refusal.what is RefusedWhat.CANCEL:\n"
+                "            turn.put_order(ended(advance(order, Signal.CANCELLED), turn.at, told=True, asked=True))\n"
+                "        else:\n"
+                "            take_back(turn, trade, order, True, refusal.text)",
+            ),
+        ),
+    ),
+    Mutant(
+        "refused_change_ends_the_order",
+        "V06 V02",
+        "A refused change counts as the end of the order, and another stop takes its place.",
+        (
+            Edit(
+                "core.reports:refused",
+                "if refusal.what is RefusedWhat.ORDER:",
+                "if refusal.what in (RefusedWhat.ORDER, RefusedWhat.CHANGE):",
+            ),
+            Edit("core.reports:refused", "told=True, asked=False", "told=True, asked=True"),
+        ),
+    ),
+    Mutant(
+        "refused_change_stands",
+        "V02 V16",
+        "After a refused change the order is believed to work with the values that were refused.",
+        (
+            Edit(
+                "core.book:reverted",
+                "spec = order.spec if order.before is None else order.before",
+                "spec = order.spec",
+            ),
+        ),
+    ),
+    Mutant(
+        "end_always_explained",
+        "V02 D2",
+        "However an order ended, its shares are free at once and are sold again.",
+        (Edit("core.orders:ended", "is_explained=asked,", "is_explained=True,"),),
+    ),
+    Mutant(
+        "filled_by_status",
+        "V11 V02 D2",
+        "A status ends an order as filled before its executions have come.",
+        (
+            Edit("core.book:_signalled", "0 < report.filled <= order.filled", "True"),
+            Edit(
+                "core.trade:awaited",
+                "return max(0, order.told_filled - order.untrue - order.filled)",
+                "return 0",
+            ),
+        ),
+    ),
+    Mutant(
+        "revived_order_ignored",
+        "V08",
+        "An order that was taken for ended and works again stays ended in our books.",
+        (
+            Edit("core.book:shown", "if new.state.is_live and order.lost_at is not None:", "if False:"),
+            Edit(
+                "core.book:_signalled",
+                "return advance(order, _SIGNALS[report.state])",
+                "return order if order.lost_at is not None else advance(order, _SIGNALS[report.state])",
+            ),
+            Edit(
+                "core.pictures:_contradicted",
+                "if order.ended_at is not None and asked_at - order.ended_at >= OLD:",
+                "if False:",
+            ),
+        ),
+    ),
+)
