@@ -8,6 +8,7 @@ from typing import Any
 from tests.faults.kit import Stage
 
 from tradeshell.core.events import LadderProtectionStateChanged
+from tradeshell_breakout.events import BreakoutConfirmed, BreakoutRejected, BreakoutStopped
 
 ENTRY = "ts:br-1:entry:1"
 FULL = {"sl1": 60, "tp1": 60, "sl2": 30, "tp2": 30, "sl3": 10, "tp3": 10}
@@ -45,3 +46,13 @@ def keep_back_positions(stage: Stage) -> None:
     """Let the broker's position lag: neither its message nor a picture shows the fill."""
     stage.hold("position", times=99)
     stage.pictures(positions=3.0)
+
+
+def is_rejected(stage: Stage, reason: str) -> None:
+    """Assert that nothing left, ever, and that the watcher is used up for one reason."""
+    stage.close_bar("190.30")  # the watcher is used up: another break changes nothing
+    stage.wait(5)
+    assert stage.sent == []
+    assert [event.reason for event in stage.told(BreakoutRejected)] == [reason]
+    assert [event.reason for event in stage.told(BreakoutStopped)] == ["rejected"]
+    assert stage.told(BreakoutConfirmed) == []

@@ -16,28 +16,15 @@ from tests.faults.openings import (
     Make,
     break_out,
     buys,
+    is_rejected,
 )
 
 from tradeshell.core import inputs as i
-from tradeshell.core.events import (
-    OrderRefused,
-    RiskRejected,
-)
+from tradeshell.core.events import OrderRefused, RiskRejected
 from tradeshell.core.market import DataKind
 from tradeshell.core.orders import OrderState
 from tradeshell.core.policy import Policy
 from tradeshell_breakout.events import BreakoutConfirmed, BreakoutRejected, BreakoutStopped
-
-
-def is_rejected(stage: Stage, reason: str) -> None:
-    """Assert that nothing left, ever, and that the watcher is used up for one reason."""
-    stage.close_bar("190.30")  # the watcher is used up: another break changes nothing
-    stage.wait(5)
-    assert stage.sent == []
-    assert [event.reason for event in stage.told(BreakoutRejected)] == [reason]
-    assert [event.reason for event in stage.told(BreakoutStopped)] == ["rejected"]
-    assert stage.told(BreakoutConfirmed) == []
-
 
 # --- quotes that must not decide --------------------------------------------------------------------------------------
 
@@ -289,3 +276,108 @@ def test_E16_what_is_sent_lies_on_the_grid_a_buy_above_the_ask_a_stop_never_loos
     assert target is not None
     assert (entry.limit, stop.stop, target.limit) == (usd("190.03"), usd("187.00"), usd("195.00"))
     assert "BUY 100 @ 190.03 limit" in stage.line("entry", "BUY")
+
+
+# --- two things at one instant ----------------------------------------------------------------------------------------
+
+
+def test_E18_two_bars_in_one_instant_buy_once(stage: Stage) -> None:
+    """Two closed bars above the level reach the watcher in the same turn of the loop, and one a minute later.
+
+    Kills: a watcher that is neither taken off its bars nor marked as fired when it enters.
+    """
+    stage.watch()
+    stage.wait(60 - stage.t % 60)
+    stage.quote("190.00", "190.02")
+    bars = [stage.bar("190.01"), stage.bar("190.05")]
+    listener = stage.venue.listeners["AAPL", 60][0]
+    stage.inside(lambda: [listener.on_bar(bar) for bar in bars])
+    stage.close_bar("190.30")
+    stage.wait(5)
+    assert buys(stage) == ["place"]
+    assert len(stage.told(BreakoutConfirmed)) == 1
+    assert stage.position() == 100
+    assert len([line for line in stage.lines() if "trigger" in line]) == 1
+
+
+def test_E18_two_watchers_on_one_level_are_two_trades_that_share_nothing(stage: Stage) -> None:
+    """One bar fires both: one entry each, and exits in groups of their own.
+
+    Kills: OCA groups that do not carry the watcher.
+    """
+    stage.watch()
+    stage.watch(id_="br-2")
+    stage.wait(60 - stage.t % 60)
+    stage.quote("190.00", "190.02")
+    stage.close_bar_now("190.01")
+    stage.wait(3)
+    assert buys(stage) == ["place", "place"]
+    assert {event.watch for event in stage.told(BreakoutConfirmed)} == {"br-1", "br-2"}
+    assert stage.position() == 200
+    assert len({order.group for order in stage.working()}) == 6
+    assert len(stage.working()) == 12
+    stage.sells_at_most(200)
+    assert len([line for line in stage.lines() if "trigger" in line]) == 2
+
+
+def test_E18_a_cancel_before_the_bar_means_no_order(stage: Stage) -> None:
+    """The operator's cancel is processed first: nothing is bought, and that is what is said.
+
+    Kills: `breakout cancel` leaving the watcher at its bars.
+    """
+    stage.watch()
+    stage.wait(60 - stage.t % 60)
+    bar = stage.bar("190.01")
+    listener = stage.venue.listeners["AAPL", 60][0]
+
+    def both() -> None:
+        stage.session.submit(i.WatchCancelRequested(at=stage.now, watch="br-1"))
+        listener.on_bar(bar)
+
+    stage.inside(both)
+    stage.wait(5)
+    assert stage.sent == []
+    assert [event.reason for event in stage.told(BreakoutStopped)] == ["cancelled"]
+    assert stage.line("stopped") == "AAPL  stopped   br-1 · cancelled"
+
+
+def test_E18_a_cancel_between_the_trigger_and_its_quote_means_no_order(stage: Stage) -> None:
+    """The bar has fired, the touch is being fetched: the cancel still comes in time.
+
+    Kills: `breakout cancel` ignoring an attempt that waits for its touch.
+    """
+    stage.watch()
+    stage.silence()
+    stage.wait(60 - stage.t % 60)
+    bar = stage.bar("190.01")
+    listener = stage.venue.listeners["AAPL", 60][0]
+
+    def both() -> None:
+        listener.on_bar(bar)
+        stage.session.submit(i.WatchCancelRequested(at=stage.now, watch="br-1"))
+        stage.venue.market.tapes["AAPL"].show(stage.touch("190.00", "190.02"))
+
+    stage.inside(both)
+    stage.wait(5)
+    assert stage.sent == []
+    assert [event.reason for event in stage.told(BreakoutStopped)] == ["cancelled"]
+    assert stage.line("stopped") == "AAPL  stopped   br-1 · cancelled"
+
+
+def test_E18_a_cancel_after_the_order_left_is_told_for_what_it_is(stage: Stage) -> None:
+    """The entry is on its way when the cancel is typed: it fills, nobody says "cancelled", the shares are protected.
+
+    Kills: `breakout cancel` closing a trade whose entry has left.
+    """
+    stage.watch()
+    stage.wait(60 - stage.t % 60)
+    stage.quote("190.00", "190.02")
+    stage.delay("place", 1, "entry")
+    stage.close_bar_now("190.01")
+    stage.submit(i.WatchCancelRequested(at=stage.now, watch="br-1"))
+    stage.wait(5)
+    assert stage.position() == 100
+    assert stage.shares() == FULL
+    assert stage.told(BreakoutStopped) == []
+    assert "cancel asked" in stage.line("entry", "cancel asked")
+    assert not any("entry     cancelled" in line or "br-1 · cancelled" in line for line in stage.lines())

@@ -1,4 +1,4 @@
-"""Faults between the entry's sending and its end (group E of the scenarios): silence, fills that come in parts or late, halts, hours.
+"""Faults between the entry's sending and its end (group E of the scenarios): silence, partial and late fills, halts.
 
 Laws: as in ``test_entry``.
 """
@@ -17,6 +17,7 @@ from tests.faults.openings import (
     Make,
     break_out,
     buys,
+    is_rejected,
 )
 from tests.plugins.breakout.words import planned
 
@@ -35,7 +36,7 @@ from tradeshell.core.exit_events import LadderArmed
 from tradeshell.core.orders import OrderState, OrderType, Side
 from tradeshell.core.policy import Policy
 from tradeshell.errors import OperatorError
-from tradeshell_breakout.events import BreakoutConfirmed, BreakoutRejected, BreakoutStopped
+from tradeshell_breakout.events import BreakoutRejected, BreakoutStopped
 
 PRE_MARKET = datetime.fromisoformat("2025-07-08T12:10:00+00:00")  # ten past eight in New York
 
@@ -267,111 +268,6 @@ def test_E14_messages_that_come_five_times_count_once(stage: Stage) -> None:
     assert buys(stage) == ["place"]
     stage.sells_at_most(100)
     assert len([line for line in stage.lines() if "filled 100" in line]) == 1
-
-
-# --- two things at one instant ----------------------------------------------------------------------------------------
-
-
-def test_E18_two_bars_in_one_instant_buy_once(stage: Stage) -> None:
-    """Two closed bars above the level reach the watcher in the same turn of the loop, and one a minute later.
-
-    Kills: a watcher that is neither taken off its bars nor marked as fired when it enters.
-    """
-    stage.watch()
-    stage.wait(60 - stage.t % 60)
-    stage.quote("190.00", "190.02")
-    bars = [stage.bar("190.01"), stage.bar("190.05")]
-    listener = stage.venue.listeners["AAPL", 60][0]
-    stage.inside(lambda: [listener.on_bar(bar) for bar in bars])
-    stage.close_bar("190.30")
-    stage.wait(5)
-    assert buys(stage) == ["place"]
-    assert len(stage.told(BreakoutConfirmed)) == 1
-    assert stage.position() == 100
-    assert len([line for line in stage.lines() if "trigger" in line]) == 1
-
-
-def test_E18_two_watchers_on_one_level_are_two_trades_that_share_nothing(stage: Stage) -> None:
-    """One bar fires both: one entry each, and exits in groups of their own.
-
-    Kills: OCA groups that do not carry the watcher.
-    """
-    stage.watch()
-    stage.watch(id_="br-2")
-    stage.wait(60 - stage.t % 60)
-    stage.quote("190.00", "190.02")
-    stage.close_bar_now("190.01")
-    stage.wait(3)
-    assert buys(stage) == ["place", "place"]
-    assert {event.watch for event in stage.told(BreakoutConfirmed)} == {"br-1", "br-2"}
-    assert stage.position() == 200
-    assert len({order.group for order in stage.working()}) == 6
-    assert len(stage.working()) == 12
-    stage.sells_at_most(200)
-    assert len([line for line in stage.lines() if "trigger" in line]) == 2
-
-
-def test_E18_a_cancel_before_the_bar_means_no_order(stage: Stage) -> None:
-    """The operator's cancel is processed first: nothing is bought, and that is what is said.
-
-    Kills: `breakout cancel` leaving the watcher at its bars.
-    """
-    stage.watch()
-    stage.wait(60 - stage.t % 60)
-    bar = stage.bar("190.01")
-    listener = stage.venue.listeners["AAPL", 60][0]
-
-    def both() -> None:
-        stage.session.submit(i.WatchCancelRequested(at=stage.now, watch="br-1"))
-        listener.on_bar(bar)
-
-    stage.inside(both)
-    stage.wait(5)
-    assert stage.sent == []
-    assert [event.reason for event in stage.told(BreakoutStopped)] == ["cancelled"]
-    assert stage.line("stopped") == "AAPL  stopped   br-1 · cancelled"
-
-
-def test_E18_a_cancel_between_the_trigger_and_its_quote_means_no_order(stage: Stage) -> None:
-    """The bar has fired, the touch is being fetched: the cancel still comes in time.
-
-    Kills: `breakout cancel` ignoring an attempt that waits for its touch.
-    """
-    stage.watch()
-    stage.silence()
-    stage.wait(60 - stage.t % 60)
-    bar = stage.bar("190.01")
-    listener = stage.venue.listeners["AAPL", 60][0]
-
-    def both() -> None:
-        listener.on_bar(bar)
-        stage.session.submit(i.WatchCancelRequested(at=stage.now, watch="br-1"))
-        stage.venue.market.tapes["AAPL"].show(stage.touch("190.00", "190.02"))
-
-    stage.inside(both)
-    stage.wait(5)
-    assert stage.sent == []
-    assert [event.reason for event in stage.told(BreakoutStopped)] == ["cancelled"]
-    assert stage.line("stopped") == "AAPL  stopped   br-1 · cancelled"
-
-
-def test_E18_a_cancel_after_the_order_left_is_told_for_what_it_is(stage: Stage) -> None:
-    """The entry is on its way when the cancel is typed: it fills, nobody says "cancelled", the shares are protected.
-
-    Kills: `breakout cancel` closing a trade whose entry has left.
-    """
-    stage.watch()
-    stage.wait(60 - stage.t % 60)
-    stage.quote("190.00", "190.02")
-    stage.delay("place", 1, "entry")
-    stage.close_bar_now("190.01")
-    stage.submit(i.WatchCancelRequested(at=stage.now, watch="br-1"))
-    stage.wait(5)
-    assert stage.position() == 100
-    assert stage.shares() == FULL
-    assert stage.told(BreakoutStopped) == []
-    assert "cancel asked" in stage.line("entry", "cancel asked")
-    assert not any("entry     cancelled" in line or "br-1 · cancelled" in line for line in stage.lines())
 
 
 # --- halts, hours, quantities -----------------------------------------------------------------------------------------

@@ -163,7 +163,7 @@ REFERENCE = {
     "a bracket between target and stop": _run(4, BRACKET, ENTER),
     "a ladder that stays open": _run(5, LAD3, BETWEEN),
     "a partial entry, covered, then handed over": _run(
-        6, LAD3 | {"entry_timeout": 3.0}, BETWEEN, sizes=((4.9, 40), (6.4, 30), (6.9, 1), (8.4, 1000))
+        6, LAD3 | {"entry_timeout": 4.0}, TOUCH_AND_GO, sizes=((4, 40), (5.4, 20), (11, 1000))
     ),
     "a stop refused until the emergency stop": _run(
         7, LAD2, BETWEEN, refusing=(Refusing("place", "sl2", 0, 3, *STOP_REFUSED),)

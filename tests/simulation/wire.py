@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from random import Random
 
@@ -25,6 +25,7 @@ class SimCourier:
 
     def __init__(self, schedule: Schedule, loop: SimLoop) -> None:
         self.tally: Counter[str] = Counter()
+        self.on_silence: Callable[[], object] = bool  # called when a picture will never be answered
         self._wire = schedule.wire
         self._loop = loop
         self._chance = Random(f"{schedule.seed}/courier")
@@ -104,6 +105,7 @@ class SimCourier:
             self._agreed = chance.random()
             if wire.silent and chance.random() < wire.silent:
                 self.tally["snapshot without end"] += 1
+                self.on_silence()
                 return None
         most = wire.stale[("orders", "executions", "positions").index(kind)]
         if wire.agrees:

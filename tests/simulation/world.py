@@ -84,6 +84,7 @@ class World:
         self.b: list[dict[str, Any]] = []
         self.notes: list[Note] = []
         self.seen: Counter[str] = Counter()
+        self.courier.on_silence = self._silent
         self.life: Life | None = None
         self.life_spans: list[dict[str, Any]] = []
         self.journals = Journals(folder)
@@ -181,6 +182,9 @@ class World:
         self._record(kind, fields)
         if kind == "exec" and fields["client"] == 0:
             self._passed("exec")
+
+    def _silent(self) -> None:
+        self._record("snapshot", dict.fromkeys(("orders_as_of", "executions_as_of", "positions_as_of")))
 
     def _record(self, event: str, fields: dict[str, Any]) -> None:
         fields["event"], fields["t"] = event, self.loop.micros / SECOND

@@ -8,7 +8,7 @@ alone until it is over.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
@@ -19,7 +19,7 @@ from tradeshell.core.events import InventoryConfirmFailed
 from tradeshell.core.exit_events import CoverStopPlaced, LadderArmed
 from tradeshell.core.exits import QUOTE_FOR_STOP, DesiredExit, plain_stop
 from tradeshell.core.market import Shares
-from tradeshell.core.orders import Order, OrderState
+from tradeshell.core.orders import Order, OrderState, Tif
 from tradeshell.core.plan import Cover
 from tradeshell.core.specs import exit_spec, oca_group
 from tradeshell.core.trade import (
@@ -197,9 +197,15 @@ def _all_armed(turn: Turn, trade: Trade, covers: tuple[Order, ...]) -> Trade:
             trade.plan.symbol
         ).orders  # somebody else may have sold some of a leg's shares before
         legs = tuple(max((o.placed for o in leg_orders(trade, leg, orders)), default=0) for leg in trade.legs)
-        turn.say(LadderArmed(symbol=trade.plan.symbol, watch=trade.id, legs=legs, tif=trade.plan.exit_tif))
+        turn.say(LadderArmed(symbol=trade.plan.symbol, watch=trade.id, legs=legs, until=_end_of_exits(trade)))
         turn.commands.append(AskQuote(f"armed:{trade.id}", trade.plan.symbol, QUOTE_FOR_STOP, patience=0.5))
     return trade
+
+
+def _end_of_exits(trade: Trade) -> datetime | None:
+    if trade.plan.exit_tif is not Tif.DAY or trade.session is None:
+        return None
+    return trade.session.extended_close if trade.plan.outside_rth else trade.session.close
 
 
 def _await_confirmation(turn: Turn, trade: Trade) -> Trade:

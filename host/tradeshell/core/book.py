@@ -119,7 +119,8 @@ class Book(Struct, frozen=True, kw_only=True):
         """Return how many shares a new SELL may take; never more than this is exposed, whatever was lost on the way."""
         own = self.own()
         if self.position is not None:
-            own = min(own, self.position + self.since_position - self.foreign())
+            # Others may be short, by themselves: that takes nothing from us.
+            own = min(own, self.position + self.since_position - (self.expected() - own))
         # What was typed to sell takes shares that are not our trades' first.
         typed = sum(qty for ref, qty in exposures(self.orders).items() if leg_of(ref) == SALE)
         return own - (self.committed() - typed) - max(0, typed - self.foreign())
@@ -208,9 +209,9 @@ def _sells_on(order: Order, report: OrderReport) -> bool:
 def _signalled(order: Order, report: OrderReport) -> Order:
     # Executions alone fill an order: a status only says how many to expect. Echoes of our own sending say nothing.
     if report.state in (OrderState.FILLED, OrderState.SENT):
-        is_filled = report.state is OrderState.FILLED and 0 < report.filled <= order.filled
+        is_filled = report.state is OrderState.FILLED and 0 < report.filled <= order.done
         return advance(order, Signal.FULL_FILL) if is_filled else order
-    if report.state is OrderState.CANCELLED and order.filled >= order.spec.qty:
+    if report.state is OrderState.CANCELLED and order.done >= order.spec.qty:
         return order
     return advance(order, _SIGNALS[report.state])
 
@@ -225,7 +226,7 @@ def _agreed(order: Order, report: OrderReport, *, is_live: bool) -> tuple[OrderS
     total = spec.qty
     if report.qty is not None:
         # Brokers show a reduced sibling as a smaller total, or as the old total with less remaining.
-        total = max(min(report.qty, report.filled + report.remaining), order.filled)
+        total = max(min(report.qty, report.filled + report.remaining), order.done)
     if order.changing:
         prices_agree = (stop, limit) == (spec.stop, spec.limit)
         if report.qty is None and order.before is not None and spec.qty != order.before.qty:
@@ -311,13 +312,15 @@ def _filled(order: Order, added: Shares, value: Decimal, at: datetime, *, is_cor
     filled = order.filled + added
     # While a reduction is on its way the broker may still work the larger total.
     total = order.spec.qty if order.before is None else max(order.spec.qty, order.before.qty)
-    is_full = filled >= total or (order.told_final is not None and filled >= order.told_final > 0)
+    is_full = filled + order.undone >= total or (
+        order.told_final is not None and filled >= order.told_final > 0
+    )
     after = advance(order, Signal.FULL_FILL if is_full else Signal.PART_FILL)
     after = replace(
         after,
         filled=filled,
         notional=order.notional + value,
-        untrue=order.untrue - min(0, added) if is_correction else order.untrue,
+        undone=max(0, order.undone - added) if is_correction else order.undone,
         absent_at=None,
         is_missed=False,
         left=max(0, order.left - max(0, added)),
@@ -365,7 +368,7 @@ def positioned(book: Book, report: PositionReport, at: datetime) -> Book:
     book = replace(book, position=report.qty, average=report.average, since_position=since)
     is_calm = (book.executed_at is None or at - book.executed_at >= LAG) and not book.is_buying()
     more = report.qty - book.expected()
-    if more > 0 and book.seed is None:
+    if book.seed is None and (more > 0 or not book.executions):
         book = with_taken(replace(book, seed=report.qty - book.net))
     elif more > 0 and is_calm:
         # Somebody else's shares from now on. What others sold before is not given back for that: the figure may be an old one.

@@ -76,7 +76,7 @@ def rests(order: Order, now: datetime) -> bool:
 
 
 def _difference(order: Order, wanted: DesiredExit) -> ChangeExit | None:
-    total = order.filled + wanted.qty
+    total = order.done + wanted.qty
     stop, limit = wanted.stop, wanted.limit
     if order.spec.type is not wanted.type or (
         order.spec.type is OrderType.STOP_LIMIT and order.elected_at is not None

@@ -243,7 +243,7 @@ def _chase(turn: Turn, order: Order, quote: Quote | None) -> None:
     if trade is None or limit is None or sibling_just_executed(trade, order, turn):
         return
     qty = most(trade, order, book.orders)
-    if qty <= order.filled:
+    if qty <= order.done:
         return  # nothing is left to sell; settling lets it go
     changed = replace(moved(order, qty=qty, limit=limit, stop=order.spec.stop), repriced_at=turn.at)
     turn.modify(trade, changed, f"{leg_of(order.spec.ref)} is elected, the limit follows the bid")

@@ -112,6 +112,19 @@ class ReconciliationFailed(Event, frozen=True, kw_only=True):
         return f"not reconciled: {self.reason} · no entries until `connect` succeeds"
 
 
+class PictureFailed(Event, frozen=True, kw_only=True):
+    """Orders, executions and positions were asked for again and could not be had; it is tried again."""
+
+    weight: ClassVar[Weight] = Weight.BAD
+    reason: str
+
+    def label(self) -> str:
+        return "link"
+
+    def story(self) -> str | None:
+        return f"the broker does not show orders and positions: {self.reason} · asked again"
+
+
 class ReconciliationCompleted(Event, frozen=True, kw_only=True):
     """Orders, executions and positions of this connection are known: entries may leave again."""
 

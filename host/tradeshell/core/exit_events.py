@@ -5,11 +5,14 @@ Laws: as in ``events``; whatever leaves a share without a stop is an alarm and s
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import ClassVar
+from zoneinfo import ZoneInfo
 
 from tradeshell.core.events import Event, Weight, money
 from tradeshell.core.market import Price, Shares
-from tradeshell.core.orders import Tif
+
+NEW_YORK = ZoneInfo("America/New_York")
 
 
 class CoverStopPlaced(Event, frozen=True, kw_only=True):
@@ -21,17 +24,19 @@ class CoverStopPlaced(Event, frozen=True, kw_only=True):
 
 
 class LadderArmed(Event, frozen=True, kw_only=True):
-    """Every leg of a ladder has left: ``legs`` are the shares of each, ``tif`` how long the exits stay."""
+    """Every leg of a ladder has left: ``legs`` are the shares of each; ``until``: exits of the day end then (UTC)."""
 
     legs: tuple[Shares, ...]
-    tif: Tif = Tif.GTC
+    until: datetime | None = None
 
     def label(self) -> str:
         return "exits"
 
     def story(self) -> str | None:
         words = f"armed {' + '.join(map(str, self.legs))} shares, each with its target and its stop"
-        return f"{words} · all of them end at today's close" if self.tif is Tif.DAY else words
+        if self.until is None:
+            return words
+        return f"{words} · they end with the day at {self.until.astimezone(NEW_YORK):%H:%M}"
 
 
 class MilestoneReached(Event, frozen=True, kw_only=True):

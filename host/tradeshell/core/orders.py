@@ -206,7 +206,8 @@ class Order(Struct, frozen=True, kw_only=True):
     filled: Shares = 0
     notional: Price = Price(0)
     told_filled: Shares = 0  # what statuses claim; ahead of ``filled`` while executions are on their way
-    untrue: Shares = 0  # of that, what corrections took back or pictures did not show
+    untrue: Shares = 0  # of that, what pictures did not show
+    undone: Shares = 0  # executed shares that corrections took back: the broker does not work them again
     told_final: Shares | None = None  # the broker called it filled at this many shares
     before: OrderSpec | None = None
     changing: bool = False  # a modify has left and is not acknowledged
@@ -226,6 +227,7 @@ class Order(Struct, frozen=True, kw_only=True):
         None  # when the first picture was asked for that agrees with our books since then
     )
     is_expired: bool = False  # it ended with its day
+    denied_at: datetime | None = None  # when the broker said that it has no such order to cancel
     is_mourned: bool = False  # its loss was told
     was_told: bool = False  # a status with its counts ended it, not a bare error and not silence
     by_operator: bool = False  # the operator asked for its cancel; that is honoured
@@ -245,15 +247,20 @@ class Order(Struct, frozen=True, kw_only=True):
         return self.spec.type in (OrderType.LIMIT, OrderType.STOP_LIMIT)
 
     @property
+    def done(self) -> Shares:
+        """Shares that the broker counts as filled: what has executed, and what was taken back afterwards."""
+        return self.filled + self.undone
+
+    @property
     def remaining(self) -> Shares:
         """Shares that may still fill."""
-        return max(0, self.spec.qty - self.filled) if self.state.is_live else 0
+        return max(0, self.spec.qty - self.done) if self.state.is_live else 0
 
     @property
     def sure(self) -> Shares:
         """Shares that certainly work: a larger total on its way counts once the broker shows it."""
         total = self.spec.qty if self.before is None else min(self.spec.qty, self.before.qty)
-        return max(0, total - self.filled) if self.state.is_live else 0
+        return max(0, total - self.done) if self.state.is_live else 0
 
     @property
     def is_chased(self) -> bool:
@@ -289,7 +296,7 @@ def ended(order: Order, at: datetime, *, told: bool, asked: bool) -> Order:
         order,
         ended_at=order.ended_at or at,
         was_cut=True,
-        left=max(0, order.spec.qty - order.filled),
+        left=max(0, order.spec.qty - order.done),
         is_explained=asked,
         lost_at=at,
         was_told=told,

@@ -157,11 +157,12 @@ def _is_newer(order: Order, picture: SnapshotAnswered) -> bool:
 
 def _is_young(order: Order, picture: SnapshotAnswered) -> bool:
     """Whether its last command left so shortly before the request that an old answer may lack the order."""
-    return (
-        picture.asked_at is not None
-        and order.touched_at is not None
-        and picture.asked_at - order.touched_at < OLD
-    )
+    asked_at = picture.asked_at
+    if asked_at is None or order.touched_at is None:
+        return False
+    if order.denied_at is not None and order.denied_at >= order.touched_at:
+        return asked_at < order.denied_at  # the broker says so itself
+    return asked_at - order.touched_at < OLD
 
 
 def _is_old_news(order: Order, report: OrderReport, picture: SnapshotAnswered) -> bool:
@@ -172,7 +173,7 @@ def _is_old_news(order: Order, report: OrderReport, picture: SnapshotAnswered) -
     asked_at = picture.asked_at
     if asked_at is None:
         return False
-    if report.filled < order.filled - order.untrue:
+    if report.filled < order.done:
         return True
     if order.elected_at is not None and report.state is OrderState.HELD and asked_at - order.elected_at < OLD:
         return True
@@ -188,10 +189,11 @@ def _missing(turn: Turn, watchers: Watchers, order: Order) -> None:
         turn.timer("picture", SECOND_LOOK.total_seconds())
     elif turn.at - order.absent_at >= SECOND_LOOK - EARLY and awaited(order) == 0:
         gone = replace(advance(order, Signal.CANCELLED), why="not at the broker any more")
-        gone = ended(gone, order.absent_at, told=False, asked=False)
+        gone = ended(gone, order.absent_at, told=order.denied_at is not None, asked=False)
         turn.put_order(replace(gone, gone_at=order.absent_at))
         trade = turn.book(order.spec.symbol).trade_of(order.spec.ref)
-        if trade is not None:
+        is_new = order.state in (OrderState.SENT, OrderState.UNKNOWN)
+        if trade is not None and is_new:  # one that had worked was not refused
             tell_refused_entry(turn, watchers, trade, order, "the broker does not have it")
         turn.say(
             OrderMissing(

@@ -76,6 +76,7 @@ NOT_FOUND = (
     161,
     135,
 )  # IBKR: the order is not there to be cancelled; a picture tells what became of it
+DENIED_FOR = timedelta(seconds=5)
 NOT_YET = 399  # IBKR: "your order will not be placed at the exchange until ..."
 STORM = 10  # refusals that stop entries
 STORM_WITHIN = timedelta(seconds=10)
@@ -343,14 +344,24 @@ def refused(turn: Turn, watchers: Watchers, refusal: OrderRefusedByBroker) -> No
         _count_refusal(turn)
         tell_refused_entry(turn, watchers, trade, order, f"{refusal.code}: {refusal.text}")
     elif refusal.what in (RefusedWhat.CHANGE, RefusedWhat.CANCEL):
-        take_back(turn, trade, order, refusal.what is RefusedWhat.CHANGE, refusal.text)
         if refusal.code in NOT_FOUND:
-            turn.look_again()
+            _denied(turn, order)
+        else:
+            take_back(turn, trade, order, refusal.what is RefusedWhat.CHANGE, refusal.text)
     elif refusal.code == NOT_YET and order.spec.side is Side.BUY and not turn.desk.policy.hold:
         turn.put_trade(replace(trade, cancel_wanted="it cannot work now"))
     else:
         return
     after(turn, watchers, turn.desk.trade(trade.id))
+
+
+def _denied(turn: Turn, order: Order) -> None:
+    """The broker has no such order, or it is over there: what became of it a picture tells, and nothing is asked again before."""
+    new = replace(order, changing=False, cancelling=False, before=None, denied_at=turn.at, is_missed=True)
+    turn.put_order(replace(new, retry_at=turn.at + DENIED_FOR))
+    turn.look_again()
+    turn.timer("picture", 1.0)
+    turn.commands.append(SetTimer(f"retry:{order.spec.ref}", turn.at + DENIED_FOR))
 
 
 def tell_refused_entry(turn: Turn, watchers: Watchers, trade: Trade, before: Order, words: str) -> None:

@@ -232,8 +232,8 @@ def _correct(turn: Turn, trade: Trade) -> Trade:
 def _split_off(turn: Turn, trade: Trade) -> Trade:
     """Give shares that came back to a living leg (an execution was taken back) a leg of their own: no group ever grows."""
     book = turn.book(trade.plan.symbol)
-    if not trade.is_armed or trade.is_flattening or not book.agrees():
-        return trade
+    if not trade.is_armed or trade.is_flattening or not book.agrees() or not turn.desk.paper:
+        return trade  # on a live account the operator says what becomes of shares that came back
     shares = leg_shares(trade, book.orders)
     for leg in trade.legs:
         stops = [o for o in orders_of(trade, f"sl{leg.number}", book.orders) if o.state is OrderState.HELD]

@@ -223,7 +223,7 @@ class Core:
         changed = replaced(order, trade, event)
         if is_exit(trade, event.ref):  # the broker's own reductions may be on their way
             qty = min(changed.spec.qty, most(trade, order, turn.book(order.spec.symbol).orders))
-            if qty <= order.filled:
+            if qty <= order.done:
                 return
             changed = replace(changed, spec=replace(changed.spec, qty=qty))
         turn.put_trade(reports.adopted(trade, changed))

@@ -166,7 +166,7 @@ def inventory(trade: Trade, orders: Mapping[str, Order]) -> Shares:
 
 def awaited(order: Order) -> Shares:
     """Return the shares that statuses claim to be filled and whose executions have not arrived."""
-    return max(0, order.told_filled - order.untrue - order.filled)
+    return max(0, order.told_filled - order.untrue - order.done)
 
 
 def is_over(order: Order | None) -> bool:
@@ -218,7 +218,7 @@ def most(trade: Trade, order: Order, orders: Mapping[str, Order]) -> Shares:
         return order.spec.qty
     name = leg_of(order.spec.ref)
     held = inventory(trade, orders) if name == COVER else leg_shares(trade, orders).get(leg_number(name), 0)
-    return min(order.spec.qty, order.filled + max(0, held))
+    return min(order.spec.qty, order.done + max(0, held))
 
 
 def ended_with(entry: Order, child: Order) -> bool:

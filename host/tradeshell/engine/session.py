@@ -23,6 +23,7 @@ from tradeshell.core.events import (
     EngineFault,
     Event,
     OrderSent,
+    PictureFailed,
     ReconciliationFailed,
     SinkMuted,
 )
@@ -50,6 +51,7 @@ from tradeshell.ports import Broker, Clock, Handle
 
 T = TypeVar("T")
 SNAPSHOT_WITHIN = 5.0  # seconds in which orders, executions and positions are answered, or asked for again
+NO_PICTURE_EVERY = 15.0  # seconds between two lines about requests that fail
 SNAPSHOT_EVERY = 0.25  # seconds between two requests on one connection
 
 
@@ -83,6 +85,7 @@ class Session:
         self._snapshots: asyncio.Task[None] | None = None
         self._snapshots_of = 0  # the epoch that they are requested for
         self._requested_at = -math.inf  # loop time of the last request on this connection
+        self._no_picture_until = -math.inf  # loop time until when a failed request is not told again
         self.unreconciled = ""  # why the last snapshot failed; "" while that is not known
         self.broker: Broker
         self.feeds: Feeds
@@ -367,13 +370,22 @@ class Session:
             reason = str(error) if isinstance(error, BrokerError) else f"{type(error).__name__}: {error}"
             if isinstance(error, TimeoutError):
                 reason = f"not answered within {SNAPSHOT_WITHIN:g} s"
-            self.audit.tell(ReconciliationFailed(reason=reason))
+            self._tell_no_picture(reason)
             if not self._wanted:  # otherwise the next request decides
                 self.unreconciled = reason
                 for callback in self.changed:
                     callback()
             return
+        self._no_picture_until = -math.inf
         self.submit(answer)
+
+    def _tell_no_picture(self, reason: str) -> None:
+        """Tell that orders, executions and positions cannot be had: at once, and again only after a while."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._no_picture_until:
+            self._no_picture_until = now + NO_PICTURE_EVERY
+            known = self.desk.link.reconciled
+            self.audit.tell(PictureFailed(reason=reason) if known else ReconciliationFailed(reason=reason))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)

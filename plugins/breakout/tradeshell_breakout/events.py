@@ -92,7 +92,8 @@ class BreakoutRejected(Event, frozen=True, kw_only=True):
         return "rejected"
 
     def story(self) -> str | None:
-        return f"{self.reason}: {self.detail} · nothing was sent, this watcher is used up"
+        sent = "" if self.reason == "broker_refusal" else "nothing was sent, "
+        return f"{self.reason}: {self.detail} · {sent}this watcher is used up"
 
 
 class BreakoutStopped(Event, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from typing import Protocol
 from tradeshell import Bar, Price, Shares
 from tradeshell_paper.calendar import Hours
 from tradeshell_paper.pump import Phase
-from tradeshell_paper.series import MILLISECOND, Bars, Prints, Trades
+from tradeshell_paper.series import Bars, Prints, Trades, deciding
 from tradeshell_paper.tape import Tape, bucket_start
 from tradeshell_paper.tickets import ARRIVAL_PART
 
@@ -203,29 +203,14 @@ class PrintCursor:
 
 
 def next_deciding(tape: Tape, trades: Trades, row: int) -> tuple[int, datetime | None]:
-    """Return the first row from ``row`` on that decides fills, and when it begins.
-
-    Where finer trades of the same symbol cover the time of a row, they decide.
-    """
+    """Return the first row from ``row`` on that decides fills, and when it begins."""
     while True:
-        if row >= len(trades):
-            if tape.grow():
-                continue
+        if trades.finer:
+            row = deciding(trades, row)
+        if row < len(trades):
+            return row, trades.start(row)
+        if not tape.grow():
             return row, None
-        start = trades.start(row)
-        if not trades.finer:
-            return row, start
-        covering = next(
-            (
-                span
-                for span in trades.finer
-                if span.overlaps(start, start + (timedelta(seconds=trades.seconds) or MILLISECOND))
-            ),
-            None,
-        )
-        if covering is None:
-            return row, start
-        row = max(row + 1, trades.find(covering.last))
 
 
 class TouchCursor:

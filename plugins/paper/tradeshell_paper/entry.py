@@ -178,6 +178,10 @@ class OrderEntry:
     def _change(self, ticket: Ticket, spec: OrderSpec) -> None:
         floor, old = self._floor, ticket.spec
         spec = _with_fixed_values(spec, old)
+        if (spec.limit, spec.stop, spec.type) != (old.limit, old.stop, old.type):
+            ticket.take_prices(floor.now, spec)
+            ticket.is_released = False
+            ticket.after_fill = floor.line_of(ticket).filled_at == floor.now
         ticket.spec = spec
         # The old total from a client that was not shown an OCA reduction yet must not undo it.
         if spec.qty < ticket.qty or spec.qty != old.qty:
@@ -190,10 +194,6 @@ class OrderEntry:
                 floor.end(ticket, OrderState.CANCELLED, "reduced to what has filled")
             return
         self._set_expiry(ticket)
-        if (spec.limit, spec.stop, spec.type) != (old.limit, old.stop, old.type):
-            ticket.since = floor.now
-            ticket.fresh, ticket.is_released, ticket.opened = True, False, None
-            ticket.after_fill = floor.line_of(ticket).filled_at == floor.now
         floor.settle_state(ticket)
         floor.tell(ticket)
         self._matcher.arrive(ticket)

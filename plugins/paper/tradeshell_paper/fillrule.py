@@ -12,12 +12,26 @@ at its limit when touched, a stop (stop-limits too) at its stop price. Stops are
 the worse outcome is booked. Therefore a limit beside a stop of its group (a target) that the open gaps over waits for the range,
 and fills after the stops, still at the open: max(target, open). What comes at the first instant of a bar because an entry filled
 there (its exits) has met no open: that bar's range fills it at its own price, also where the whole range lies beyond it.
+
+*Changed while a bar lasts.* Whether its extreme traded before or after the change is unknown, and the worse is booked. A stop is
+met where it was when the bar began: not reached there, its new price counts from the next bar on; reached, it fills at the worst
+of its prices in that bar that the range reaches. A limit fills only where the range reaches all its prices in that bar, at the
+worst of them; one that the open gapped over before the change has filled there. A limit that became a market order waits for the
+next open.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from tradeshell import Bar, Price, Side
-from tradeshell_paper.tickets import Line, Ticket
+from tradeshell_paper.tickets import Line, Terms, Ticket
+
+
+class Hit(NamedTuple):
+    """A range reaches an order: it fills at ``price`` USD, or with ``None`` is elected and its limit rests."""
+
+    price: Price | None
 
 
 def is_reached(stop: Price, side: Side, price: Price) -> bool:
@@ -90,15 +104,30 @@ def at_open(ticket: Ticket, opening: Price) -> Price | None:
     return opening if spec.limit is not None and is_touched(spec.limit, spec.side, opening) else None
 
 
-def in_range(ticket: Ticket, bar: Bar) -> Price | None:
-    """Return the price at which the range of a recorded bar fills or elects an order. Market orders wait for the next open."""
-    if ticket.takes_any_price:
+def in_range(ticket: Ticket, bar: Bar) -> Hit | None:
+    """Return what the range of a recorded bar does to an order. Market orders wait for the next open."""
+    terms = ticket.terms_during(bar.start, bar.seconds)
+    if ticket.takes_any_price or not terms:
         return None
-    stop, limit, side = ticket.spec.stop, ticket.spec.limit, ticket.spec.side
+    side = ticket.spec.side
+    worst = max if side is Side.BUY else min
     if ticket.waits_for_stop:
         edge = bar.high if side is Side.BUY else bar.low
-        return stop if stop is not None and is_reached(stop, side, edge) else None
+        reached = [each for each in terms if each.stop is not None and is_reached(each.stop, side, edge)]
+        if terms[0] not in reached:
+            return None
+        filled = [
+            each.stop
+            for each in reached
+            if each.stop is not None and (each.limit is None or is_touched(each.limit, side, each.stop))
+        ]
+        return Hit(worst(filled, default=None))
+    if _was_gapped_over(terms[0], side, bar):
+        return Hit(bar.open)
     edge = bar.low if side is Side.BUY else bar.high
-    if limit is None or not is_touched(limit, side, edge):
-        return None
-    return bar.open if ticket.opened == bar.start and is_touched(limit, side, bar.open) else limit
+    limits = [each.limit for each in terms if each.limit is not None and is_touched(each.limit, side, edge)]
+    return Hit(worst(limits)) if len(limits) == len(terms) else None
+
+
+def _was_gapped_over(terms: Terms, side: Side, bar: Bar) -> bool:
+    return terms.opened == bar.start and terms.limit is not None and is_touched(terms.limit, side, bar.open)

@@ -278,8 +278,8 @@ class Floor:
         for child in self.children(parent):
             if child.staged:
                 continue
-            child.since = self.now
-            child.fresh = child.is_released = True
+            child.begin(self.now)
+            child.is_released = True
             child.after_fill = self.line_of(child).filled_at == self.now
             self.settle_state(child)
             self.tell(

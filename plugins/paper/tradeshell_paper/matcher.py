@@ -130,16 +130,16 @@ class Matcher:
         budget = self._bar_budget(bar.volume)
         executed_at = bar.end - LAST_MOMENT
         for ticket in () if line.is_halted else line.ready():
-            if not ticket.is_ready or not ticket.was_there(bar.start, bar.seconds) or budget == 0:
+            if not ticket.is_ready or budget == 0:
                 continue
-            found = fillrule.in_range(ticket, bar)
-            if found is None:
+            hit = fillrule.in_range(ticket, bar)
+            if ticket.since <= bar.end:
+                ticket.former.clear()  # no bar to come meets it where it was
+            if hit is None:
                 continue
             if ticket.waits_for_stop:
                 ticket.elected = True
-                if not fillrule.limit_allows(ticket, found):
-                    found = None
-            budget = self._fill_or_rest(ticket, found, budget, executed_at)
+            budget = self._fill_or_rest(ticket, hit.price, budget, executed_at)
 
     def band(self, symbol: str) -> Band:
         """Return between which prices nothing happens to the orders of ``symbol`` as they stand."""
@@ -147,6 +147,8 @@ class Matcher:
         for ticket in self._floor.lines[symbol].tickets:
             if not ticket.is_ready:
                 continue
+            if ticket.former:
+                return NO_BAND  # the bar that lasts may meet it elsewhere
             spec = ticket.spec
             if ticket.waits_for_stop:
                 price, above = spec.stop, spec.side is Side.BUY

@@ -7,7 +7,7 @@ opens and prints.
 The parts: ``entry`` takes orders, ``checks`` refuses, ``matcher`` says who meets what, ``fillrule`` at which price, ``floor``
 what follows, ``ledger`` keeps the account. What an order does not meet:
 
-- a range that began before it came or changed (``Ticket.was_there``);
+- a range that began before it came; one that began before its price changed meets it where it was (``fillrule.in_range``);
 - the open of a bar that begins at the instant of an execution in its symbol, when it came after that execution. A bracket
   whose entry fills at the first instant of a bar is protected through that bar's range, and no gap is read into its open;
 - a touch beside recorded trades, when it is a limit that rested before its hours began again, or that a bar's fill set free;
@@ -233,7 +233,8 @@ class Exchange:
         ticket = self._alive(order_id, client)
         if ticket is not None and ticket.is_inactive:
             ticket.is_inactive, ticket.why = False, ""
-            ticket.since, ticket.fresh, ticket.is_released = self._floor.now, True, False
+            ticket.begin(self._floor.now)
+            ticket.is_released = False
             self._floor.settle_state(ticket)
             self._floor.tell(ticket)
             self._matcher.arrive(ticket)
@@ -299,7 +300,8 @@ class Exchange:
                 if was_held and not ticket.is_held:
                     # What traded while it was held does not concern it, and it has met nothing of these hours.
                     ticket.is_released = ticket.is_released or not ticket.fresh
-                    ticket.since, ticket.fresh, ticket.after_fill = now, True, False
+                    ticket.begin(now)
+                    ticket.after_fill = False
         return self._done()
 
     # --- inside -------------------------------------------------------------------------------------------------------

@@ -84,6 +84,25 @@ class Trades(Protocol):
         ...
 
 
+def covering(trades: Trades, row: int) -> Span | None:
+    """Return where finer trades decide fills instead of a row; ``None``: the row decides."""
+    if not trades.finer:
+        return None
+    start = trades.start(row)
+    end = start + (timedelta(seconds=trades.seconds) or MILLISECOND)
+    return next((span for span in trades.finer if span.overlaps(start, end)), None)
+
+
+def deciding(trades: Trades, row: int) -> int:
+    """Return the first row from ``row`` on that decides fills, behind the last one when there is none."""
+    while row < len(trades):
+        span = covering(trades, row)
+        if span is None:
+            break
+        row = max(row + 1, trades.find(span.last))
+    return row
+
+
 class Bars(Trades, Protocol):
     """Trades in bars."""
 

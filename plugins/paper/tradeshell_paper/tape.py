@@ -1,8 +1,9 @@
 """The tape of one symbol: what is known of its market at any instant, and bars of any length made from it.
 
 Laws: a tape only answers; it never says anything about an instant later than the one it is asked for, with one exception that the
-replay of trades without quotes needs: ``latest`` shows the next bar's open as bid and ask, and an order cannot fill at it before
-that bar has begun.
+replay of trades without quotes needs: where no bar lasts, ``latest`` shows the next bar's open as bid and ask, and an order cannot
+fill at it before that bar has begun. While a bar lasts ``latest`` shows its own open, which is ``standing`` only for orders that
+come as the bar begins: what comes later meets the next one.
 
 *Bars* of a length that is recorded are taken as they are; others are made from the longest recorded bars that divide them, or
 from prints, aligned to the clock of New York. A bar in which nothing traded does not exist.
@@ -16,7 +17,7 @@ from datetime import date, datetime, timedelta
 
 from tradeshell import Bar, BrokerError, DataKind, Price, Quote
 from tradeshell_paper.calendar import Hours, new_york_day
-from tradeshell_paper.series import Bars, Prints, Touches, Trades, from_ms, to_ms
+from tradeshell_paper.series import Bars, Prints, Touches, Trades, covering, deciding, from_ms, to_ms
 from tradeshell_paper.tickets import ARRIVAL_PART
 
 DAY = 86400  # seconds
@@ -118,7 +119,8 @@ class Tape:
         """Return the touch as it is told at ``now``."""
         quote = self._touch(now)
         if quote is None and not self._has_touches(now):
-            quote = self._next_open(now)
+            quote = self._lasting_open(now)
+            quote = self._next_open(now) if quote is None else quote
         return quote
 
     def standing(self, now: datetime) -> Quote | None:
@@ -168,27 +170,48 @@ class Tape:
                 return self._quote(row, now)
             if self._has_touches(now):
                 return None
+        last = self._last_deciding(now)
+        if last is None:
+            return None
+        trades, row = last
+        start = trades.start(row)
+        if trades.seconds and now > start + timedelta(seconds=trades.seconds / ARRIVAL_PART):
+            return None
+        return self._at_one_price(trades.open(row), start, now)
+
+    def _last_deciding(self, now: datetime) -> tuple[Trades, int] | None:
+        """Return the last row of the day that begins by ``now`` and decides fills: of several the newest, then the finest."""
+        found, begun = None, self._hours.day_start(now)
         for trades in self.all_trades():
             row = trades.find(now + timedelta(microseconds=1)) - 1
-            if row >= 0 and trades.start(row) >= self._hours.day_start(now):
-                stands = timedelta(seconds=trades.seconds / ARRIVAL_PART) if trades.seconds else None
-                start = trades.start(row)
-                if stands is None or now <= start + stands:
-                    return self._at_one_price(trades.open(row), start, now)
-                return None
-        return None
+            if row < 0 or trades.start(row) < begun or (found is not None and trades.start(row) == begun):
+                continue
+            if covering(trades, row) is None:
+                found, begun = (trades, row), trades.start(row)
+        return found
+
+    def _lasting_open(self, now: datetime) -> Quote | None:
+        last = self._last_deciding(now)
+        if last is None:
+            return None
+        trades, row = last
+        start = trades.start(row)
+        is_over = now >= start + timedelta(seconds=trades.seconds)
+        return None if is_over else self._at_one_price(trades.open(row), start, now)
 
     def _next_open(self, now: datetime) -> Quote | None:
         session = self._hours.session(now)
         # In regular hours nothing is known of the touch once their last bar has begun: the evening's open is another market.
         close = session.close if session is not None and session.is_regular(now) else None
-        for seconds in sorted(self.bars):
-            bars = self.bars[seconds]
-            row = bars.find(now)
+        following = []
+        for seconds, bars in self.bars.items():
+            row = deciding(bars, bars.find(now))
             if row < len(bars) and self._hours.day_start(bars.start(row)) == self._hours.day_start(now):
-                is_later = close is not None and bars.start(row) >= close
-                return None if is_later else self._at_one_price(bars.open(row), now, now)
-        return None
+                following.append((bars.start(row), seconds, bars.open(row)))
+        if not following:
+            return None
+        start, _, price = min(following)
+        return None if close is not None and start >= close else self._at_one_price(price, now, now)
 
     def _quote(self, row: int, now: datetime) -> Quote:
         touches = self.touches

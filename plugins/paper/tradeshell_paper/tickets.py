@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 from msgspec import Struct, field
 
@@ -25,6 +26,16 @@ from tradeshell import (
 # A range counts for orders that were there during (nearly) all of it: a program that answers a bar's close needs a moment,
 # and a replay at the pace of the clock must not lose the minute in which it entered.
 ARRIVAL_PART = 60
+LONGEST_BAR = timedelta(days=1)
+
+
+class Terms(NamedTuple):
+    """The prices (USD) of an order from ``since`` on; ``opened`` is the begin of the recorded bar whose open they met last."""
+
+    since: datetime
+    stop: Price | None
+    limit: Price | None
+    opened: datetime | None
 
 
 class Ticket(Struct, kw_only=True, eq=False):
@@ -51,6 +62,7 @@ class Ticket(Struct, kw_only=True, eq=False):
         False  # by its parent, or to rest again: recorded trades meet it, no touch beside them
     )
     opened: datetime | None = None  # begin of the recorded bar whose open it met last
+    former: list[Terms] = field(default_factory=list)  # that a bar which lasts may still meet, oldest first
     after_fill: bool = False  # came at an instant at which its symbol had just executed
     expires: datetime | None = None
     oca: str | None = None
@@ -97,8 +109,29 @@ class Ticket(Struct, kw_only=True, eq=False):
         return self.is_ready and not self.waits_for_stop and (self.fresh or self.takes_any_price)
 
     def was_there(self, start: datetime, seconds: int) -> bool:
-        """Return whether the range of a bar counts for it."""
+        """Return whether a bar counts for it with the prices that it has now."""
         return self.since <= start or self.since <= start + timedelta(seconds=seconds / ARRIVAL_PART)
+
+    def terms_during(self, start: datetime, seconds: int) -> list[Terms]:
+        """Return the prices it had while a bar lasted, those at its begin first; none when it came later."""
+        now = Terms(self.since, self.spec.stop, self.spec.limit, self.opened)
+        if self.was_there(start, seconds):
+            return [now]
+        begun = start + timedelta(seconds=seconds / ARRIVAL_PART)
+        at_begin = sum(terms.since <= begun for terms in self.former)
+        return [*self.former[at_begin - 1 :], now] if at_begin > 0 else []
+
+    def begin(self, now: datetime) -> None:
+        """Count as new: what traded before ``now`` does not concern it, and it has met no touch."""
+        self.since, self.fresh, self.opened = now, True, None
+        self.former.clear()
+
+    def take_prices(self, now: datetime, spec: OrderSpec) -> None:
+        """Take changed prices. The others stay known for the bar that lasts."""
+        self.former.append(Terms(self.since, self.spec.stop, self.spec.limit, self.opened))
+        while len(self.former) > 1 and self.former[1].since <= now - LONGEST_BAR:
+            self.former.pop(0)
+        self.spec, self.since, self.fresh, self.opened = spec, now, True, None
 
     def report(self) -> OrderReport:
         """Return what the exchange shows of it. ``why`` is empty while it lives."""

@@ -25,6 +25,7 @@ class Delivery:
         self.downs: list[
             list[float]
         ] = []  # spans in which the host knew that the link was down, until it was reconciled
+        self.silent: list[float] = []  # pictures that were asked for and never answered
         self.snapshots: list[tuple[float, float, float]] = []  # told at, orders as of, executions as of
         self._handlers: dict[str, Callable[[dict[str, Any]], None]] = {
             name.removeprefix("_told_"): getattr(self, name)
@@ -82,7 +83,7 @@ class Delivery:
             return
         qty = record["qty"]
         moves = [key for key, untold in stock.pending.items() if untold.kind in ("loss", "gain")]
-        last = len(moves) if qty == stock.own + stock.ext else 0
+        last = len(moves) if qty == stock.position else 0
         for row, key in enumerate(moves):
             if stock.pending[key].position == qty:
                 last = max(last, row + 1)
@@ -113,6 +114,7 @@ class Delivery:
         )
         if orders is None or executions is None or positions is None:
             self._run.findings.saw("snapshot without end")
+            self.silent.append(self._run.now)
             return
         if min(orders, executions, positions) < self._run.now - 1.0:
             self._run.findings.saw("stale snapshot")
@@ -133,4 +135,4 @@ class Delivery:
             stock.losses.append((self._run.now, untold.shares, self._run.was_ready))
         elif untold is not None and untold.kind == "sell":
             order = self._account.executions[stem(key)]["order"]
-            stock.sales.append((self._run.now, untold.shares, order.group))
+            stock.sales.append((self._run.now, untold.shares, order))

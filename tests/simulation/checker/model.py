@@ -132,12 +132,15 @@ class Stock:
     def __init__(self, name: str, before: int) -> None:
         self.name = name
         self.own = 0  # shares of our trades by their executions
-        self.ext = before  # everybody else's, and what was typed to be sold
+        self.ext = (
+            before  # everybody else's, and what was typed to be sold; negative: their own short position
+        )
+        self.taken = 0  # of our trades' shares, what others sold beyond theirs
         self.sells: list[Order] = []  # own SELLs that live
         self.trades: list[Trade] = []
         self.pending: dict[str, Untold] = {}
         self.losses: list[tuple[float, int, float]] = []  # told losses: when, shares, by the time to act
-        self.sales: list[tuple[float, int, str]] = []  # told own sales: when, shares, of which group
+        self.sales: list[tuple[float, int, Order]] = []  # told own sales: when, shares, by which order
         self.halted = False
         self.halted_at = 0.0
         self.bid: Decimal | None = None
@@ -151,12 +154,42 @@ class Stock:
         self.excess: Any = None
         self.gap: Any = None
         self.orphans: dict[str, Any] = {}
-        self.short_excused = 0
+        self.short_told = self.short_lost = self.short_raced = 0  # shares short: breached, or excused
 
     @property
     def inventory(self) -> int:
-        """Our shares: what foreign sells took beyond foreign shares is gone."""
-        return self.own + min(0, self.ext)
+        """Our shares: what others sold beyond theirs, while we had some, is gone."""
+        return self.own - self.taken
+
+    @property
+    def position(self) -> int:
+        """Shares of the account."""
+        return self.own - self.taken + self.ext
+
+    def others(self, change: int, *, by_us: bool = False) -> None:
+        """Let others buy or sell: their own shares first, then ours, the rest is their own short position.
+
+        ``by_us``: what was typed to be sold; the rest is our own doing.
+        """
+        self.ext += change
+        if change < 0 and self.ext < 0:
+            part = min(-self.ext, -change)
+            if not by_us:
+                part = min(part, max(0, self.own - self.taken))
+            self.taken += part
+            self.ext += part
+
+    def busted(self, back: int) -> None:
+        """Let a sale of others that took our shares not have happened."""
+        part = min(self.taken, back)
+        self.taken -= part
+        self.ext += back - part
+
+    def lost_purchase(self) -> None:
+        """After a purchase of ours that did not happen: what was not there could not be taken."""
+        part = max(0, self.taken - max(0, self.own))
+        self.taken -= part
+        self.ext -= part
 
     def worst_case(self) -> int:
         """Return the most that living own SELLs could still sell of our shares."""

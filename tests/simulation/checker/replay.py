@@ -237,7 +237,7 @@ class Replay:
             if order.leg.startswith("tp"):
                 self.stops.target_moved(order)
         else:
-            stock.pending[f"end {order.id}"] = Untold("end", 0, self.now, stock.own + stock.ext)
+            stock.pending[f"end {order.id}"] = Untold("end", 0, self.now, stock.position)
             if order.state != "filled" and max(order.filled, order.executed) > 0:
                 self.findings.saw("partial entry")
 
@@ -272,11 +272,11 @@ class Replay:
         if order is not None and is_own:
             self._own_exec(stock, order, qty, sign, record["exec_id"])
         else:
-            stock.ext += sign * qty
+            stock.others(sign * qty)
             change = stock.inventory - before
             if change:
                 kind = "loss" if change < 0 else "gain"
-                stock.pending[record["exec_id"]] = Untold(kind, abs(change), self.now, stock.own + stock.ext)
+                stock.pending[record["exec_id"]] = Untold(kind, abs(change), self.now, stock.position)
             if sign < 0:
                 self.findings.saw("foreign sell")
         self.touch(stock)
@@ -290,12 +290,12 @@ class Replay:
         if order.asked_cancel is not None:
             self.findings.saw("cancel/fill race")
         if order.is_typed:
-            stock.ext -= qty
+            stock.others(-qty, by_us=True)
         else:
             stock.own += sign * qty
             trade.net += sign * qty
         kind = "buy" if sign > 0 else "sell"
-        stock.pending[exec_id] = Untold(kind, qty, self.now, stock.own + stock.ext)
+        stock.pending[exec_id] = Untold(kind, qty, self.now, stock.position)
         if sign > 0:
             self.cover.bought(stock, trade, qty)
         else:
@@ -322,12 +322,16 @@ class Replay:
         if order is not None and order.is_own and not order.is_typed:
             stock.own += change
             order.trade.net += change
+            if found["sign"] > 0:
+                stock.lost_purchase()
+        elif change > 0:
+            stock.busted(change)
         else:
-            stock.ext += change
+            stock.others(change, by_us=order is not None and order.is_own)
         moved = stock.inventory - before
         if moved:
             kind = "loss" if moved < 0 else "gain"
-            stock.pending[record["exec_id"]] = Untold(kind, abs(moved), self.now, stock.own + stock.ext)
+            stock.pending[record["exec_id"]] = Untold(kind, abs(moved), self.now, stock.position)
         if moved > 0 and order is not None and order.trade is not None:
             self.cover.bought(stock, order.trade, moved)
         self.touch(stock)

@@ -83,6 +83,8 @@ class CoverRules:
             return True
         if order.operator is not None or run.did_operator(order, "flatten", "sell", "cancel", "replace"):
             return True
+        if any(run.now - t <= 5.0 for t, _, _ in stock.losses):
+            return True  # somebody else sold: exits shrink at once, whatever else is not known yet
         return any(name == stock.name and run.now - 60 <= t <= run.now for t, name in self._rungs)
 
     def _close_gap(self, stock: Stock) -> None:
@@ -243,7 +245,13 @@ class CoverRules:
             return "elected"
         if self._was_lost(stock, duty.opened, end - duty.ran + bounds.unprotected):
             return "lost"
-        return "silent end" if self._was_silent(stock, duty.opened) else ""
+        if self._was_silent(stock, duty.opened):
+            return "silent end"
+        return "silent venue" if self._unanswered(duty) else ""
+
+    def _unanswered(self, duty: Duty) -> int:
+        """Return how many pictures the venue never answered since a gap opened: nothing is replaced without one."""
+        return sum(t >= duty.opened - 5.0 for t in self._run.delivery.silent)
 
     def _was_silent(self, stock: Stock, since: float) -> bool:
         """Return whether a stop ended without a word in time: only pictures tell, and those may be old."""
@@ -270,6 +278,8 @@ class CoverRules:
             return True
         if self._frozen.get(stock.name, self._run.now + 1) <= self._run.now:
             return True
+        if self._unanswered(duty) > 1:
+            return True
         return duty.troubled > 2 or any(cuts > 1 for trade in stock.trades for cuts in trade.cuts.values())
 
     def _late_orphan(self, stock: Stock, watch: str, duty: Duty, end: float) -> None:
@@ -293,7 +303,14 @@ class CoverRules:
                 order = run.account.by_ref.get(ref)
                 if order is None or order.since > intent.t + 1.0:
                     return True
-        return False
+        return any(  # a kill between the two files: what was decided and never left
+            command == "PlaceOrder"
+            and ref not in run.log.placed
+            and ref not in run.account.by_ref
+            and since - 1 <= written[0].t <= until
+            and written[0].order["symbol"] == stock.name
+            for (ref, command), written in run.journal.commands.items()
+        )
 
     # --- the end ------------------------------------------------------------------------------------------------------
 

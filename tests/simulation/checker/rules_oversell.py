@@ -31,9 +31,11 @@ class OversellRules:
         self._tell.did("V01")
         short = -stock.inventory
         if short <= 0:
+            stock.short_told = stock.short_lost = stock.short_raced = 0
             return
-        excuse = self._double_fill(stock, order, short)
+        excuse = self._double_fill(stock, order, short - stock.short_lost)
         if excuse:
+            stock.short_raced = max(0, short - stock.short_lost)
             self._tell.excused(f"V01 {excuse}")
             self._needs_alert(stock)
             return
@@ -46,12 +48,13 @@ class OversellRules:
             or did_act(run, stock, run.now - 10, run.now)
         )
         lost = sum(shares for _, shares, _ in stock.losses) if asked else 0
-        if short <= untold + max(fresh, lost):
+        if short - stock.short_raced <= untold + max(fresh, lost):
+            stock.short_lost = max(0, short - stock.short_raced)
             self._tell.excused("V01 untold loss")
             return
-        if short > stock.short_excused:
+        if short > stock.short_told:
             self._tell.breach("V01", run.now, f"{stock.name}: {short} shares short after {order!r} executed")
-            stock.short_excused = short
+            stock.short_told = short
 
     def _double_fill(self, stock: Stock, order: Order, short: int) -> str:
         """Return why the venue sold twice what we asked it to sell once, or nothing."""
@@ -100,12 +103,12 @@ class OversellRules:
         for key, untold in stock.pending.items():
             if untold.kind == "gain" or (untold.kind == "buy" and not self._has_children(key)):
                 known -= untold.shares
-            elif untold.kind == "loss":
+            elif untold.kind == "loss" or (untold.kind == "sell" and self._may_be_unknown(key, order)):
                 known += untold.shares
-            elif untold.kind == "sell" and self._group_of(key) == order.group:
-                known += untold.shares  # a change gives the group's total as it was known
         unread = decided - self._bounds.lag
-        known += sum(shares for t, shares, group in stock.sales if t > unread and group == order.group)
+        for t, shares, seller in stock.sales:
+            if t > unread and (seller.group == order.group or self._joined_late(seller, t)):
+                known += shares
         known += sum(shares for t, shares, _ in stock.losses if t > unread)
         if worst > max(0, known):
             self._tell.breach(
@@ -114,8 +117,20 @@ class OversellRules:
                 f"{order!r} accepted: {worst} shares could be sold of {known} that are known",
             )
 
-    def _group_of(self, exec_id: str) -> str:
-        return str(self._run.account.executions[stem(exec_id)]["order"].group)
+    def _may_be_unknown(self, exec_id: str, order: Order) -> bool:
+        """Return whether an untold sale makes an order seem too large that was not when it was decided."""
+        found = self._run.account.executions[stem(exec_id)]
+        seller: Order = found["order"]
+        if seller.group == order.group:
+            return True  # a change gives the group's total as it was known
+        if seller.ended_at is not None and found["t"] > seller.ended_at:
+            return True  # of an order that the venue had called ended
+        return self._joined_late(seller, found["t"])
+
+    def _joined_late(self, seller: Order, t: float) -> bool:
+        """Return whether an exit was on its way while its sibling executed: the venue does not reduce that one."""
+        members = self._run.account.groups.get(seller.group, ())
+        return any(m is not seller and m.is_live and m.intent_at < t <= m.since for m in members)
 
     def _has_children(self, exec_id: str) -> bool:
         """Return whether a bracket's own children sell what was bought: the venue released them, whoever knows of it."""
