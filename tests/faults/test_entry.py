@@ -131,15 +131,16 @@ def test_E05_a_refused_entry_is_told_as_a_rejected_breakout(stage: Stage, lost: 
     assert stage.working() == []
 
 
-@pytest.mark.xfail(strict=True, reason="the line of every rejected breakout ends in “nothing was sent”")
 def test_E05_the_line_of_a_refused_entry_does_not_say_that_nothing_was_sent(stage: Stage) -> None:
     """It was sent, and the broker refused it.
 
-    Kills: nothing yet.
+    Kills: one end of the line for every rejected breakout.
     """
     stage.refuse("place", "entry", 201, EQUITY)
     break_out(stage)
     assert "nothing was sent" not in stage.line("rejected  ", "broker_refusal")
+    assert [event.reason for event in stage.told(BreakoutRejected)] == ["broker_refusal"]
+    assert buys(stage) == ["place"]
 
 
 def test_E06_an_order_that_is_too_large_for_the_brokers_presets_is_not_split(stage: Stage) -> None:

@@ -118,14 +118,10 @@ def test_E09_an_entry_that_nobody_can_reach_ends_by_itself(stage: Stage) -> None
     assert "the entry was not filled" in stage.line("stopped")
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="an entry that had worked and is gone is told as refused, after cancels that are answered 10148",
-)
 def test_E09_an_entry_that_expired_while_the_link_was_down_is_told_as_unfilled(stage: Stage) -> None:
     """The broker took it and let it expire: it was not refused, and nobody has to act.
 
-    Kills: nothing yet.
+    Kills: every entry that is gone being told as refused.
     """
     stage.trigger(0)
     stage.drop_link()
@@ -135,6 +131,8 @@ def test_E09_an_entry_that_expired_while_the_link_was_down_is_told_as_unfilled(s
     assert stage.told(BreakoutRejected) == []
     assert stage.told(OrderChangeGivenUp) == []
     assert len(stage.told(BreakoutStopped)) == 1
+    assert stage.working() == []
+    assert "the entry was not filled" in stage.line("stopped")
 
 
 # --- partial and late fills -------------------------------------------------------------------------------------------

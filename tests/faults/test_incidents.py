@@ -276,7 +276,7 @@ def test_I09_a_cancel_of_a_target_that_is_gone_is_settled_by_pictures(make_stage
 def test_I09_a_cancel_that_is_not_found_although_the_target_lives_is_asked_again_later(
     make_stage: MakeStage,
 ) -> None:
-    """Kills: ``book.reverted`` without a pause (a loop of cancels within one second)."""
+    """Kills: ``reports.DENIED_FOR`` of zero (a loop of cancels within one second)."""
     stage = make_stage(oca_cancel_spreads=False)
     stage.ladder()
     text = "OrderId 5 that needs to be cancelled is not found."
@@ -285,7 +285,8 @@ def test_I09_a_cancel_that_is_not_found_although_the_target_lives_is_asked_again
     stage.kill("sl2")
     stage.wait(15)
     cancels = [sent.t for sent in stage.sent if sent.action == "cancel" and sent.t >= began]
-    assert [round(later - earlier, 1) for earlier, later in pairwise(cancels)] == [1.0, 2.0]
+    assert len(cancels) == 3
+    assert all(later - earlier >= 0.999 for earlier, later in pairwise(cancels))
     assert stage.shares() == RUNNING
     stage.line("tp2", f"cancel refused by the broker (10147): {text}")
     stage.sells_at_most(100)

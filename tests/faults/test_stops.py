@@ -344,7 +344,9 @@ def test_L12_an_offset_lets_the_stop_sell_below_its_price_without_a_reprice(stag
     """Kills: ``exits.stop_limit_price`` that forgets the offset (it would rest at 187 until it is chased)."""
     stage.ladder(sl_offset=usd("0.50"))
     assert {order.limit for order in stage.working("sl")} == {usd("186.50")}
-    began = elect(stage, "186.80", "187.05", size=1000)
+    began = stage.t
+    stage.quote("186.80", "187.05")
+    stage.trade("187", 1000)
     stage.wait(1)
     assert commands(stage, began) == []
     assert (stage.position(), stage.working()) == (0, [])

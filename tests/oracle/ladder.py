@@ -177,10 +177,13 @@ class _Climb:
     def meet(self, bar: Bar) -> None:
         """Let a bar fill what it reaches."""
         is_gap = bar.start > self._fills[0].at
-        if bar.low <= self._stop:
-            at = bar.start if is_gap and bar.open <= self._stop else bar.end - LAST_MOMENT
+        stop = self._stop  # where the bar meets it, also when it moves while the bar lasts
+        if not (is_gap and bar.open <= stop):
+            self.look_until(bar.end - LAST_MOMENT)
+        if bar.low <= stop:
+            at = bar.start if is_gap and bar.open <= stop else bar.end - LAST_MOMENT
             for leg in sorted(self._legs):
-                self._sell(at, "sl", leg, min(self._stop, bar.open) if is_gap else self._stop)
+                self._sell(at, "sl", leg, min(stop, bar.open) if is_gap else stop)
             return
         targets = [(leg, self._ladder.tps[leg - 1]) for leg in sorted(self._legs)]
         sold = [(leg, target) for leg, target in targets if bar.high >= target]

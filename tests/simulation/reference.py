@@ -169,7 +169,7 @@ REFERENCE = {
         7, LAD2, BETWEEN, refusing=(Refusing("place", "sl2", 0, 3, *STOP_REFUSED),)
     ),
     "stops refused until it is flattened": _run(
-        8, LAD2, BETWEEN, refusing=(Refusing("place", "sl", 0, 1000, *STOP_REFUSED),)
+        8, LAD2, BETWEEN, refusing=(Refusing("place", "sl1", 0, 1000, *STOP_REFUSED),)
     ),
     "flattened by the operator": _run(9, LAD3, BETWEEN, acts=(_act(15, "flatten"),)),
     "entries stopped while one rests": _run(

@@ -189,7 +189,9 @@ class _Look:
 
     def snapshot(self, record: dict[str, Any]) -> None:
         keys = ("orders_as_of", "executions_as_of", "positions_as_of")
-        self.found["B stale snapshot"] += any(record[key] < record["t"] for key in keys)
+        self.found["B stale snapshot"] += any(
+            record[key] is not None and record[key] < record["t"] for key in keys
+        )
 
     def link(self, record: dict[str, Any]) -> None:
         lives = any(not order.is_over for order in self.orders.values())

@@ -63,6 +63,8 @@ _DEFAULT_TEXT = """\
 #[protection]
 #flatten_live = false             # on a live account too, sell at the market what nothing else protects
 #stop_on_unconfirmed = true       # a stop over executed shares although the broker does not confirm the position
+#hold = false                     # keep an entry that the broker takes but cannot work yet
+#hold_through_halt = false        # keep a working entry when its symbol is halted
 #rearm = false                    # exits that expired at the close are armed again in the next session
 
 # How a simulated venue is fed. --replay FILE…, --speed, --from, --market, --seed; paths are relative to this file.

@@ -237,6 +237,8 @@ def model() -> type[BaseModel]:
     class Protection(Table):
         flatten_live: Annotated[bool | None, of["protection.flatten_live"]] = None
         stop_on_unconfirmed: Annotated[bool | None, of["protection.stop_on_unconfirmed"]] = None
+        hold: Annotated[bool | None, of["protection.hold"]] = None
+        hold_through_halt: Annotated[bool | None, of["protection.hold_through_halt"]] = None
         rearm: Annotated[bool | None, of["protection.rearm"]] = None
 
     class Sink(BaseModel):

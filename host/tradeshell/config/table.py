@@ -62,6 +62,8 @@ _PROTECTION = tuple(
     for key, example, default in (
         ("flatten_live", "true", False),
         ("stop_on_unconfirmed", "true", True),
+        ("hold", "true", False),
+        ("hold_through_halt", "true", False),
         ("rearm", "true", False),
     )
 )

@@ -46,6 +46,7 @@ _SIGNALS = {
 }
 
 
+OLD = timedelta(seconds=6)  # how old an answer or a status may be
 LAG = timedelta(seconds=3)  # how far a position message may lie behind an execution
 
 
@@ -156,6 +157,9 @@ def shown(order: Order, report: OrderReport, at: datetime) -> Order:
     if _sells_on(order, report):  # it sold more than we knew it could: its total was not what we took it for
         after = replace(order, state=report.state)
     spec, changing, grown = _agreed(order, report, is_live=after.state.is_live)
+    is_echo = is_live_echo(order, spec, at)
+    if is_echo:  # a word from before our last change; a picture will say whether it is meant
+        spec = replace(spec, stop=order.spec.stop, limit=order.spec.limit)
     elected = (
         order.spec.type is OrderType.STOP_LIMIT
         and order.elected_at is None
@@ -174,7 +178,7 @@ def shown(order: Order, report: OrderReport, at: datetime) -> Order:
         retries=order.retries if changing or order.cancelling else 0,
         grown=grown,
         absent_at=None,
-        is_missed=False,
+        is_missed=is_echo,
         cancelling=order.cancelling and after.state.is_live,
         elected_at=at if elected else order.elected_at,
         ended_at=at if is_over and order.ended_at is None else order.ended_at,
@@ -235,6 +239,23 @@ def _agreed(order: Order, report: OrderReport, *, is_live: bool) -> tuple[OrderS
             return spec, not (prices_agree and total == spec.qty), False
         return replace(spec, qty=min(spec.qty, total)), not (prices_agree and total <= spec.qty), False
     return replace(spec, stop=stop, limit=limit, qty=total), False, total > spec.qty
+
+
+def is_live_echo(order: Order, shown_now: OrderSpec, at: datetime) -> bool:
+    """Return whether prices are shown that we have changed a moment ago: statuses may be late, in whatever order."""
+    if order.changing or order.touched_at is None or at - order.touched_at >= OLD:
+        return False
+    prices = (shown_now.stop, shown_now.limit)
+    return prices != (order.spec.stop, order.spec.limit) and prices in order.outdated
+
+
+def outdated(order: Order, at: datetime) -> tuple[tuple[Price | None, Price | None], ...]:
+    """Return the prices that a change of ours makes old, with those of our other changes that are young."""
+    was = order.before
+    kept = () if order.touched_at is None or at - order.touched_at >= OLD else order.outdated
+    if was is None or (was.stop, was.limit) == (order.spec.stop, order.spec.limit):
+        return kept
+    return (*kept, (was.stop, was.limit))
 
 
 def _shrunk(before: OrderSpec | None, qty: Shares, report: OrderReport) -> OrderSpec | None:
@@ -370,9 +391,9 @@ def positioned(book: Book, report: PositionReport, at: datetime) -> Book:
     more = report.qty - book.expected()
     if book.seed is None and (more > 0 or not book.executions):
         book = with_taken(replace(book, seed=report.qty - book.net))
-    elif more > 0 and is_calm:
+    elif more > 0 and is_calm and not any(move.shares < 0 for move in book.moves):
         # Somebody else's shares from now on. What others sold before is not given back for that: the figure may be an old one.
-        # Less is never believed at once.
+        # Less is never believed at once, nor that what went without an execution comes back (``reconciled`` does).
         moves = (*book.moves, Move(at, None, more))
         book = replace(book, seed=(book.seed or 0) + more, moves=moves, gained=more)
     if report.qty == book.expected():

@@ -31,7 +31,7 @@ def unexplained(order: Order, group: Iterable[Order]) -> Shares:
     members = tuple(group)
     if order.was_told and any(_took_along(member, order) for member in members):
         return 0  # the operator cancelled one of them, the broker took the others along
-    sold = sum(member.done for member in members)
+    sold = sum(member.filled for member in members)
     placed = max((member.placed for member in members), default=0)
     return max(0, min(order.left, placed - sold))
 

@@ -20,7 +20,7 @@ from tradeshell.core.market import Shares
 from tradeshell.core.orders import Order
 from tradeshell.core.policy import Policy
 from tradeshell.core.strategy import BarNeed
-from tradeshell.core.trade import Trade, TradePhase, awaited, protection_state
+from tradeshell.core.trade import Rung, Trade, TradePhase, awaited, protection_state
 
 
 class WatchPhase(StrEnum):
@@ -120,10 +120,14 @@ class Desk(Struct, frozen=True, kw_only=True):
             return False
         orders = self.books[trade.plan.symbol].orders
         found = [orders.get(ref) for ref in trade.refs]
-        is_arming = trade.plan.mode.is_detached and bool(trade.refs) and not trade.is_armed
-        if is_arming or any(order is not None and is_open_question(order, orders) for order in found):
+        if any(order is None or order.state.is_live or awaited(order) for order in found):
             return True
-        return any(order is None or order.state.is_live or awaited(order) for order in found)
+        # Protection that is lost and may come back by itself.
+        is_mended = trade.alarm_at is not None and any(leg.rung is not Rung.ALARM for leg in trade.legs)
+        if is_mended:
+            return True
+        is_arming = trade.plan.mode.is_detached and bool(trade.refs) and not trade.is_armed
+        return is_arming or any(order is not None and is_open_question(order, orders) for order in found)
 
     def with_active(self, id_: str, symbol: str) -> Desk:
         """Return the desk with ``id_`` active exactly if its watcher waits or something can still happen to its trade."""

@@ -26,6 +26,8 @@ def tell_milestones(turn: Turn, trade: Trade) -> Trade:
     if not trade.plan.updates:
         return trade
     orders = turn.book(trade.plan.symbol).orders
+    if not any(orders[ref].state is OrderState.FILLED for ref in trade.refs[1:]):
+        return trade  # no exit has sold all of its shares
     targets = reached(trade, orders)
     for number in range(trade.milestone + 1, min(targets, len(trade.plan.updates)) + 1):
         trade = replace(trade, milestone=number, asked_raise_at=None)

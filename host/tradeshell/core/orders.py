@@ -238,6 +238,7 @@ class Order(Struct, frozen=True, kw_only=True):
     sent_at: datetime | None = None
     touched_at: datetime | None = None  # when its last command left
     is_ours: bool = False  # its last change was ours
+    outdated: tuple[tuple[Price | None, Price | None], ...] = ()  # (stop, limit) before our latest changes
     is_buried: bool = False  # it was refused, and a cancel was sent so that it cannot come back
     why: str = ""  # the broker's own words when it refused or cancelled
 

@@ -7,11 +7,11 @@ free again only after two pictures that agree with the executions we know, asked
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from msgspec.structs import replace
 
-from tradeshell.core.book import Book, Doubt, reconciled, revived
+from tradeshell.core.book import OLD, Book, Doubt, reconciled, revived
 from tradeshell.core.cap import is_open_question
 from tradeshell.core.desk import Desk
 from tradeshell.core.events import InventoryConfirmFailed, OrderMissing
@@ -29,9 +29,6 @@ from tradeshell.core.reports import (
 from tradeshell.core.trade import awaited, leg_of, watch_of
 from tradeshell.core.turn import EARLY, SECOND_LOOK, Turn
 from tradeshell.core.watch import Watchers
-
-# How old an answer may be: nothing that left or came later than this before the request is contradicted by it.
-OLD = timedelta(seconds=6)
 
 
 def pictured(turn: Turn, watchers: Watchers, picture: SnapshotAnswered) -> None:
@@ -69,7 +66,7 @@ def pictured(turn: Turn, watchers: Watchers, picture: SnapshotAnswered) -> None:
             position_reported(turn, watchers, flat)
     for order in turn.desk.orders():
         if order.state.is_live and order.spec.ref not in shown_refs:
-            if _is_young(order, picture):
+            if _is_young(order, picture) and not _is_established(order, picture):
                 turn.put_order(replace(order, is_missed=True))
                 turn.timer("picture", SECOND_LOOK.total_seconds())
                 continue
@@ -163,6 +160,15 @@ def _is_young(order: Order, picture: SnapshotAnswered) -> bool:
     if order.denied_at is not None and order.denied_at >= order.touched_at:
         return asked_at < order.denied_at  # the broker says so itself
     return asked_at - order.touched_at < OLD
+
+
+def _is_established(order: Order, picture: SnapshotAnswered) -> bool:
+    """Whether it was placed so long before the request that no answer can be from before it: one that lacks it shows its end.
+
+    A change or a cancel that left since then may be unanswered; it cannot hide the order.
+    """
+    asked_at, sent_at = picture.asked_at, order.sent_at
+    return asked_at is not None and sent_at is not None and asked_at - sent_at >= OLD
 
 
 def _is_old_news(order: Order, report: OrderReport, picture: SnapshotAnswered) -> bool:

@@ -114,7 +114,7 @@ def order_reported(turn: Turn, watchers: Watchers, report: OrderReport) -> None:
     if new == order:
         return
     turn.put_order(new)
-    if awaited(new) > awaited(order):  # its executions are on their way, or were lost
+    if awaited(new) > awaited(order) or new.is_missed:  # its executions are on their way, or were lost
         turn.timer("picture", ACK_TIMEOUT.total_seconds())
     trade = turn.book(order.spec.symbol).trade_of(order.spec.ref)
     if trade is None:

@@ -40,13 +40,13 @@ from tradeshell.core.trade import (
     exits_of,
     fills_of,
     inventory,
-    is_orphan,
     is_over,
     leg_number,
     leg_of,
     leg_orders,
     leg_shares,
     live,
+    orphans,
     orders_of,
     protection_state,
     selling_since,
@@ -210,12 +210,12 @@ def _correct(turn: Turn, trade: Trade) -> Trade:
         return trade
     entry = orders[trade.refs[0]]
     living = live(order for order in exits_of(trade, orders) if leg_of(order.spec.ref) != COVER)
-    if entry.ended_at is not None and any(is_orphan(entry, order) for order in living):
+    if entry.ended_at is not None and (held := orphans(trade, orders)):
         due = entry.ended_at + TOGETHER  # children of an entry that was cut die with it, or are replaced
         if turn.at + EARLY < due:
             turn.again(trade, due, "orphans")
         else:
-            living = tuple(order for order in living if not is_orphan(entry, order))
+            living = tuple(order for order in living if order.spec.ref not in held)
     missing: list[DesiredExit] = []
     for change in compare(wanted, living, turn.at):
         if isinstance(change, ChangeExit):
@@ -239,6 +239,8 @@ def _split_off(turn: Turn, trade: Trade) -> Trade:
         stops = [o for o in orders_of(trade, f"sl{leg.number}", book.orders) if o.state is OrderState.HELD]
         if not stops or stops[-1].changing or sibling_just_executed(trade, stops[-1], turn):
             continue
+        if any(awaited(order) for order in leg_orders(trade, leg, book.orders)):
+            continue  # what its stop lacks was sold, and the execution is on its way
         extra = shares[leg.number] - stops[-1].sure
         if 0 < extra <= book.cap():
             own = replace(leg, number=trade.legs[-1].number + 1, qty=extra, stop_limit=None, tried_at=None)
@@ -251,6 +253,8 @@ def _split_off(turn: Turn, trade: Trade) -> Trade:
 
 def _place_missing(turn: Turn, trade: Trade, missing: list[DesiredExit]) -> Trade:
     """Arm legs that never had exits, and tend those that lost them."""
+    if not missing:
+        return arming.arm(turn, trade, [])
     entry = _orders(turn, trade)[trade.refs[0]]
     fresh: list[tuple[Leg, tuple[DesiredExit, ...]]] = []
     for leg in trade.legs:

@@ -229,9 +229,19 @@ def ended_with(entry: Order, child: Order) -> bool:
     return child.ended_at <= entry.ended_at + TOGETHER
 
 
-def is_orphan(entry: Order, child: Order) -> bool:
-    """Return whether a living child's entry was cut after a part of it had filled: some brokers hold such a child for ever."""
-    return child.spec.parent_ref is not None and entry.was_cut and 0 < entry.filled < entry.spec.qty
+def orphans(trade: Trade, orders: Mapping[str, Order]) -> frozenset[str]:
+    """Return the living children of an entry that was cut after a part of it had filled: some brokers hold them for ever.
+
+    When the rest filled late, children of which one works were released as usual.
+    """
+    entry = entry_of(trade, orders)
+    if entry is None or not entry.was_cut or entry.filled == 0:
+        return frozenset()
+    children = [order for order in live(exits_of(trade, orders)) if order.spec.parent_ref is not None]
+    is_full = entry.filled >= entry.spec.qty
+    if is_full and any(child.state is OrderState.WORKING or child.filled for child in children):
+        return frozenset()
+    return frozenset(child.spec.ref for child in children)
 
 
 def with_leg(trade: Trade, leg: Leg) -> Trade:
@@ -259,11 +269,12 @@ def protected(trade: Trade, orders: Mapping[str, Order], at: datetime | None = N
     shares = leg_shares(trade, orders) if is_over_ else {}
     covered = 0
     by_leg: dict[int, Shares] = {}
+    held = orphans(trade, orders)
     for order in exits_of(trade, orders):
         works = order.state in (OrderState.HELD, OrderState.WORKING) and order.absent_at is None
         rests = order.state is OrderState.HELD
         works = works and not (rests and order.spec.type is OrderType.MARKET)
-        works = works and not (rests and is_orphan(orders[trade.refs[0]], order))
+        works = works and not (rests and order.spec.ref in held)
         if (
             not works
             or not (order.spec.type.is_stop or order.spec.type is OrderType.MARKET)
@@ -310,7 +321,8 @@ def protection_state(
     if any(is_stuck(order, at) for order in exits) or any(leg.rung is not Rung.PAIR for leg in trade.legs):
         return "EMERGENCY", held, covered
     flying = any(order.spec.type.is_stop and order.state is OrderState.SENT for order in exits)
-    is_new = at is None or trade.filled_at is None or at - trade.filled_at < UNCOVERED
+    since = trade.filled_at if entry is None or entry.ended_at is None else entry.ended_at
+    is_new = at is None or since is None or at - since < UNCOVERED
     if flying or (is_new and not trade.is_armed):
         return "ARMING", held, covered
     return ("PARTIAL" if covered else "UNPROTECTED"), held, covered

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from tradeshell.core.book import Book, positioned, with_order, with_trade
+from tradeshell.core.book import Book, outdated, positioned, with_order, with_trade
 from tradeshell.core.commands import (
     Announce,
     AskSnapshot,
@@ -28,6 +28,7 @@ from tradeshell.core.trade import Trade, leg_of
 
 ACK_TIMEOUT = timedelta(seconds=3)  # after this an unanswered order is UNKNOWN
 SECOND_LOOK = timedelta(seconds=1)  # between two pictures that agree
+PICTURE_OVERDUE = timedelta(seconds=3)
 SOON = timedelta(milliseconds=50)
 EARLY = timedelta(milliseconds=1)  # a timer of floats may come this early
 
@@ -57,6 +58,9 @@ class Turn:
         """Ask for a complete picture: orders, executions and positions."""
         if self.desk.link.up and not any(isinstance(command, AskSnapshot) for command in self.commands):
             self.commands.append(AskSnapshot(self.desk.link.epoch))
+            self.timer(
+                "picture", PICTURE_OVERDUE.total_seconds()
+            )  # one that is never answered is asked for again
 
     def timer(self, key: str, after: float) -> None:
         """Ask for a timer ``after`` seconds from now."""
@@ -136,9 +140,13 @@ class Turn:
 
     def modify(self, trade: Trade, order: Order, reason: str) -> None:
         """Send ``order`` again as it now is."""
-        self.put_order(
-            replace(order, touched_at=self.at, is_ours=True, placed=max(order.placed, order.spec.qty))
-        )
+        self.put_order(replace(
+            order,
+            touched_at=self.at,
+            is_ours=True,
+            placed=max(order.placed, order.spec.qty),
+            outdated=outdated(order, self.at),
+        ))  # fmt: skip
         self.say(_intent(order.spec, "replace", trade, reason, None))
         self.commands.append(ModifyOrder(order.spec, order.order_id))
         self.commands.append(SetTimer(f"answer:{order.spec.ref}", self.at + ACK_TIMEOUT))

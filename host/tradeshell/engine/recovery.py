@@ -191,7 +191,7 @@ def _without(desk: Desk, ref: str) -> Desk:
 def _frozen(desk: Desk, symbol: str) -> Desk:
     book = desk.books.get(symbol)
     if book is None:  # nothing is known of it, not even that it was traded
-        return replace(desk, stopped=desk.stopped or f"{DIFFERS} in {symbol}")
+        return replace(desk, stopped=f"{DIFFERS} in {symbol}") if desk.stopped in ("", DIFFERS) else desk
     if book.frozen:
         return desk
     return replace(desk, books={**desk.books, symbol: replace(book, frozen=DIFFERS)})

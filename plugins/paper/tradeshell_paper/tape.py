@@ -1,9 +1,9 @@
 """The tape of one symbol: what is known of its market at any instant, and bars of any length made from it.
 
 Laws: a tape only answers; it never says anything about an instant later than the one it is asked for, with one exception that the
-replay of trades without quotes needs: where no bar lasts, ``latest`` shows the next bar's open as bid and ask, and an order cannot
-fill at it before that bar has begun. While a bar lasts ``latest`` shows its own open, which is ``standing`` only for orders that
-come as the bar begins: what comes later meets the next one.
+replay of trades without quotes needs: where no bar lasts, ``latest`` shows the next bar's open as bid and ask, and an order
+cannot fill at it before that bar has begun. While a bar lasts ``latest`` shows its own open, which is ``standing`` only for
+orders that come as the bar begins: what comes later meets the next one.
 
 *Bars* of a length that is recorded are taken as they are; others are made from the longest recorded bars that divide them, or
 from prints, aligned to the clock of New York. A bar in which nothing traded does not exist.

@@ -95,6 +95,8 @@ class Trade:
         self.orders: list[Order] = []
         self.entries: list[Order] = []
         self.freed = 0  # shares whose stop the operator took away
+        self.taken = 0  # shares that others sold
+        self.is_busted = False  # an execution of its exits was taken back
         self.cuts: dict[str, int] = {}  # stops of a leg that somebody else cancelled
         self.reached = 0
 
@@ -114,7 +116,7 @@ class Trade:
                     return 0
             elif any(order.is_live and order.is_stop for order in self.orders):
                 return 0  # held children: the venue releases them with the entry's end
-        return max(0, self.net - self.freed)
+        return max(0, self.net - self.taken - self.freed)
 
 
 class Untold(NamedTuple):
@@ -178,18 +180,30 @@ class Stock:
                 part = min(part, max(0, self.own - self.taken))
             self.taken += part
             self.ext += part
+            for trade in reversed(self.trades):
+                share = min(part, max(0, trade.net - trade.taken))
+                trade.taken += share
+                part -= share
 
     def busted(self, back: int) -> None:
         """Let a sale of others that took our shares not have happened."""
         part = min(self.taken, back)
         self.taken -= part
         self.ext += back - part
+        self._give_back(part)
 
     def lost_purchase(self) -> None:
         """After a purchase of ours that did not happen: what was not there could not be taken."""
         part = max(0, self.taken - max(0, self.own))
         self.taken -= part
         self.ext -= part
+        self._give_back(part)
+
+    def _give_back(self, part: int) -> None:
+        for trade in self.trades:
+            share = min(part, trade.taken)
+            trade.taken -= share
+            part -= share
 
     def worst_case(self) -> int:
         """Return the most that living own SELLs could still sell of our shares."""

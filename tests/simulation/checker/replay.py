@@ -324,6 +324,8 @@ class Replay:
             order.trade.net += change
             if found["sign"] > 0:
                 stock.lost_purchase()
+            elif change > 0:
+                order.trade.is_busted = True
         elif change > 0:
             stock.busted(change)
         else:

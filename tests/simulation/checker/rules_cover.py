@@ -220,7 +220,8 @@ class CoverRules:
         bounds = self._bounds
         if duty.is_told or duty.ran <= bounds.unprotected:
             return
-        if duty.ran <= bounds.unprotected_troubled and (why := self._trouble(stock, duty, end)):
+        patience = bounds.unprotected_troubled + 5.0 * self._unanswered(duty)
+        if duty.ran <= patience and (why := self._trouble(stock, duty, end)):
             if not duty.is_excused:
                 duty.is_excused = True
                 self._tell.excused(f"V03 {why}")
@@ -274,7 +275,7 @@ class CoverRules:
     def _may_stay_open(self, stock: Stock, duty: Duty) -> bool:
         """Return whether nothing more is to be tried and an alarm has to do."""
         facts = self._run.facts
-        if not facts.is_paper and not facts.flatten_live:
+        if not facts.is_paper and (not facts.flatten_live or any(trade.is_busted for trade in stock.trades)):
             return True
         if self._frozen.get(stock.name, self._run.now + 1) <= self._run.now:
             return True
