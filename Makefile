@@ -100,6 +100,10 @@ simulate-replay: setup ## Tell one simulated schedule as a story (SEED=7; ARGS=-
 	@test -n "$(SEED)" || { echo "usage: make simulate-replay SEED=7" >&2; exit 2; }
 	@$(BIN)/python -m tests.simulation.story $(SEED) $(ARGS)
 
+.PHONY: mutants
+mutants: setup ## Show which seed, or which test, catches each seeded bug (ARGS='--only NAME --budget 500')
+	@$(BIN)/python -m tests.simulation.mutants $(ARGS)
+
 ##@ Measure
 
 .PHONY: bench

@@ -6,6 +6,7 @@ here begins in the fault-free suffix.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from random import Random
 from typing import Any, NamedTuple
 
@@ -134,6 +135,19 @@ def draw_wire(dice: Random) -> Wire:
         position_lag=position_lag,
         faults=sum(map(bool, (slow, lost, doubled, any(stale), silent, position_lag, not is_ordered))),
     )
+
+
+def draw_limits(dice: Random) -> dict[str, Any]:
+    """Return limits of the account that bite now and then; nearly always none."""
+    if dice.random() >= 0.08:  # an entry that is refused leaves a day without a trade
+        return {}
+    key, values = dice.choice((
+        ("max_qty", (2, 60, 99)),
+        ("max_notional", (Decimal(500), Decimal(5000), Decimal(20_000))),
+        ("max_exposure", (Decimal(2000), Decimal(20_000), Decimal(60_000))),
+        ("max_orders_per_minute", (1, 1, 2)),
+    ))  # fmt: skip
+    return {key: dice.choice(values)}
 
 
 REFUSALS = {

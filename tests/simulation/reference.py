@@ -99,7 +99,7 @@ def _path(points: tuple[tuple[float, int], ...], sizes: tuple[tuple[float, int],
     bars: list[Bar] = []
     traded: dict[int, list[int]] = {}
     changes = {round(at * 10) for at, _ in (*points, *sizes)}
-    for tenth in range(0, (LAST + CALM + 4 * QUIET) * 10):
+    for tenth in range((LAST + CALM + 4 * QUIET) * 10):
         second = tenth / 10
         if tenth not in changes and tenth % (10 if second <= LAST else 80):
             continue
@@ -219,6 +219,10 @@ class Reference(World):
         if len(set(states)) > 1:
             findings.append(Finding("V12", self.loop.micros / SECOND, f"restarts differ: {set(states)}"))
         return super()._judge(findings)
+
+    def _facts(self) -> dict[str, Any]:
+        # Twenty seconds are for an order that may have left; whoever is killed twice while he waits, waits twice.
+        return super()._facts() | {"bounds": {"unprotected_troubled": 20.0 * max(1, len(self.kills_of))}}
 
     def _orders_sent(self) -> list[str]:
         return [

@@ -6,9 +6,11 @@ they were. Faults cluster where the market is wild. The last part of a schedule 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from tests.simulation.faults import (
@@ -20,6 +22,7 @@ from tests.simulation.faults import (
     draw_acts,
     draw_habits,
     draw_kills,
+    draw_limits,
     draw_refusing,
     draw_wire,
 )
@@ -65,6 +68,8 @@ class Schedule(NamedTuple):
     kills: tuple[Kill, ...]
     step_cost: tuple[int, float, int]  # microseconds of a step, chance of a stall, microseconds of a stall
     position_before: int  # shares of the first symbol that were there before we came
+    limits: Mapping[str, Any] = MappingProxyType({})  # of the account, where they are not the program's own
+    history: int = 0  # old bars above the level that the feed tells whoever subscribes
 
     @property
     def faults(self) -> int:
@@ -116,6 +121,8 @@ def draw(seed: int, features: Features = FEATURES) -> Schedule:
         kills=draw_kills(chance("kills"), first, last),
         step_cost=_draw_cost(dice),
         position_before=dice.choice((10, 100, 333)) if dice.random() < 0.1 else 0,
+        limits=draw_limits(chance("limits")),
+        history=chance("history").choice((0, 0, 0, 1, 3)),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
@@ -136,7 +137,17 @@ class SimVenue(PaperBroker):
         self.market.tape(symbol)
         listener = _Listener(self, (symbol, seconds), on_bar)
         self.listeners.setdefault((symbol, seconds), []).append(listener)
+        for number in range(self._schedule.history, 0, -1):
+            self._sim_clock.call_soon(partial(self._tell_old, symbol, seconds, number, listener))
         return listener
+
+    def _tell_old(self, symbol: str, seconds: int, back: int, listener: _Listener) -> None:
+        """Tell a bar that closed before anybody subscribed, as feeds do that fill up: above every level."""
+        shape = self._schedule.paths[symbol].shape
+        price = shape.price(shape.level + 2)
+        now = self._sim_clock.now()
+        begin = now - timedelta(seconds=back * seconds, microseconds=now.microsecond)
+        listener.on_bar(Bar(symbol, begin, seconds, price, price, price, price, 100))
 
     def play(self) -> None:
         """Put the whole market on the loop."""

@@ -27,11 +27,12 @@ from tests.simulation.wire import SimCourier
 from tradeshell.core.events import SessionStarted
 from tradeshell.core.inputs import Input, OrderReport, PolicySet
 from tradeshell.core.orders import OrderSpec, OrderState
-from tradeshell.core.policy import Policy
+from tradeshell.core.policy import Limits, Policy
 from tradeshell.core.trade import leg_of
 from tradeshell.engine.recovery import take_up
 from tradeshell_paper.settings import Refusal
 
+LOOK_EVERY = 10.0  # seconds between the program's looks while orders work
 REPLAYED = 8  # of so many schedules one is fed to a fresh core
 
 
@@ -155,7 +156,11 @@ class World:
         take_up(life.session, life.found)
         life.session.tell(SessionStarted(version="simulation", broker="paper"))
         if PolicySet in life.session._core._handlers:
-            policy = Policy(flatten_live=self.schedule.flatten_live)
+            policy = Policy(
+                flatten_live=self.schedule.flatten_live,
+                look_every=LOOK_EVERY,
+                limits=Limits(**self.schedule.limits),
+            )
             life.session.submit(PolicySet(at=self.clock.now(), policy=policy))
         if not life.alive:  # killed before it could connect
             return
@@ -308,6 +313,7 @@ class World:
             "is_paper": schedule.is_paper,
             "flatten_live": schedule.flatten_live,
             "oca_race": schedule.habits.settings["oca_race"],
+            "limits": {key: _plain(value) for key, value in schedule.limits.items()},
             "habits": dict(schedule.habits.settings),
             "lives": self.life_spans,
             "halts": {

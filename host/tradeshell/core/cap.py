@@ -53,9 +53,14 @@ def exposures(orders: Mapping[str, Order]) -> dict[str, Shares]:
     for order in orders.values():
         if order.spec.side is Side.SELL and not is_dormant(order, orders):
             members.setdefault(group_of(order), []).append(order)
-    return {
-        key: most for key, group in members.items() if (most := max(_takes(order, group) for order in group))
-    }
+    found = {key: max(_takes(order, group) for order in group) for key, group in members.items()}
+    for key, group in members.items():
+        parent = None if group[0].spec.parent_ref is None else orders[group[0].spec.parent_ref]
+        if (
+            parent is not None and parent.state.is_live
+        ):  # the broker holds children, and releases what was bought
+            found[key] = min(found[key], max(parent.filled, parent.told_filled))
+    return {key: most for key, most in found.items() if most}
 
 
 def _takes(order: Order, group: list[Order]) -> Shares:

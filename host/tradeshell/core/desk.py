@@ -78,6 +78,7 @@ class Desk(Struct, frozen=True, kw_only=True):
     policy: Policy = Policy()
     stopped: str = ""  # why no entry leaves; "" while they may
     refusals: tuple[datetime, ...] = ()  # when orders were refused lately
+    watch_at: datetime | None = None  # when the next look is due that nothing but time asks for
 
     def order(self, ref: str) -> Order | None:
         """Return one of our orders by its ref."""

@@ -84,7 +84,9 @@ def flatten(turn: Turn, watchers: Watchers, symbol: str | None) -> list[Trade]:
 
 def restart(turn: Turn, watchers: Watchers) -> None:
     """Bring a desk that was read from the journal to where a new process stands: no link, no timers, no bars."""
-    turn.desk = replace(turn.desk, link=Link(epoch=turn.desk.link.epoch, why="restarted"), feed_over=False)
+    turn.desk = replace(
+        turn.desk, link=Link(epoch=turn.desk.link.epoch, why="restarted"), feed_over=False, watch_at=None
+    )
     for order in turn.desk.orders():
         if (lost := advance(order, Signal.LOST_SIGHT)) is not order:
             turn.put_order(lost)

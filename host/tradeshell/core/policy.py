@@ -39,4 +39,7 @@ class Policy(Struct, frozen=True, kw_only=True):
         False  # an entry that cannot work yet is kept (IBKR 399: "will not be placed at the exchange until")
     )
     hold_through_halt: bool = False  # an entry that works is kept when its symbol is halted
+    look_every: float | None = (
+        None  # seconds between pictures while orders work, to find words that were lost
+    )
     rearm: bool = False  # exits that expired at the close are armed again in the next session

@@ -46,8 +46,8 @@ from tradeshell.core.trade import (
     leg_orders,
     leg_shares,
     live,
-    orphans,
     orders_of,
+    orphans,
     protection_state,
     selling_since,
     with_leg,
@@ -79,6 +79,10 @@ def settle(turn: Turn, trade: Trade) -> Trade:
         if trade.plan.side is Side.BUY:
             trade = _correct(turn, trade)
     trade = _close_if_over(turn, _tell_protection(turn, trade))
+    if trade.phase is not TradePhase.CLOSED and any(
+        _orders(turn, trade)[ref].state.is_live for ref in trade.refs
+    ):
+        turn.watch()
     turn.desk = turn.desk.with_active(trade.id, trade.plan.symbol)
     return trade
 
@@ -90,7 +94,7 @@ def _orders(turn: Turn, trade: Trade) -> dict[str, Order]:
 def _reopen_if_needed(turn: Turn, trade: Trade) -> Trade:
     orders = _orders(turn, trade)
     held = inventory(trade, orders)
-    is_oversold = held < 0 and trade.protection != "OVERSOLD" and orders[trade.refs[0]].filled > 0
+    is_oversold = held < 0 and -held > trade.short and orders[trade.refs[0]].filled > 0
     lives = held > 0 or is_oversold or bool(live(orders[ref] for ref in trade.refs))
     if trade.phase is not TradePhase.CLOSED or not lives:
         return trade
@@ -346,10 +350,10 @@ def _tell_protection(turn: Turn, trade: Trade) -> Trade:
         if turn.at + EARLY < due:  # they are being sold, as was asked for: an alarm only when that takes long
             turn.again(trade, due, "flatten")
             state = "ARMING"
-    if state != trade.protection:
-        trade = replace(
-            trade, protection=state, alarm_at=turn.at + ALARM_EVERY if state in ALARMING else None
-        )
+    short = max(0, -held) if state == "OVERSOLD" else 0
+    if state != trade.protection or short > trade.short:
+        due = turn.at + ALARM_EVERY if state in ALARMING else None
+        trade = replace(trade, protection=state, short=short, alarm_at=due)
         turn.put_trade(trade)
         turn.say(
             LadderProtectionStateChanged(

@@ -126,6 +126,11 @@ class Core:
                 turn.timer("picture", PICTURE_OVERDUE)  # one that is never answered is asked for again
         elif kind == "position":
             turn.look_again()
+        elif kind == "watch":
+            turn.desk = replace(turn.desk, watch_at=None)
+            if any(order.state.is_live for order in turn.desk.orders()):
+                turn.look_again()
+                turn.watch()
         elif kind == "close":
             watcher = turn.desk.watchers.get(rest)
             if watcher is not None and watcher.phase is WatchPhase.ARMED:

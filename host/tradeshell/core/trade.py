@@ -82,6 +82,7 @@ class Trade(Struct, frozen=True, kw_only=True):
     filled_at: datetime | None = None  # when the entry was first heard to execute
     taken: Shares = 0
     protection: str = "FLAT"
+    short: Shares = 0  # shares sold beyond its own that were told
     fees: Decimal = Decimal(0)
     confirmed: Shares = 0
     cancel_wanted: str = ""  # why the entry is to be cancelled, while that has not happened

@@ -78,6 +78,13 @@ class Turn:
             self.put_book(symbol, replace(book, look_at=self.at + SECOND_LOOK))
             self.commands.append(SetTimer(f"position:{symbol}", self.at + SECOND_LOOK))
 
+    def watch(self) -> None:
+        """While orders work: ask for a picture now and then, however quiet it is."""
+        every = self.desk.policy.look_every
+        if every is not None and (self.desk.watch_at is None or self.desk.watch_at <= self.at):
+            self.desk = replace(self.desk, watch_at=self.at + timedelta(seconds=every))
+            self.timer("watch", every)
+
     def book(self, symbol: str, instrument: Instrument | None = None) -> Book:
         """Return the book of ``symbol``, opening it for ``instrument`` when there is none."""
         book = self.desk.books.get(symbol)

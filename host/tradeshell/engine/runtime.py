@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tradeshell.core.checks import PreTradeCheck
 from tradeshell.core.desk import Desk
@@ -40,6 +41,7 @@ NOT_RUNNING = "the engine is not running any more; leave with `quit` and start a
 START_TIMEOUT = 120.0  # seconds of real time: a large replay is read and checked before the clock starts
 CALL_TIMEOUT = 10.0
 POLL = 0.05
+LOOK_EVERY = 30.0  # seconds between pictures of a broker that outlives the program, while orders work
 
 
 class Unanswered(TradeshellError):
@@ -226,7 +228,8 @@ class Engine:
         self.session.changed.append(keeper.touch)
         self.session.tell(SessionStarted(version=plan.version, broker=plan.broker_name))
         # Before anything can trigger: the broker has not been connected yet.
-        self.session.submit(PolicySet(at=clock.now(), policy=plan.policy))
+        policy = replace(plan.policy, look_every=LOOK_EVERY if venue is None else None)
+        self.session.submit(PolicySet(at=clock.now(), policy=policy))
         if plan.stopped:
             self.session.submit(StopEntryRequested(at=clock.now(), on=True, reason=plan.stopped))
 

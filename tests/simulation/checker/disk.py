@@ -229,9 +229,11 @@ class Journal:
         return int(found)
 
     def heard_of(self, ref: str) -> bool:
-        """Return whether an input of the journal, not a command, speaks of an order."""
+        """Return whether an input of the journal, not a command, tells what became of an order: it speaks of it, or lacks it."""
         name = b'"ref":"%s"' % ref.encode()
-        return any(0 < payload.find(name) < payload.rfind(b',"orders":[') for payload in self._payloads)
+        if any(0 < payload.find(name) < payload.rfind(b',"orders":[') for payload in self._payloads):
+            return True
+        return self._lacked(name)
 
     def heard_the_end_of(self, ref: str) -> bool:
         """Return whether an input of the journal shows that an order ended."""
@@ -245,6 +247,15 @@ class Journal:
                     return True
                 if heard["input"] == "SnapshotAnswered" and not any(report["ref"] == ref for report in shown):
                     return True
+        return self._lacked(name)
+
+    def _lacked(self, name: bytes) -> bool:
+        """Return whether a picture that was booked after an order was decided does not speak of it."""
+        is_decided = False
+        for payload in self._payloads:
+            if is_decided and b'"SnapshotAnswered"' in payload and name not in payload:
+                return True
+            is_decided = is_decided or name in payload[payload.rfind(b',"orders":[') :]
         return False
 
     def executions(self) -> list[dict[str, Any]]:

@@ -39,12 +39,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with applied(named(name)):
             pass  # a stale one is heard of now and not after an hour
     caught = unexplained = 0
+    needed: list[int] = []
     with ProcessPoolExecutor(asked.jobs, mp_context=get_context("spawn")) as pool:
         known = _baseline(pool, asked.begin, asked.budget)
         for mutant, catch in _hunts(pool, names, asked.begin, asked.budget, known):
             caught += catch is not None
             unexplained += catch is None and not mutant.why
+            needed += [catch.seeds] if catch is not None and catch.seeds else []
             _say(_row(mutant, catch, asked.budget))
+    within = ", ".join(f"{sum(n <= most for n in needed)} within {most}" for most in (10, 100, 1000, 10_000))
+    _say(f"by seeds: {within}; by a test: {caught - len(needed)}")
     _say(f"{caught} of {len(names)} mutants caught")
     return 1 if unexplained else 0
 
@@ -73,9 +77,9 @@ def _hunts(
 
 def _row(mutant: Mutant, catch: Catch | None, budget: int) -> str:
     if catch is None:
-        return f"{mutant.name:<34}{mutant.rule:<10}survives {budget} seeds  {mutant.why}".rstrip()
+        return f"{mutant.name:<44}{mutant.rule:<12}survives {budget} seeds  {mutant.why}".rstrip()
     found = f"{catch.seeds:>6} seeds  {catch.rule:<8}" if catch.seeds else f"{'test':>12}  "
-    return f"{mutant.name:<34}{mutant.rule:<10}{found}{catch.text}"[:200]
+    return f"{mutant.name:<44}{mutant.rule:<12}{found}{catch.text}"[:200]
 
 
 def _say(line: str) -> None:

@@ -202,7 +202,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "held_children_trusted",
         "V03 D3",
         "Children that the broker still holds after their entry was cut are left as they are.",
-        (Edit("core.trade:is_orphan", "return child.spec.parent_ref is not None and", "return False and"),),
+        (Edit("core.trade:orphans", "", "lambda trade, orders: frozenset()"),),
     ),
     Mutant(
         "children_of_a_part_not_reduced",

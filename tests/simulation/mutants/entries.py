@@ -183,7 +183,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "stopentry_forgotten_at_restart",
         "V28",
         "A restart forgets that entries are stopped.",
-        (Edit("core.kill:restart", "feed_over=False)", 'feed_over=False, stopped="")'),),
+        (Edit("core.kill:restart", "feed_over=False", 'feed_over=False, stopped=""'),),
     ),
     Mutant(
         "stopentry_cancels_exits",
@@ -193,7 +193,12 @@ MUTANTS: tuple[Mutant, ...] = (
             Edit(
                 "core.kill:stop_entries",
                 "found = []",
-                "found = []\n    from tradeshell.core.trade import exits_of\n    for trade in turn.desk.trades():\n        for order in exits_of(trade, turn.book(trade.plan.symbol).orders):\n            if order.state.is_live:\n                turn.cancel(trade, order, request.reason)",
+                "found = []\n"
+                "    from tradeshell.core.trade import exits_of\n"
+                "    for trade in turn.desk.trades():\n"
+                "        for order in exits_of(trade, turn.book(trade.plan.symbol).orders):\n"
+                "            if order.state.is_live:\n"
+                "                turn.cancel(trade, order, request.reason)",
             ),
         ),
     ),

@@ -198,12 +198,17 @@ MUTANTS: tuple[Mutant, ...] = (
             Edit(
                 "core.settle:_correct",
                 "wanted = desired_exits(trade, orders)",
-                "wanted = desired_exits(trade, orders)\n    if wanted and trade.is_flattening:\n        from msgspec.structs import replace as _r\n        wanted = (_r(wanted[0], qty=wanted[0].qty + turn.book(trade.plan.symbol).foreign()), *wanted[1:])",
+                "wanted = desired_exits(trade, orders)\n"
+                "    if wanted and trade.is_flattening:\n"
+                "        more = wanted[0].qty + turn.book(trade.plan.symbol).foreign()\n"
+                "        wanted = (replace(wanted[0], qty=more), *wanted[1:])",
             ),
             Edit(
                 "core.incidents:_send",
                 "if turn.book(trade.plan.symbol).cap() < held:",
-                "if trade.is_flattening:\n        held += turn.book(trade.plan.symbol).foreign()\n    elif turn.book(trade.plan.symbol).cap() < held:",
+                "if trade.is_flattening:\n"
+                "        held += turn.book(trade.plan.symbol).foreign()\n"
+                "    elif turn.book(trade.plan.symbol).cap() < held:",
             ),
         ),
     ),

@@ -6,8 +6,6 @@ strategy that has imported it, and nowhere else: the venue keeps the real ones. 
 
 from __future__ import annotations
 
-import __future__
-
 import importlib
 import inspect
 import sys
@@ -68,10 +66,8 @@ def applied(mutant: Mutant) -> Iterator[None]:
 def _apply(where: str, edits: list[Edit], undo: list[tuple[Any, str, Any]]) -> None:
     module, owner, name = _find(where)
     old = inspect.getattr_static(owner, name)
-    if not edits[0].old:
-        new = eval(edits[0].new, dict(module.__dict__))
-    else:
-        new = _rewritten(module, where, old, edits)
+    is_constant = not edits[0].old
+    new = eval(edits[0].new, dict(module.__dict__)) if is_constant else _rewritten(module, where, old, edits)
     owners = [owner] if owner is not module else _importers(name, old)
     for each in owners:
         undo.append((each, name, old))
@@ -98,23 +94,20 @@ def _importers(name: str, value: object) -> list[Any]:
     return [
         module
         for key, module in tuple(sys.modules.items())
-        if module is not None and key.startswith(MUTABLE) and module.__dict__.get(name) is value
+        if key.startswith(MUTABLE) and module.__dict__.get(name) is value
     ]
 
 
 def _rewritten(module: Any, where: str, old: Any, edits: list[Edit]) -> Any:
-    function = old.fget if isinstance(old, property) else inspect.unwrap(old)
+    function: Any = old.fget if isinstance(old, property) else inspect.unwrap(old)
     source = textwrap.dedent(inspect.getsource(function))
     for edit in edits:
         if (count := source.count(edit.old)) != 1:
             raise StaleMutantError(f"{where}: found {count} times, not once: {edit.old}")
         source = source.replace(edit.old, edit.new)
-    flags = __future__.annotations.compiler_flag
     names: dict[str, Any] = {}
     try:
-        exec(
-            compile(source, f"<mutant of {where}>", "exec", flags, dont_inherit=True), module.__dict__, names
-        )
+        exec(compile(source, f"<mutant of {where}>", "exec"), module.__dict__, names)
     except SyntaxError as error:
         raise StaleMutantError(f"{where}: {error} after {edits}") from None
     return names[function.__name__]

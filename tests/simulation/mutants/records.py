@@ -107,9 +107,10 @@ MUTANTS: tuple[Mutant, ...] = (
         "An order's name depends on what happened in the process before.",
         (
             Edit(
-                "core.trade:generation",
-                "return 1 + sum(",
-                "generation.__dict__['n'] = generation.__dict__.get('n', 0) + 1\n    return generation.__dict__['n'] % 7 + 1 + sum(",
+                "core.trade:new_ref",
+                "",
+                "lambda trade, leg, seen=[]: "
+                "seen.append(leg) or order_ref(trade.id, leg, generation(trade, leg) + len(seen) % 7)",
             ),
         ),
     ),
@@ -152,16 +153,18 @@ MUTANTS: tuple[Mutant, ...] = (
         (Edit("core.settle:settle", "if turn.desk.link.is_open:", "if True:"),),
     ),
     Mutant(
-        "restart_resends_orders_in_flight",
+        "orders_in_flight_sent_again",
         "V06",
-        "After a restart orders are sent again whose outcome is not known.",
+        "When the link comes up, orders are sent again whose outcome is not known.",
         (
             Edit(
-                "core.kill:restart",
-                "if (lost := advance(order, Signal.LOST_SIGHT)) is not order:",
-                "if (lost := advance(order, Signal.LOST_SIGHT)) is not order:\n"
-                "            from tradeshell.core.commands import PlaceOrder\n"
-                "            turn.commands.append(PlaceOrder(order.spec, order.order_id))",
+                "core.step:Core._link",
+                "turn.commands.append(AskSnapshot(epoch))",
+                "from tradeshell.core.commands import PlaceOrder\n"
+                "        turn.commands.append(AskSnapshot(epoch))\n"
+                "        for order in desk.orders():\n"
+                '            if order.state.value == "unknown":\n'
+                "                turn.commands.append(PlaceOrder(order.spec, order.order_id))",
             ),
         ),
     ),
@@ -182,12 +185,6 @@ MUTANTS: tuple[Mutant, ...] = (
             Edit("core.entry:_gate", "if not link.up:", "if False:"),
             Edit("core.entry:_gate", "if not link.reconciled:", "if False:"),
         ),
-    ),
-    Mutant(
-        "restart_believes_the_link",
-        "V14 D6",
-        "After a restart the link counts as up and the account as known.",
-        (Edit("core.kill:restart", 'link=Link(epoch=turn.desk.link.epoch, why="restarted"), ', ""),),
     ),
     Mutant(
         "reconciled_without_a_picture",

@@ -9,7 +9,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "group_counts_smallest_order",
         "V02",
         "A group of exits counts with its smallest order instead of its largest.",
-        (Edit("core.cap:exposures", "most := max(", "most := min("),),
+        (Edit("core.cap:exposures", "key: max(_takes", "key: min(_takes"),),
     ),
     Mutant(
         "unknown_orders_free",

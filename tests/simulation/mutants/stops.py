@@ -207,7 +207,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "change_loses_what_was_filled",
         "V02 V16",
         "A change names the shares that are left as the order's total.",
-        (Edit("core.diff:_difference", "total = order.filled + wanted.qty", "total = wanted.qty"),),
+        (Edit("core.diff:_difference", "total = order.done + wanted.qty", "total = wanted.qty"),),
     ),
     Mutant(
         "refused_change_never_tried_again",

@@ -75,15 +75,15 @@ MUTANTS: tuple[Mutant, ...] = (
         "young_orders_missed",
         "V06 D2",
         "A picture may lack an order that has only just been sent, and the order counts as missing.",
-        (Edit("core.pictures:_is_young", "return (", "return False and ("),),
+        (Edit("core.pictures:_is_young", "", "lambda order, picture: False"),),
     ),
     Mutant(
         "older_picture_believed",
         "V02 D2",
         "A picture that was asked for before the last command about an order left is believed about that order.",
         (
-            Edit("core.pictures:_is_newer", "return (", "return False and ("),
-            Edit("core.pictures:_is_young", "return (", "return False and ("),
+            Edit("core.pictures:_is_newer", "", "lambda order, picture: False"),
+            Edit("core.pictures:_is_young", "", "lambda order, picture: False"),
         ),
     ),
     Mutant(
@@ -144,15 +144,12 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "refused_cancel_is_cancelled",
         "V02 D2",
-        "A refused cancel (it cannot be found, it cannot be cancelled) counts as a cancelled order.",
+        "A cancel that finds no order (10147, 10148) counts as a cancelled order.",
         (
             Edit(
                 "core.reports:refused",
-                "take_back(turn, trade, order, refusal.what is RefusedWhat.CHANGE, refusal.text)",
-                "if refusal.what is RefusedWhat.CANCEL:\n"
-                "            turn.put_order(ended(advance(order, Signal.CANCELLED), turn.at, told=True, asked=True))\n"
-                "        else:\n"
-                "            take_back(turn, trade, order, True, refusal.text)",
+                "_denied(turn, order)",
+                "turn.put_order(ended(advance(order, Signal.CANCELLED), turn.at, told=True, asked=True))",
             ),
         ),
     ),
@@ -192,12 +189,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "V11 V02 D2",
         "A status ends an order as filled before its executions have come.",
         (
-            Edit("core.book:_signalled", "0 < report.filled <= order.filled", "True"),
-            Edit(
-                "core.trade:awaited",
-                "return max(0, order.told_filled - order.untrue - order.filled)",
-                "return 0",
-            ),
+            Edit("core.book:_signalled", "0 < report.filled <= order.done", "True"),
+            Edit("core.trade:awaited", "", "lambda order: 0"),
         ),
     ),
     Mutant(
