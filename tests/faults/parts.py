@@ -122,7 +122,7 @@ class Venue(SimVenue):
         account: str,
     ) -> None:
         paths = {"AAPL": None, "MSFT": None}
-        schedule: Any = SimpleNamespace(start=clock.start, account=account, paths=paths)
+        schedule: Any = SimpleNamespace(start=clock.start, account=account, paths=paths, history=0)
         super().__init__(schedule, loop, clock, hear, settings)
         self.sent: list[Sent] = []
 

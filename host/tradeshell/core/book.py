@@ -298,7 +298,7 @@ def executed(book: Book, execution: ExecutionReport) -> tuple[Book, Shares]:
     """
     before = book.executions.get(execution.stem)
     if before is not None and before.revision >= execution.revision:
-        return book, 0
+        return _outdated_execution(book, before, execution), 0
     added = execution.qty - (0 if before is None else before.qty)
     book = replace(
         book,
@@ -317,6 +317,15 @@ def executed(book: Book, execution: ExecutionReport) -> tuple[Book, Shares]:
         )
         book = with_order(book, _filled(order, added, value, execution.at, is_correction=before is not None))
     return book if _is_plain(book, book.trade_of(execution.ref)) else with_taken(book), added
+
+
+def _outdated_execution(book: Book, known: ExecutionReport, old: ExecutionReport) -> Book:
+    """Return the book after an execution came later than its correction: what the correction took is claimed by statuses, too."""
+    order = book.orders.get(old.ref)
+    lost = old.qty - known.qty
+    if order is None or lost <= order.untrue or old.revision == known.revision:
+        return book
+    return with_order(book, replace(order, untrue=lost))
 
 
 def _explained(book: Book, execution: ExecutionReport, added: Shares) -> Book:

@@ -20,9 +20,8 @@ from tradeshell.core.trade import (
     Leg,
     Rung,
     Trade,
-    entry_of,
+    has_legs,
     inventory,
-    is_over,
     leg_orders,
     leg_shares,
     orders_of,
@@ -91,7 +90,7 @@ def desired_exits(trade: Trade, orders: Mapping[str, Order]) -> tuple[DesiredExi
 
     It cannot be said while the entry works: its children wait at the broker.
     """
-    if not is_over(entry_of(trade, orders)):
+    if not has_legs(trade, orders):
         return None
     if inventory(trade, orders) <= 0:
         return ()

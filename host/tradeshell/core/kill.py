@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from tradeshell.core import inputs as i
 from tradeshell.core.desk import Link, WatchPhase
+from tradeshell.core.entry import CHASE_EVERY, HALT_EVERY
 from tradeshell.core.exit_events import FlattenStarted, KillSwitchEngaged, KillSwitchLifted
 from tradeshell.core.orders import Side, Signal, advance
 from tradeshell.core.trade import Trade, TradePhase, entry_of, inventory
@@ -90,6 +91,8 @@ def restart(turn: Turn, watchers: Watchers) -> None:
     for order in turn.desk.orders():
         if (lost := advance(order, Signal.LOST_SIGHT)) is not order:
             turn.put_order(lost)
+        if order.is_chased:
+            turn.timer(f"chase:{order.spec.ref}", CHASE_EVERY)
     for id_, watcher in tuple(turn.desk.watchers.items()):
         if watcher.phase is WatchPhase.ARMED:
             watchers.end(turn, id_, "restarted")
@@ -97,8 +100,15 @@ def restart(turn: Turn, watchers: Watchers) -> None:
         if trade.phase is TradePhase.ASKING:
             turn.put_trade(replace(trade, phase=TradePhase.CLOSED, end_reason="restarted"))
             watchers.end(turn, trade.id, "restarted")
-        elif trade.phase is TradePhase.ENTERING and trade.plan.entry_timeout is not None:
-            due = trade.asked_at + timedelta(seconds=trade.plan.entry_timeout)
-            turn.timer(f"entry:{trade.id}", max(0.0, (due - turn.at).total_seconds()))
+        elif trade.phase is not TradePhase.CLOSED:
+            # What was asked died with the process, and every timer too: it is asked again, and settled when waits are over.
+            turn.put_trade(replace(trade, asked_raise_at=None, priced_at=None))
+            turn.again(trade, turn.at + ACK_TIMEOUT, "restart")
+            turn.timer(f"hours:{trade.id}", ACK_TIMEOUT.total_seconds())
+        if trade.phase is TradePhase.ENTERING:
+            turn.timer(f"halt:{trade.id}", HALT_EVERY)
+            if trade.plan.entry_timeout is not None:
+                due = trade.asked_at + timedelta(seconds=trade.plan.entry_timeout)
+                turn.timer(f"entry:{trade.id}", max(0.0, (due - turn.at).total_seconds()))
         if trade.alarm_at is not None:
             turn.again(trade, max(trade.alarm_at, turn.at + ACK_TIMEOUT), "alarm")

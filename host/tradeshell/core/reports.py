@@ -192,9 +192,13 @@ def execution_reported(turn: Turn, watchers: Watchers, execution: ExecutionRepor
     book, added = executed(book, execution)
     if book is turn.desk.books[execution.symbol]:
         return
+    is_news = book.executions is not turn.desk.books[execution.symbol].executions
     turn.put_book(execution.symbol, book)
     order = book.orders.get(execution.ref)
     trade = book.trade_of(execution.ref)
+    if not is_news:  # it was corrected before it came
+        after(turn, watchers, trade)
+        return
     if order is not None and before is not None and trade is not None:
         turn.mark_chased(execution.symbol, order)
         order = replace(order, executed_at=turn.at)

@@ -39,6 +39,7 @@ from tradeshell.core.trade import (
     entry_of,
     exits_of,
     fills_of,
+    has_bought,
     inventory,
     is_over,
     leg_number,
@@ -94,7 +95,7 @@ def _orders(turn: Turn, trade: Trade) -> dict[str, Order]:
 def _reopen_if_needed(turn: Turn, trade: Trade) -> Trade:
     orders = _orders(turn, trade)
     held = inventory(trade, orders)
-    is_oversold = held < 0 and -held > trade.short and orders[trade.refs[0]].filled > 0
+    is_oversold = held < 0 and -held > trade.short and has_bought(orders[trade.refs[0]])
     lives = held > 0 or is_oversold or bool(live(orders[ref] for ref in trade.refs))
     if trade.phase is not TradePhase.CLOSED or not lives:
         return trade
@@ -352,8 +353,8 @@ def _tell_protection(turn: Turn, trade: Trade) -> Trade:
             state = "ARMING"
     short = max(0, -held) if state == "OVERSOLD" else 0
     if state != trade.protection or short > trade.short:
-        due = turn.at + ALARM_EVERY if state in ALARMING else None
-        trade = replace(trade, protection=state, short=short, alarm_at=due)
+        alarm_at = turn.at + ALARM_EVERY if state in ALARMING else None
+        trade = replace(trade, protection=state, short=short, alarm_at=alarm_at)
         turn.put_trade(trade)
         turn.say(
             LadderProtectionStateChanged(

@@ -230,6 +230,18 @@ def ended_with(entry: Order, child: Order) -> bool:
     return child.ended_at <= entry.ended_at + TOGETHER
 
 
+def has_bought(entry: Order) -> bool:
+    """Return whether an entry is known to have executed, also when that was taken back; an exit's word may come earlier."""
+    return entry.filled > 0 or entry.untrue > 0
+
+
+def has_legs(trade: Trade, orders: Mapping[str, Order]) -> bool:
+    """Return whether the legs have exits of their own: the entry is over, or it came back to life after they were armed."""
+    if is_over(entry_of(trade, orders)):
+        return True
+    return trade.plan.mode.is_detached and any(leg_number(leg_of(ref)) for ref in trade.refs[1:])
+
+
 def orphans(trade: Trade, orders: Mapping[str, Order]) -> frozenset[str]:
     """Return the living children of an entry that was cut after a part of it had filled: some brokers hold them for ever.
 
@@ -266,7 +278,7 @@ def protected(trade: Trade, orders: Mapping[str, Order], at: datetime | None = N
     An order in flight does not count yet, one that a complete picture lacked no longer, an elected stop or a market order that
     does not sell protects nothing, nor does a child whose entry still works: the broker holds it.
     """
-    is_over_ = is_over(entry_of(trade, orders))
+    is_over_ = has_legs(trade, orders)
     shares = leg_shares(trade, orders) if is_over_ else {}
     covered = 0
     by_leg: dict[int, Shares] = {}
@@ -309,7 +321,7 @@ def protection_state(
     """Return the protection state and the shares held and protected. ``NONE``: no stop was asked for."""
     held = inventory(trade, orders)
     entry = entry_of(trade, orders)
-    if held < 0 and entry is not None and entry.filled > 0:
+    if held < 0 and entry is not None and has_bought(entry):
         return "OVERSOLD", held, 0
     if held <= 0:
         return "FLAT", 0, 0

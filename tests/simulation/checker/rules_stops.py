@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from tests.simulation.checker.disk import Intent
+from tests.simulation.checker.facts import price as as_price
 from tests.simulation.checker.model import Order, Trade
 
 if TYPE_CHECKING:
@@ -198,12 +199,20 @@ class StopRules:
             if order.is_live
             and order.is_stop
             and order.leg[2:].isdigit()
-            and move.number < int(order.leg[2:]) <= len(plan.tps)
+            and move.number < self._step(move.trade, order) <= len(plan.tps)
             and not order.elected
             and order.stp is not None
             and order.stp < price
             and order.since <= move.opened
         ]
+
+    def _step(self, trade: Trade, stop: Order) -> int:
+        """Return which target a stop's leg follows: shares that came late have a leg with a number of its own."""
+        number = int(stop.leg[2:])
+        intent = self._run.log.placed.get(f"ts:{stop.watch}:tp{number}:1")
+        limit = None if intent is None else as_price(intent.record.get("limit"))
+        tps = [] if trade.plan is None else trade.plan.tps
+        return tps.index(limit) + 1 if limit in tps else number
 
     def _is_under_way(self, orders: list[Order], since: float, until: float) -> bool:
         log = self._run.log
