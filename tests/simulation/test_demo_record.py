@@ -53,8 +53,9 @@ class Record:
 def played(seed: int, state: Path, monkeypatch: pytest.MonkeyPatch) -> Record:
     """Play a demo and return its record."""
     record = Record()
-    read = paper.read_settings
-    monkeypatch.setattr(paper, "read_settings", lambda values: replace(read(values), witness=record.witness))
+    monkeypatch.setattr(
+        paper, "read_settings", lambda values: replace(read_settings(values), witness=record.witness)
+    )
     market = f"{demo.SYMBOL}={demo.price_of(seed)}"
     with open_shell(f"--speed max --seed {seed} --market {market} --state-dir {state}") as shell:
         runner = Runner(shell)
@@ -73,7 +74,7 @@ def test_the_record_of_a_demo_passes_the_checker(
     intents = [json.loads(line) for line in record.audit if b'"OrderIntent"' in line]
     watch = intents[0]["watch"]
     words = demo.script(seed)[2].split()
-    plan = {
+    plan: dict[str, Any] = {
         "symbol": demo.SYMBOL,
         "qty": 100,
         "level": words[2],

@@ -235,7 +235,8 @@ class World:
     def cancelled(self) -> list[OrderReport]:
         """Return the orders that were cancelled and whose market may have been faster.
 
-        A group that has executed has reduced its other orders at the venue; that it has not is what ``oca_race`` says.
+        A group that has executed has reduced its other orders at the venue; that it has not is what ``oca_race`` says. A child
+        whose entry never executed was never at the market.
         """
         tickets = [ticket for ticket in self.venue.exchange._floor.tickets() if ticket.client == 0]
         spent = {ticket.oca for ticket in tickets if ticket.filled} - {None}
@@ -243,7 +244,9 @@ class World:
         return [
             ticket.report()
             for ticket in tickets
-            if ticket.state is OrderState.CANCELLED and (races or ticket.oca not in spent)
+            if ticket.state is OrderState.CANCELLED
+            and (races or ticket.oca not in spent)
+            and (ticket.parent is None or ticket.parent.filled)
         ]
 
     def note(self, who: str, text: str, **more: Any) -> None:
