@@ -234,9 +234,6 @@ def test_S08_a_change_repeats_the_group_of_its_order(stage: Stage) -> None:
     assert [(spec.oca_group, spec.oca_type) for spec in changes] == [(groups["sl2"], 2), (groups["sl3"], 2)]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a stop whose group may not be revised is given up at its old price, not replaced"
-)
 def test_S08_a_stop_whose_group_may_not_be_revised_is_replaced_by_a_new_pair(stage: Stage) -> None:
     """The new pair in a group of its own, the old one cancelled, never more than 30 shares exposed."""
     stage.ladder()

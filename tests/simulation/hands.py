@@ -64,7 +64,9 @@ class Hands:
         price = path.shape.price(path.shape.level)
         quote = Quote(symbol=symbol, at=now, bid=price, ask=price, bid_size=qty, ask_size=qty)
         stage.venue.exchange.quote(now, quote)
-        stage.venue.exchange.place(now, spec, self._foreign, FOREIGN)
+        # As an intervention, so that the venue remembers it: a picture may be of a moment ago.
+        number = self._foreign
+        stage.venue.intervene(lambda exchange, at: exchange.place(at, spec, number, FOREIGN))
 
     def _foreign_spec(self, symbol: str, side: Side, qty: int) -> OrderSpec:
         self._foreign += 1

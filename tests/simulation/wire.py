@@ -112,7 +112,7 @@ class SimCourier:
             most = max(wire.stale)
         # A heavy tail: most pictures are nearly fresh, a few as old as it gets.
         part = self._agreed if wire.agrees else chance.random()
-        return most * part**3
+        return min(most * part**3, self._loop.micros / SECOND)  # nothing is older than the day
 
     def answer_delay(self, now: datetime) -> float:
         """Return how long a picture takes."""

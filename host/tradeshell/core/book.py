@@ -34,7 +34,7 @@ from tradeshell.core.orders import (
     ended,
     parse_ref,
 )
-from tradeshell.core.shares import Move, netted, taken
+from tradeshell.core.shares import Move, returned, taken
 from tradeshell.core.trade import SALE, Trade, entry_of, exits_of, inventory, is_over, leg_of
 
 _SIGNALS = {
@@ -372,8 +372,8 @@ def with_taken(book: Book) -> Book:
         for e in book.executions.values()
         if e.ref in ours or book.counts(e)
     ]
-    trades = sorted(book.trades.values(), key=lambda trade: trade.asked_at, reverse=True)
-    newest = [trade.id for trade in trades if trade.plan.side is Side.BUY]
+    trades = sorted(book.trades.values(), key=lambda trade: trade.asked_at)
+    newest = [trade.id for trade in reversed(trades) if trade.plan.side is Side.BUY]
     complete = {id_ for id_ in newest if is_over(entry_of(book.trades[id_], book.orders))}
     start = (book.seed or 0) - sum(move.shares for move in book.moves)
     found = taken(start, [*moves, *book.moves], newest, complete)
@@ -411,11 +411,14 @@ def positioned(book: Book, report: PositionReport, at: datetime) -> Book:
 
 
 def reconciled(book: Book, at: datetime) -> Book:
-    """Return the book that believes the broker's position: what differs came or went without an execution we saw."""
+    """Return the book that believes the broker's position: what differs came or went without an execution we saw.
+
+    What went, went just now; what came, beyond what had gone, was there from the beginning, as far as anybody knows.
+    """
     if book.position is None:
         return book
     change = book.position - book.expected()
-    moves = netted(book.moves, Move(at, None, change)) if change else book.moves
+    moves = (*book.moves, Move(at, None, change)) if change < 0 else returned(book.moves, change)
     seed = (book.seed or 0) + change
     return with_taken(replace(book, seed=seed, moves=moves, gained=0, differs_at=None, doubt=None))
 

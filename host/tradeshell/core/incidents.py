@@ -35,6 +35,7 @@ from tradeshell.core.trade import (
 from tradeshell.core.turn import EARLY, Turn
 
 EXECUTION_FIRST = timedelta(seconds=0.5)  # an OCA cancel may come before the fill that caused it
+TOO_MANY = "maximum number of"  # IBKR's words when 20 orders of a side work already
 WINDOW = timedelta(seconds=60)
 REPLACEMENTS = 3  # a leg's stops that may fail within the window
 CUTS = 2  # cancels by somebody else that are not fought over any more
@@ -122,6 +123,11 @@ def _next_attempt(turn: Turn, trade: Trade, leg: Leg, stops: list[Order], sales:
         turn.again(trade, leg.tried_at + pause, f"stop{leg.number}")
         return trade
     rung, reason = _rung(turn, trade, leg, stops)
+    if rung is Rung.PAIR and stops and TOO_MANY in stops[-1].why:
+        victim = None if leg.has_room else _dispensable(turn, trade, leg)
+        if victim is not None:
+            return _make_room(turn, trade, leg, victim)
+        rung, reason = Rung.EMERGENCY, "the broker takes no more orders on this side"
     orders = turn.book(trade.plan.symbol).orders
     held = leg_shares(trade, orders)[leg.number]
     who = {"symbol": trade.plan.symbol, "watch": trade.id, "leg": f"sl{leg.number}"}
@@ -137,6 +143,29 @@ def _next_attempt(turn: Turn, trade: Trade, leg: Leg, stops: list[Order], sales:
             return _send(turn, trade, replace(leg, tried_at=turn.at), held)
         return trade
     return _send(turn, trade, replace(leg, rung=rung, tried_at=turn.at), held, reason)
+
+
+def _dispensable(turn: Turn, trade: Trade, leg: Leg) -> Leg | None:
+    """Return the other leg with the farthest target that nothing has executed of yet; a stop is worth more than a target."""
+    orders = turn.book(trade.plan.symbol).orders
+    for other in reversed(trade.legs):
+        living = live(orders_of(trade, f"tp{other.number}", orders))
+        if other.number != leg.number and other.tp is not None and living and living[-1].filled == 0:
+            return other
+    return None
+
+
+def _make_room(turn: Turn, trade: Trade, leg: Leg, victim: Leg) -> Trade:
+    """Give a target up, so that the stop of ``leg`` fits under the broker's limit of orders."""
+    orders = turn.book(trade.plan.symbol).orders
+    target = live(orders_of(trade, f"tp{victim.number}", orders))[-1]
+    trade = with_leg(trade, replace(victim, tp=None))
+    trade = with_leg(trade, replace(leg, has_room=True, tried_at=turn.at))
+    turn.put_trade(trade)
+    if not target.cancelling:
+        turn.cancel(trade, target, f"it makes room for the stop of leg {leg.number}")
+    turn.again(trade, turn.at + ONE_TRY, f"stop{leg.number}")
+    return trade
 
 
 def _send(turn: Turn, trade: Trade, leg: Leg, held: int, reason: str = "") -> Trade:

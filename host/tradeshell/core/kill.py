@@ -102,7 +102,8 @@ def restart(turn: Turn, watchers: Watchers) -> None:
             watchers.end(turn, trade.id, "restarted")
         elif trade.phase is not TradePhase.CLOSED:
             # What was asked died with the process, and every timer too: it is asked again, and settled when waits are over.
-            turn.put_trade(replace(trade, asked_raise_at=None, priced_at=None))
+            legs = tuple(replace(leg, postponed=None) for leg in trade.legs)  # told again, on the new screen
+            turn.put_trade(replace(trade, asked_raise_at=None, priced_at=None, legs=legs))
             turn.again(trade, turn.at + ACK_TIMEOUT, "restart")
             turn.timer(f"hours:{trade.id}", ACK_TIMEOUT.total_seconds())
         if trade.phase is TradePhase.ENTERING:

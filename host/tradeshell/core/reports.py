@@ -77,6 +77,8 @@ NOT_FOUND = (
     135,
 )  # IBKR: the order is not there to be cancelled; a picture tells what became of it
 DENIED_FOR = timedelta(seconds=5)
+GROUP_FIXED = (10326, 10327)  # IBKR: revision of an OCA group is not allowed
+GROUP_WORDS = "OCA group revision"
 NOT_YET = 399  # IBKR: "your order will not be placed at the exchange until ..."
 STORM = 10  # refusals that stop entries
 STORM_WITHIN = timedelta(seconds=10)
@@ -350,6 +352,10 @@ def refused(turn: Turn, watchers: Watchers, refusal: OrderRefusedByBroker) -> No
     elif refusal.what in (RefusedWhat.CHANGE, RefusedWhat.CANCEL):
         if refusal.code in NOT_FOUND:
             _denied(turn, order)
+        elif refusal.what is RefusedWhat.CHANGE and (
+            refusal.code in GROUP_FIXED or GROUP_WORDS in refusal.text
+        ):
+            _fixed_in_group(turn, trade, order, refusal.text)
         else:
             take_back(turn, trade, order, refusal.what is RefusedWhat.CHANGE, refusal.text)
     elif refusal.code == NOT_YET and order.spec.side is Side.BUY and not turn.desk.policy.hold:
@@ -357,6 +363,21 @@ def refused(turn: Turn, watchers: Watchers, refusal: OrderRefusedByBroker) -> No
     else:
         return
     after(turn, watchers, turn.desk.trade(trade.id))
+
+
+def _fixed_in_group(turn: Turn, trade: Trade, order: Order, why: str) -> None:
+    """The broker changes no order of this group: where the exit is wanted stays, and a new pair will stand there."""
+    turn.put_order(replace(reverted(order, turn.at), retry_at=None, retries=0, needs_new_group=True))
+    if order.spec.type.is_stop:
+        turn.say(
+            LadderStopLossReplaceFailed(
+                symbol=order.spec.symbol,
+                watch=trade.id,
+                leg=leg_of(order.spec.ref),
+                order_ref=order.spec.ref,
+                reason=f"{why} · a new pair takes its place",
+            )
+        )
 
 
 def _denied(turn: Turn, order: Order) -> None:

@@ -286,6 +286,9 @@ def _change(turn: Turn, trade: Trade, change: ChangeExit) -> None:
     if is_calm_needed and sibling_just_executed(trade, order, turn):
         turn.again(trade, (sibling_executed_at(turn, trade, order) or turn.at) + REDUCTION_PATIENCE, "calm")
         return
+    if order.needs_new_group:  # a pair in a group of its own takes its place once both are gone
+        turn.cancel(trade, order, "the broker does not change orders of its group")
+        return
     reason = "quantity follows the shares held" if is_reduction else "price as planned"
     if not is_reduction and change.stop != order.spec.stop and trade.milestone:
         reason = f"target {trade.milestone} reached"

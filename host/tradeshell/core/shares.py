@@ -64,14 +64,13 @@ def taken(start: Shares, moves: Iterable[Move], newest_first: list[str], complet
     return Taken(gone, by_us)
 
 
-def netted(moves: tuple[Move, ...], move: Move) -> tuple[Move, ...]:
-    """Return ``moves`` with another one: shares that come back were never gone."""
+def returned(moves: tuple[Move, ...], shares: Shares) -> tuple[Move, ...]:
+    """Return ``moves`` after so many shares are there again: they were never gone."""
     kept = list(moves)
-    shares = move.shares
     while shares > 0 and kept and kept[-1].shares < 0:
         back = min(shares, -kept[-1].shares)
         shares -= back
-        rest = kept.pop()
-        if rest.shares + back:
-            kept.append(rest._replace(shares=rest.shares + back))
-    return (*kept, move._replace(shares=shares)) if shares else tuple(kept)
+        last = kept.pop()
+        if last.shares + back:
+            kept.append(last._replace(shares=last.shares + back))
+    return tuple(kept)

@@ -63,6 +63,9 @@ class Leg(Struct, frozen=True):
     stop_limit: Price | None = None  # a limit that somebody gave the stop
     rung: Rung = Rung.PAIR
     tried_at: datetime | None = None  # when its protection was last replaced
+    has_room: bool = (
+        False  # a target of another leg was given up so that its stop fits under the broker's limit
+    )
     postponed: Price | None = None  # where its stop belongs and would be elected at once
 
 

@@ -34,4 +34,7 @@ def did_act(run: Replay, stock: Stock, since: float, until: float) -> bool:
             intent = run.log.last_intent(order.ref, action, until)
             if intent is not None and intent.t >= since:
                 return True
+        for command in ("CancelOrder", "ModifyOrder"):  # a kill between the two files
+            if any(since <= w.t <= until for w in run.journal.commands.get((order.ref, command), ())):
+                return True
     return False

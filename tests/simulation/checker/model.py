@@ -74,6 +74,10 @@ class Order:
         """Return whether it is a child that the venue holds because its entry works."""
         return self.parent is not None and self.parent.is_live
 
+    def is_dormant(self) -> bool:
+        """Return whether it is a child that the venue never let work, of an entry that ended without an execution."""
+        return self.parent is not None and self.works is False and not self.parent.executed
+
     def covers(self, now: float, patience: float) -> bool:
         """Return whether it protects what it would sell."""
         if not (self.is_stop or self.kind == "MKT" or self.leg.startswith("flat")) or self.waits():
@@ -212,7 +216,7 @@ class Stock:
         for order in self.sells:
             if order.is_typed:
                 typed += order.left
-            elif order.left > groups.get(order.group, 0) and not order.waits():
+            elif order.left > groups.get(order.group, 0) and not order.waits() and not order.is_dormant():
                 groups[order.group] = order.left
         return sum(groups.values()) + (max(0, typed - max(0, self.ext)) if typed else 0)
 
@@ -234,7 +238,9 @@ class Stock:
         if not need:
             return 0
         typed = sum(order.left for order in self.sells if order.is_typed)
-        return max(0, min(need, self.inventory - max(0, typed - max(0, self.ext))))
+        # A stop over shares that the account does not have, because others are short in it, would be a short sale.
+        held = min(self.inventory, self.position)
+        return max(0, min(need, held - max(0, typed - max(0, self.ext))))
 
 
 class Account:

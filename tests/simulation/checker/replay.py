@@ -390,6 +390,12 @@ class Replay:
         self.operations.append(record)
         if record["what"] == "flatten":
             self.findings.saw("flatten")
+        ref = str(record.get("ref") or "")
+        intent = self.log.placed.get(ref)
+        if record["what"] == "cancel" and intent is not None and ref not in self.account.by_ref:
+            trade = self.account.trades.get(ref.split(":")[1])
+            if trade is not None and intent.record["type"].startswith("STP"):
+                trade.freed += intent.record["qty"]  # the venue never had it; the operator wants no stop
 
     def _on_fault_free(self, record: dict[str, Any]) -> None:
         self.facts.fault_free_from = record["t"]

@@ -49,8 +49,11 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "disagreeing_picture_explains",
         "V02 D2",
-        "A picture explains an end although its position does not agree with the executions.",
-        (Edit("core.pictures:_explain", "or not book.agrees()", ""),),
+        "A picture explains an end although its position does not agree with the executions, and the cap ignores it too.",
+        (
+            Edit("core.pictures:_explain", "or not book.agrees()", ""),
+            Edit("core.book:Book.cap", "if self.position is not None:", "if False:"),
+        ),
     ),
     Mutant(
         "living_order_ignored",
@@ -198,6 +201,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "V08",
         "An order that was taken for ended and works again stays ended in our books.",
         (
+            Edit("core.book:shown", "and not order.was_told", "and False"),
             Edit("core.book:shown", "if new.state.is_live and order.lost_at is not None:", "if False:"),
             Edit(
                 "core.book:_signalled",
