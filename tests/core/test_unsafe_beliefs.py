@@ -203,3 +203,13 @@ def test_a_stop_that_the_operator_cancelled_stays_away() -> None:
         picture(desk)
         desk.do(i.TimerFired, key="again:br-1:stop1")
     assert placed(desk, since) == []
+
+
+# --- numbers ----------------------------------------------------------------------------------------------------------
+
+
+def test_order_numbers_are_not_used_again_when_the_broker_begins_below_them() -> None:
+    desk = in_position()
+    desk.do(i.LinkChanged, up=False, account=ACCOUNT, paper=True)
+    desk.do(i.LinkChanged, up=True, account=ACCOUNT, paper=True, first_order_id=1)
+    assert desk.desk.next_order_id == 4

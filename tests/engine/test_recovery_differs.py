@@ -184,3 +184,15 @@ def test_a_day_that_is_all_over_concerns_nobody_whether_it_can_be_repeated_or_no
     found = recover(core() if version == "same" else Core({}), stage.journal.path, "quiet")
     assert found.goes_on_after == 0
     assert found.notes == ()
+
+
+def test_a_journal_that_cannot_be_read_stops_entries_until_the_operator_has_looked(stage: Stage) -> None:
+    arm(stage)
+    path = stage.journal.path
+    lines = path.read_bytes().split(b"\n")
+    path.write_bytes(b"\n".join([lines[0], lines[1][:-5] + b"xxxxx", *lines[2:]]))
+    found = recover(core(), path, "quiet")
+    assert found.goes_on_after == 0
+    assert "nothing is resumed, entries are stopped" in found.notes[0]
+    stage.inside(lambda: take_up(stage.session, found))
+    assert stage.session.desk.stopped == "the journal cannot be read"

@@ -245,9 +245,9 @@ def hit_the_limit(stage: Stage, *, market: bool) -> None:
 
 
 def test_A11_a_limit_that_is_hit_while_arming_leaves_no_share_without_a_stop(stage: Stage) -> None:
-    """On paper the leg that gets no stop is sold within the time in which shares must be protected.
+    """A stop is worth more than a target: one is given up, and the leg that was left out gets a plain stop in its place.
 
-    Kills: a leg without a stop never being sold.
+    Kills: ``incidents.TOO_MANY`` that matches nothing.
     """
     hit_the_limit(stage, market=False)
     stage.wait(15)

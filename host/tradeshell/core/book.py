@@ -325,7 +325,10 @@ def _outdated_execution(book: Book, known: ExecutionReport, old: ExecutionReport
     lost = old.qty - known.qty
     if order is None or lost <= order.untrue or old.revision == known.revision:
         return book
-    return with_order(book, replace(order, untrue=lost))
+    order = replace(order, untrue=lost, undone=max(order.undone, lost))
+    if order.told_final is not None and order.done >= order.told_final > 0:
+        order = replace(advance(order, Signal.FULL_FILL), ended_at=order.ended_at or old.at)
+    return with_order(book, order)
 
 
 def _explained(book: Book, execution: ExecutionReport, added: Shares) -> Book:

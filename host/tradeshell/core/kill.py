@@ -34,6 +34,11 @@ def stop_entries(turn: Turn, request: i.StopEntryRequested) -> list[Trade]:
     if not desk.stopped:
         turn.desk = replace(desk, stopped=request.reason)
         turn.say(KillSwitchEngaged(reason=request.reason))
+    return want_no_entries(turn)
+
+
+def want_no_entries(turn: Turn) -> list[Trade]:
+    """Want every entry that works cancelled; returns the trades concerned."""
     found = []
     for trade in turn.desk.trades():
         entry = entry_of(trade, turn.book(trade.plan.symbol).orders)

@@ -39,6 +39,7 @@ from tradeshell.core.inputs import (
     SendFailed,
     exec_stem,
 )
+from tradeshell.core.kill import want_no_entries
 from tradeshell.core.orders import (
     RETRY,
     IllegalTransition,
@@ -236,7 +237,7 @@ def _taken_back(turn: Turn, trade: Trade, order: Order) -> None:
         )
 
 
-def _count_refusal(turn: Turn) -> None:
+def _count_refusal(turn: Turn, watchers: Watchers) -> None:
     """Too many refusals at once: no more entries, until somebody has looked."""
     recent = tuple(at for at in turn.desk.refusals if turn.at - at < STORM_WITHIN)
     turn.desk = replace(turn.desk, refusals=(*recent, turn.at))
@@ -245,6 +246,8 @@ def _count_refusal(turn: Turn) -> None:
         turn.say(
             KillSwitchEngaged(reason=f"the broker refused {STORM} orders within {STORM_WITHIN.seconds} s")
         )
+        for trade in want_no_entries(turn):
+            after(turn, watchers, trade)
 
 
 def _tell_fill(turn: Turn, book: Book, trade: Trade, order: Order, execution: ExecutionReport) -> None:
@@ -347,7 +350,7 @@ def refused(turn: Turn, watchers: Watchers, refusal: OrderRefusedByBroker) -> No
     if refusal.what is RefusedWhat.ORDER:
         new = replace(advance(order, Signal.REFUSED), why=refusal.text)
         turn.put_order(ended(new, turn.at, told=True, asked=False))
-        _count_refusal(turn)
+        _count_refusal(turn, watchers)
         tell_refused_entry(turn, watchers, trade, order, f"{refusal.code}: {refusal.text}")
     elif refusal.what in (RefusedWhat.CHANGE, RefusedWhat.CANCEL):
         if refusal.code in NOT_FOUND:

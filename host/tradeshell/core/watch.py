@@ -46,6 +46,7 @@ class Watchers:
         """Arm a watcher; raises ``OperatorError`` from the strategy when its words make no sense."""
         strategy = self._strategies[spec.strategy]
         state, wishes = strategy.start(spec, turn.at)
+        _check(wishes)
         watcher = Watcher(
             spec=spec, phase=WatchPhase.ARMED, started_at=turn.at, need=strategy.needs(spec), state=state
         )
@@ -55,6 +56,8 @@ class Watchers:
         turn.desk = replace(turn.desk, armed={**armed, symbol: (*armed.get(symbol, ()), spec.id)})
         need = watcher.need
         self._heed(turn, watcher, wishes)
+        if turn.desk.watchers[spec.id].phase is not WatchPhase.ARMED:
+            return  # it has finished already
         turn.commands.append(WatchBars(spec.id, symbol, need.seconds, need.rth))
         if spec.session is not None:
             end = spec.session.extended_close if spec.plan.outside_rth else spec.session.close
@@ -139,7 +142,7 @@ class Watchers:
                 turn.say(wish.event)
             elif isinstance(wish, Finish):
                 self.end(turn, watcher.spec.id, wish.reason)
-            elif isinstance(wish, Enter):
+            else:
                 self._fire(turn, watcher, wish)
 
     def _fire(self, turn: Turn, watcher: Watcher, wish: Enter) -> None:

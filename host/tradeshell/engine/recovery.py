@@ -2,7 +2,8 @@
 
 Laws: one reducer: the recorded inputs go through the same ``step`` that decided them, their commands are not executed again. A
 torn last record was never acted upon and is cut off. What the journal cannot know (what became of the last orders, what executed
-meanwhile) is asked of the broker: nothing leaves before its first complete picture.
+meanwhile) is asked of the broker: nothing leaves before its first complete picture. From a damaged journal nothing is resumed, and
+entries are stopped.
 
 The record wins. A replay that decides otherwise than was recorded (another version of a strategy, a check or the program) is told
 in one line, entries are stopped until ``stopentry off``, and the desk follows what was recorded, because that is what left:
@@ -25,6 +26,7 @@ from tradeshell.core.commands import ORDER_COMMANDS, CancelOrder, Command, Modif
 from tradeshell.core.desk import Desk, WatchPhase
 from tradeshell.core.exit_events import KillSwitchEngaged
 from tradeshell.core.guards import Refusal
+from tradeshell.core.inputs import StopEntryRequested
 from tradeshell.core.orders import parse_ref
 from tradeshell.core.step import Core
 from tradeshell.core.trade import TradePhase
@@ -60,7 +62,7 @@ class Recovered(Struct, frozen=True):
     def notes(self) -> tuple[str, ...]:
         """What the operator has to know."""
         if self.why_not:
-            return (self.why_not,)
+            return (f"{self.why_not} · nothing is resumed, entries are stopped; `stopentry off` lifts that",)
         if not self.is_doubted:
             return ()
         frozen = " ".join(symbol for symbol, book in self.desk.books.items() if book.frozen == DIFFERS)
@@ -92,6 +94,9 @@ def recover(core: Core, path: Path, broker: str) -> Recovered:
 
 def take_up(session: Session, found: Recovered) -> None:
     """Go on with what was recovered, if anything is open; after ``attach``, before the first input."""
+    if found.why_not:  # whatever is open at the broker is not known here
+        reason = "the journal cannot be read"
+        session.submit(StopEntryRequested(at=session.clock.now(), on=True, reason=reason))
     if not found.goes_on_after:
         return
     session.restart_from(found.desk)

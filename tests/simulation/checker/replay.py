@@ -396,6 +396,7 @@ class Replay:
             trade = self.account.trades.get(ref.split(":")[1])
             if trade is not None and intent.record["type"].startswith("STP"):
                 trade.freed += intent.record["qty"]  # the venue never had it; the operator wants no stop
+                self.touch(self.account.stock(trade.sym))
 
     def _on_fault_free(self, record: dict[str, Any]) -> None:
         self.facts.fault_free_from = record["t"]

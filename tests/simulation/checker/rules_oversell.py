@@ -107,7 +107,7 @@ class OversellRules:
                 known += untold.shares
         unread = decided - self._bounds.lag
         for t, shares, seller in stock.sales:
-            if t > unread and (seller.group == order.group or self._joined_late(seller, t)):
+            if t > unread and (seller.group == order.group or seller.late or self._joined_late(seller, t)):
                 known += shares
         known += sum(shares for t, shares, _ in stock.losses if t > unread)
         if worst > max(0, known):
@@ -172,7 +172,7 @@ class OversellRules:
         acted = duty.troubled or did_act(
             self._run, stock, duty.opened - 10, end - duty.ran + self._bounds.race
         )
-        if acted and duty.ran <= self._bounds.orphan_troubled:
+        if (acted or self._is_silent(stock, duty.opened)) and duty.ran <= self._bounds.orphan_troubled:
             return
         if duty.troubled > 2:  # the venue takes no cancel and no change any more
             self._tell.excused("V02 refused")
@@ -182,3 +182,13 @@ class OversellRules:
                 "V02", end, f"{stock.name}: exits could sell {more} shares too many for {duty.ran:.1f} s"
             )
         duty.is_told = True
+
+    def _is_silent(self, stock: Stock, since: float) -> bool:
+        """Return whether an entry ended without a word in time: only pictures tell what its children may sell, and may be old."""
+        return any(
+            entry.ended_at is not None
+            and entry.ended_at >= since - 1
+            and (entry.end_told_at is None or entry.end_told_at > entry.ended_at + self._bounds.lag)
+            for trade in stock.trades
+            for entry in trade.entries
+        )

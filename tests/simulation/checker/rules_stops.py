@@ -52,6 +52,12 @@ class StopRules:
         last, since = self._highest.get(key, (None, order.since))
         within = run.now - since + 30.0  # what was typed since, and what was still under way then
         by_operator = order.operator is not None or run.did_operator(order, "replace", within=within)
+        if is_new and order.trade is not None:  # where somebody put the one before
+            by_operator = by_operator or any(
+                other.leg == order.leg and other.operator is not None and other.stp == stop
+                for other in order.trade.orders
+                if other is not order
+            )
         self._highest[key] = (stop, run.now)
         if last is not None:
             run.findings.did("V15")

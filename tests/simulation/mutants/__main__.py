@@ -16,7 +16,7 @@ from multiprocessing import get_context
 
 from tests.simulation.mutants.hunt import Baseline, Catch, baseline, run_one
 from tests.simulation.mutants.listed import MUTANTS, named
-from tests.simulation.mutants.patch import Mutant, applied
+from tests.simulation.mutants.patch import Mutant, stale_words
 
 BUDGET = 2000  # the campaign of a plain `make test`
 PART = 50
@@ -35,14 +35,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = [mutant.name for mutant in MUTANTS if not asked.only or mutant.name in asked.only]
     for unknown in set(asked.only or ()) - set(names):
         parser.error(f"there is no mutant {unknown}")
-    for name in names:
-        with applied(named(name)):
-            pass  # a stale one is heard of now and not after an hour
-    caught = unexplained = 0
+    stale = {name: words for name in names if (words := stale_words(named(name)))}
+    for name, words in stale.items():
+        _say(f"{name:<44}stale: {words}")
+    caught, unexplained = 0, len(stale)
     needed: list[int] = []
     with ProcessPoolExecutor(asked.jobs, mp_context=get_context("spawn")) as pool:
         known = _baseline(pool, asked.begin, asked.budget)
-        for mutant, catch in _hunts(pool, names, asked.begin, asked.budget, known):
+        for mutant, catch in _hunts(
+            pool, [name for name in names if name not in stale], asked.begin, asked.budget, known
+        ):
             caught += catch is not None
             unexplained += catch is None and not mutant.why
             needed += [catch.seeds] if catch is not None and catch.seeds else []

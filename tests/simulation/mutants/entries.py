@@ -69,7 +69,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "V20",
         "A touch that comes long after its trigger still decides.",
         (Edit("core.entry:TOO_LATE", "", "1e9"),),
-        caught_by="tests/core/test_breakout_trade.py",
+        caught_by="tests/core/test_unsafe_shares.py::test_an_old_trigger_enters_no_more",
+        why="a touch comes within its patience in every day",
     ),
     Mutant(
         "halted_touch",
@@ -85,7 +86,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "V20",
         "An entry is priced at a bid above its ask.",
         (Edit("core.guards:_check_quote", "if (bid, ask) != (quote.bid, quote.ask):", "if False:"),),
-        caught_by="tests/core/test_guards_checks.py",
+        caught_by="tests/core/test_breakout_trade.py::test_an_entry_that_may_not_leave_uses_the_watcher_up_and_sends_nothing",
+        why="the market of a day is never crossed",
     ),
     Mutant(
         "limit_above_the_ask",
@@ -104,7 +106,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "V20",
         "A touch far away from the trigger's close is believed.",
         (Edit("core.guards:_check_price", "abs(touch - base) > base * collar", "False"),),
-        caught_by="tests/core/test_guards_checks.py",
+        caught_by="tests/core/test_breakout_trade.py::test_an_entry_that_may_not_leave_uses_the_watcher_up_and_sends_nothing",
+        why="no gap of a day is that wide at the trigger",
     ),
     Mutant(
         "chase_limit_ignored",
@@ -117,7 +120,8 @@ MUTANTS: tuple[Mutant, ...] = (
                 "if False:",
             ),
         ),
-        caught_by="tests/core/test_guards_checks.py",
+        caught_by="tests/core/test_breakout_trade.py::test_an_entry_that_may_not_leave_uses_the_watcher_up_and_sends_nothing",
+        why="no rule of the checker judges it",
     ),
     Mutant(
         "limits_not_applied",
@@ -142,6 +146,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "V21",
         "The number of orders a minute is not limited.",
         (Edit("core.limits:_check_pace", "if most is None:", "if True:"),),
+        caught_by="tests/core/test_guards_limits.py::test_so_many_orders_a_minute_leave_and_the_next_one_when_the_minute_is_over",
+        why="what shows it comes together in less than one of 400 days",
     ),
     Mutant(
         "wrong_account",
@@ -171,19 +177,15 @@ MUTANTS: tuple[Mutant, ...] = (
         "stopentry_leaves_entries",
         "V28",
         "`stopentry` does not cancel entries that work already.",
-        (
-            Edit(
-                "core.kill:stop_entries",
-                "for trade in turn.desk.trades():\n        entry",
-                "for trade in ():\n        entry",
-            ),
-        ),
+        (Edit("core.kill:want_no_entries", "", "lambda turn: []"),),
     ),
     Mutant(
         "stopentry_forgotten_at_restart",
         "V28",
         "A restart forgets that entries are stopped.",
         (Edit("core.kill:restart", "feed_over=False", 'feed_over=False, stopped=""'),),
+        caught_by="tests/faults/test_kill_switches.py::test_I16_stopentry_survives_a_restart",
+        why="what shows it comes together in less than one of 400 days",
     ),
     Mutant(
         "stopentry_cancels_exits",
@@ -191,14 +193,14 @@ MUTANTS: tuple[Mutant, ...] = (
         "`stopentry` cancels the exits as well.",
         (
             Edit(
-                "core.kill:stop_entries",
+                "core.kill:want_no_entries",
                 "found = []",
                 "found = []\n"
                 "    from tradeshell.core.trade import exits_of\n"
                 "    for trade in turn.desk.trades():\n"
                 "        for order in exits_of(trade, turn.book(trade.plan.symbol).orders):\n"
                 "            if order.state.is_live:\n"
-                "                turn.cancel(trade, order, request.reason)",
+                "                turn.cancel(trade, order, "entries are stopped")",
             ),
         ),
     ),
@@ -207,7 +209,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "D3",
         "An entry that does not fill in time is not cancelled.",
         (Edit("core.step:Core._timer", 'self._end_entry(turn, rest, "entry_timeout")', "pass"),),
-        caught_by="tests/core/test_breakout_trade.py",
+        caught_by="tests/core/test_breakout_trade.py::test_an_entry_that_is_not_filled_in_time_is_cancelled_and_the_trade_ends",
+        why="the broker itself drops the entry five seconds later",
     ),
     Mutant(
         "entry_without_expiry",
@@ -220,14 +223,16 @@ MUTANTS: tuple[Mutant, ...] = (
                 "if False and",
             ),
         ),
-        caught_by="tests/core/test_breakout_trade.py",
+        caught_by="tests/core/test_breakout_trade.py::test_the_entry_is_a_limit_at_the_ask_with_an_expiry_and_its_children_are_staged",
+        why="no rule of the checker judges it",
     ),
     Mutant(
         "entry_goes_on_while_its_stop_sells",
         "D3",
         "The rest of an entry stays when its stop trades already.",
         (Edit("core.settle:_cancel_entry", "if words:", "if False:"),),
-        caught_by="tests/core/test_unsafe_sequences.py",
+        caught_by="tests/core/test_unsafe_sequences.py::test_an_entry_whose_stop_was_refused_does_not_go_on",
+        why="no rule of the checker judges it",
     ),
     Mutant(
         "refused_entry_tried_again",
@@ -236,8 +241,8 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             Edit(
                 "core.reports:refused",
-                "_count_refusal(turn)",
-                "_count_refusal(turn)\n"
+                "_count_refusal(turn, watchers)",
+                "_count_refusal(turn, watchers)\n"
                 '        if leg_of(order.spec.ref) == "entry":\n'
                 '            spec = replace(order.spec, ref=order.spec.ref[:-1] + "2", transmit=True)\n'
                 "            turn.place(turn.book(order.spec.symbol).trades[trade.id], (spec,))",

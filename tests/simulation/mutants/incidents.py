@@ -70,6 +70,8 @@ MUTANTS: tuple[Mutant, ...] = (
             ),
             Edit("core.incidents:_send", "if turn.book(trade.plan.symbol).cap() < held:", "if False:"),
         ),
+        caught_by="tests/core/test_unsafe_sequences.py::test_shares_that_a_status_says_are_sold_are_not_armed_again",
+        why="what shows it comes together in less than one of 400 days",
     ),
     Mutant(
         "no_pictures_are_asked_for",
@@ -79,7 +81,6 @@ MUTANTS: tuple[Mutant, ...] = (
             Edit("core.incidents:seek_explanation", "turn.look_again()", "pass"),
             Edit("core.incidents:seek_explanation", 'turn.timer("picture", 3.0)', "pass"),
         ),
-        why="a position or an awaited execution asks for pictures as well, and the tick of the picture timer does",
     ),
     Mutant(
         "execution_not_waited_for",
@@ -101,6 +102,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "V02",
         "A leg's exits are sent again without a look at the cap.",
         (Edit("core.incidents:_send", "if turn.book(trade.plan.symbol).cap() < held:", "if False:"),),
+        why="the groups of the leg take nothing and the position agrees whenever it is asked: a second line of defence",
     ),
     Mutant(
         "alarm_rung_ends_everything",
@@ -119,7 +121,8 @@ MUTANTS: tuple[Mutant, ...] = (
                 "may_flatten = True",
             ),
         ),
-        caught_by="tests/core/test_stops_and_changes.py",
+        caught_by="tests/faults/test_incidents.py::test_I05_a_live_account_is_not_sold_out_and_alarms_every_fifteen_seconds",
+        why="no rule of the checker judges it",
     ),
     Mutant(
         "stops_replaced_without_end",
@@ -130,13 +133,16 @@ MUTANTS: tuple[Mutant, ...] = (
             Edit("core.incidents:CUTS", "", "10**9"),
             Edit("core.incidents:ONE_TRY", "", "timedelta(0)"),
         ),
+        caught_by="tests/faults/test_incidents.py::test_I04_three_refusals_lead_to_an_emergency_stop_and_then_paper_sells_at_the_market",
+        why="V22 is judged on the wire",
     ),
     Mutant(
         "operators_cancel_fought",
         "D8",
         "A stop that the operator cancelled is placed again.",
         (Edit("core.incidents:_replace_stop", "stops[-1].by_operator", "False"),),
-        caught_by="tests/core/test_unsafe_shares.py",
+        caught_by="tests/core/test_unsafe_beliefs.py::test_a_stop_that_the_operator_cancelled_stays_away",
+        why="no rule of the checker judges it",
     ),
     Mutant(
         "refused_order_not_buried",
@@ -230,7 +236,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "V01",
         "A symbol that was frozen after an oversale takes new entries.",
         (Edit("core.limits:check_stopped", "if book is not None and book.frozen:", "if False:"),),
-        caught_by="tests/core/test_guards_limits.py",
+        caught_by="tests/core/test_guards_limits.py::test_a_frozen_symbol_takes_no_new_order_of_either_side",
+        why="no rule of the checker judges it",
     ),
     Mutant(
         "foreign_orders_cancelled",

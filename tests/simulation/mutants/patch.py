@@ -63,6 +63,15 @@ def applied(mutant: Mutant) -> Iterator[None]:
             setattr(owner, name, value)
 
 
+def stale_words(mutant: Mutant) -> str:
+    """Return why a mutant is stale, ``""`` when it is not."""
+    try:
+        with applied(mutant):
+            return ""
+    except StaleMutantError as error:
+        return str(error)
+
+
 def _apply(where: str, edits: list[Edit], undo: list[tuple[Any, str, Any]]) -> None:
     module, owner, name = _find(where)
     old = inspect.getattr_static(owner, name)

@@ -46,6 +46,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "V02 D2",
         "Only living orders count: neither unexplained ends nor executions that are on their way do.",
         (Edit("core.cap:_takes", "return max(awaited(order), unexplained(order, group))", "return 0"),),
+        caught_by="tests/core/test_unsafe_sequences.py::test_shares_that_a_status_says_are_sold_are_not_armed_again",
+        why="what shows it comes together in less than one of 400 days",
     ),
     Mutant(
         "committed_ignored",
@@ -159,7 +161,9 @@ MUTANTS: tuple[Mutant, ...] = (
         "oldest_trade_pays_first",
         "D1",
         "A foreign sale takes shares from the oldest trade first instead of the newest.",
-        (Edit("core.book:with_taken", "reverse=True", "reverse=False"),),
+        (Edit("core.book:with_taken", "for trade in reversed(trades)", "for trade in trades"),),
+        caught_by="tests/core/test_unsafe_beliefs.py::test_a_sale_by_somebody_else_takes_from_the_newest_trade_first",
+        why="the checker judges a symbol, not which of its trades pays",
     ),
     Mutant(
         "oversold_untold",
@@ -168,7 +172,7 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             Edit(
                 "core.trade:protection_state",
-                "if held < 0 and entry is not None and entry.filled > 0:",
+                "if held < 0 and entry is not None and has_bought(entry):",
                 "if False:",
             ),
         ),

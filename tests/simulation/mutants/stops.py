@@ -9,7 +9,14 @@ MUTANTS: tuple[Mutant, ...] = (
         "milestone_on_partial_target",
         "V17",
         "A target counts as reached when a part of it is sold.",
-        (Edit("core.exits:reached", "or shares[leg.number] > 0", ""),),
+        (
+            Edit(
+                "core.milestones:tell_milestones",
+                "if not any(orders[ref].state is OrderState.FILLED for ref in trade.refs[1:]):",
+                "if False:",
+            ),
+            Edit("core.exits:reached", "or shares[leg.number] > 0", ""),
+        ),
     ),
     Mutant(
         "milestone_by_status",
@@ -17,12 +24,19 @@ MUTANTS: tuple[Mutant, ...] = (
         "A target counts as reached when a status says so, before its executions.",
         (
             Edit(
+                "core.milestones:tell_milestones",
+                "if not any(orders[ref].state is OrderState.FILLED for ref in trade.refs[1:]):",
+                "if False:",
+            ),
+            Edit(
                 "core.exits:reached",
                 "sold = sum(order.filled for",
                 "sold = sum(max(order.filled, order.told_filled) for",
             ),
             Edit("core.exits:reached", "or shares[leg.number] > 0", "or sold < leg.qty"),
         ),
+        caught_by="tests/core/test_unsafe_beliefs.py::test_a_target_is_reached_by_its_executions_and_not_by_a_status",
+        why="the venue has executed what its status says",
     ),
     Mutant(
         "milestone_by_the_stop",
@@ -68,6 +82,8 @@ MUTANTS: tuple[Mutant, ...] = (
                 "if not _pending(trade, orders) or any(leg.postponed for leg in trade.legs) or",
             ),
         ),
+        caught_by="tests/faults/test_stops.py::test_S06_a_new_stop_at_or_above_the_market_waits_until_the_bid_is_above_it",
+        why="V17 excuses a stop whose move was told as postponed",
     ),
     Mutant(
         "milestone_sent_again",
@@ -81,6 +97,8 @@ MUTANTS: tuple[Mutant, ...] = (
                 "if not (order.changing and wanted.stop is not None) and not too_many and (",
             ),
         ),
+        caught_by="tests/faults/test_arming_legs.py::test_A08_a_market_above_the_first_target_sells_that_leg_and_moves_the_other_stops",
+        why="V17 judges a repeated change only in days without faults",
     ),
     Mutant(
         "stop_loosened_by_a_replacement",
@@ -101,7 +119,10 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             Edit("core.exits:ruled_stop", "max(leg.stop, updates[step - 1])", "updates[step - 1]"),
             Edit("core.milestones:_pending", "stop <= leg.stop", "stop == leg.stop"),
+            Edit("core.milestones:answer_raise", "best > leg.stop", "best != leg.stop"),
         ),
+        caught_by="tests/core/test_unsafe_beliefs.py::test_a_stop_that_the_operator_put_above_its_rule_stays_there_when_the_target_is_reached",
+        why="V15 excuses a leg that the operator has touched",
     ),
     Mutant(
         "stop_moved_down_by_a_milestone",
@@ -126,6 +147,8 @@ MUTANTS: tuple[Mutant, ...] = (
                 'if leg is None or name.startswith("sl"):',
             ),
         ),
+        caught_by="tests/core/test_unsafe_sequences.py::test_a_stop_that_somebody_moved_at_the_broker_is_adopted",
+        why="V15 excuses a stop that somebody at the venue has moved",
     ),
     Mutant(
         "milestone_without_a_touch",
@@ -138,6 +161,8 @@ MUTANTS: tuple[Mutant, ...] = (
                 "stop is not None",
             ),
         ),
+        caught_by="tests/faults/test_stops.py::test_S06_a_new_stop_at_or_above_the_market_waits_until_the_bid_is_above_it",
+        why="no rule of the checker judges it",
     ),
     Mutant(
         "stop_cancelled_and_placed",
@@ -175,21 +200,24 @@ MUTANTS: tuple[Mutant, ...] = (
                 "return wanted if wanted != limit else None",
             ),
         ),
-        caught_by="tests/core/test_stops_and_changes.py",
+        caught_by="tests/faults/test_stops.py::test_L12_a_stop_elected_into_a_gap_goes_to_the_bid_at_once_and_follows_it_down",
+        why="V15 exempts the limit of an elected stop",
     ),
     Mutant(
         "elected_stop_repriced_without_pause",
         "V22 D4",
         "The limit of an elected stop follows every touch, more than once a second.",
         (Edit("core.exits:REPRICE_EVERY", "", "timedelta(0)"),),
-        caught_by="tests/core/test_stops_and_changes.py",
+        caught_by="tests/core/test_stops_and_changes.py::test_an_elected_stop_is_repriced_at_most_once_a_second_with_one_change_in_flight",
+        why="V22 is judged on the wire",
     ),
     Mutant(
         "elected_stop_follows_old_touches",
         "D4",
         "The limit of an elected stop follows touches of any age.",
         (Edit("core.exits:QUOTE_FOR_STOP", "", "1e9"),),
-        caught_by="tests/core/test_stops_and_changes.py",
+        caught_by="tests/core/test_stops_and_changes.py::test_an_old_touch_or_none_moves_no_stop",
+        why="no rule of the checker judges it",
     ),
     Mutant(
         "reprice_with_the_old_total",
@@ -202,6 +230,8 @@ MUTANTS: tuple[Mutant, ...] = (
                 "qty = max(order.placed, order.spec.qty)",
             ),
         ),
+        caught_by="tests/core/test_totals_and_pictures.py::test_a_chase_asks_for_no_more_than_is_held",
+        why="what shows it comes together in less than one of 400 days",
     ),
     Mutant(
         "change_loses_what_was_filled",

@@ -54,12 +54,16 @@ MUTANTS: tuple[Mutant, ...] = (
             Edit("core.pictures:_explain", "or not book.agrees()", ""),
             Edit("core.book:Book.cap", "if self.position is not None:", "if False:"),
         ),
+        caught_by="tests/core/test_unsafe_beliefs.py::test_an_exit_whose_shares_may_have_been_sold_is_not_replaced_while_the_position_says_so",
+        why="what shows it comes together in less than one of 400 days",
     ),
     Mutant(
         "living_order_ignored",
         "V06 D2",
         "A picture that shows an order as living does not hinder that its end is explained.",
         (Edit("core.pictures:_explain", "if order.spec.ref in living:", "if False:"),),
+        caught_by="tests/core/test_unsafe_beliefs.py::test_an_exit_that_a_picture_shows_as_living_is_not_replaced_because_a_status_ended_it",
+        why="the venue never says of a living order that it has ended",
     ),
     Mutant(
         "absent_once_is_gone",
@@ -73,6 +77,8 @@ MUTANTS: tuple[Mutant, ...] = (
                 "elif awaited(order) == 0:\n        order = replace(order, absent_at=turn.at)",
             ),
         ),
+        caught_by="tests/core/test_unsafe_shares.py::test_an_entry_that_never_arrived_ends_with_the_second_picture",
+        why="what shows it comes together in less than one of 400 days",
     ),
     Mutant(
         "young_orders_missed",
@@ -94,6 +100,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "V02 D2",
         "A picture that shows fewer executions than are known, or values of before, is believed.",
         (Edit("core.pictures:_is_old_news", "if asked_at is None:", "if True:"),),
+        caught_by="tests/core/test_unsafe_beliefs.py::test_an_old_picture_does_not_put_a_stop_back_that_was_moved_since",
+        why="the next picture repairs it before it costs anything",
     ),
     Mutant(
         "position_believed_at_once",
@@ -118,7 +126,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "V14 D6",
         "A picture of an earlier connection is taken for one of this.",
         (Edit("core.step:Core._snapshot", "event.epoch != turn.desk.link.epoch or", ""),),
-        why="the session gives up requests of an earlier connection itself; a second line of defence",
+        caught_by="tests/core/test_stops_and_changes.py::test_orders_in_flight_at_the_drop_are_unknown_until_the_broker_shows_them",
+        why="the session gives up requests of an earlier connection itself",
     ),
     Mutant(
         "silence_is_refusal",
@@ -214,5 +223,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "if False:",
             ),
         ),
+        caught_by="tests/core/test_unsafe_beliefs.py::test_an_order_that_was_taken_for_gone_and_speaks_again_lives",
+        why="what shows it comes together in less than one of 400 days",
     ),
 )

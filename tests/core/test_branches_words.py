@@ -1,0 +1,151 @@
+"""Refusals of plans and touches, and what events say: words that people read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.core.support import AAPL, ENTRY, SL1, Desktop, d, plan, quote
+
+from tradeshell.core import commands as c
+from tradeshell.core import inputs as i
+from tradeshell.core.events import (
+    BrokerMessageUnclassified,
+    DataRejected,
+    EngineFault,
+    Event,
+    LadderProtectionStateChanged,
+    OrderSendFailed,
+    ReconciliationFailed,
+    RiskRejected,
+    SinkMuted,
+)
+from tradeshell.core.exit_events import SymbolFrozen
+from tradeshell.core.market import DataKind
+from tradeshell.core.orders import TRANSITIONS, OrderState, OrderType, Side, Signal
+from tradeshell.core.plan import EntryKind, ExitMode, check_plan
+from tradeshell.errors import OperatorError
+
+
+@pytest.mark.parametrize(
+    "words,said",
+    [
+        (
+            {"mode": ExitMode.ATTACHED, "tps": (d("195"), d("198"))},
+            "a bracket has one target, 2 were given · use tp_exec=detached70",
+        ),
+        (
+            {"mode": ExitMode.ATTACHED, "tps": (d("195"), d("198"), d("201"))},
+            "a bracket has one target, 3 were given · use tp_exec=detached,",
+        ),
+        ({"weights": (100,)}, "tp_alloc and stop_updates belong to a ladder"),
+        ({"stop_updates": (d("190"),)}, "tp_alloc and stop_updates belong to a ladder"),
+        ({"mode": ExitMode.DETACHED70}, "detached70: takes two targets, 1 were given"),
+        (
+            {"mode": ExitMode.DETACHED70, "tps": (d("195"), d("198")), "weights": (50, 50)},
+            "detached70 is always 70-30",
+        ),
+        ({"mode": ExitMode.DETACHED, "tps": ()}, "needs a target for every leg"),
+        (
+            {"mode": ExitMode.DETACHED, "tps": (d("195"), d("198")), "side": Side.SELL},
+            "a ladder protects shares that are bought",
+        ),
+    ],
+)
+def test_exits_that_do_not_fit_their_mode_are_refused_with_the_rule(words: dict[str, Any], said: str) -> None:
+    with pytest.raises(OperatorError) as refusal:
+        check_plan(plan(**words))
+    assert said in str(refusal.value)
+
+
+# --- the touch --------------------------------------------------------------------------------------------------------
+
+
+def entered(touch: dict[str, Any], **more: Any) -> Desktop:
+    """Return a desk on which an order was typed and this touch came."""
+    desk = Desktop()
+    typed = plan(
+        **({"level": None, "sl": None, "tps": (), "mode": ExitMode.NONE, "chase_limit": None} | more)
+    )
+    desk.do(i.TradeRequested, id="m-1", plan=typed, instrument=AAPL)
+    desk.answer(quote(desk.at, **touch), "m-1")
+    return desk
+
+
+def test_a_market_order_with_a_good_touch_leaves_at_the_market() -> None:
+    (order,) = entered({}, entry=EntryKind.MARKET).sent(c.PlaceOrder)
+    assert (order.order.type, order.order.limit) == (OrderType.MARKET, None)
+
+
+@pytest.mark.parametrize("ask", [None, "-1", "0"])
+def test_a_typed_limit_is_the_operators_word_where_the_touch_has_no_other_side(ask: str | None) -> None:
+    (order,) = entered({"ask": ask}, entry=EntryKind.PRICED, limit=d("500")).sent(c.PlaceOrder)
+    assert order.order.limit == d("500")
+    far = entered({"ask": "190.15"}, entry=EntryKind.PRICED, limit=d("500"))
+    assert [event.reason for event in far.told(RiskRejected)] == ["price_collar"]
+
+
+def test_an_entry_that_works_is_cancelled_when_its_symbol_is_halted_and_kept_otherwise() -> None:
+    desk = Desktop()
+    desk.trigger()
+    desk.report(ENTRY, OrderState.WORKING)
+    for touch in (None, quote(desk.at)):
+        desk.answer(touch, "halt:br-1")
+        assert desk.sent(c.CancelOrder) == []
+    desk.answer(quote(desk.at, kind=DataKind.HALTED), "halt:br-1")
+    assert [cancel.ref for cancel in desk.sent(c.CancelOrder)] == [ENTRY]
+    assert desk.trade().cancel_wanted == "the symbol is halted"
+    desk.answer(quote(desk.at, kind=DataKind.HALTED), "halt:br-1")
+    assert desk.last == ()
+
+
+# --- an order's life --------------------------------------------------------------------------------------------------
+
+
+def test_a_word_that_the_table_has_no_row_for_is_shown_and_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    desk = Desktop()
+    desk.trigger()
+    monkeypatch.delitem(TRANSITIONS, (OrderState.SENT, Signal.HELD))
+    before = desk.desk
+    desk.report(SL1, OrderState.HELD)
+    (words,) = desk.told(BrokerMessageUnclassified)
+    assert words.text == f"{SL1}: sent -> held"
+    assert desk.desk is before
+    assert len(desk.last) == 1
+
+
+# --- stories ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "event,label,story",
+    [
+        (ReconciliationFailed(reason="no answer"), "link", "not reconciled: no answer"),
+        (SinkMuted(sink="jsonl", reason="disk full"), "audit", "sink jsonl failed and is muted: disk full"),
+        (EngineFault(where="step", reason="KeyError"), "fault", "internal error in step: KeyError"),
+        (DataRejected(symbol="AAPL", reason="high below low"), "data", "dropped: high below low"),
+        (SymbolFrozen(symbol="AAPL", reason="odd"), "frozen", "AAPL frozen: odd · no new orders in it"),
+        (
+            LadderProtectionStateChanged(symbol="AAPL", state="OVERSOLD", held=-5, protected=0),
+            "exits",
+            "OVERSOLD · 5 shares more were sold than this trade bought",
+        ),
+        (
+            LadderProtectionStateChanged(symbol="AAPL", state="DEFERRED", held=5, protected=5),
+            "exits",
+            "the stops of 5 shares rest",
+        ),
+    ],
+)
+def test_an_event_names_its_place_and_says_what_happened(event: Event, label: str, story: str) -> None:
+    assert event.label() == label
+    assert story in (event.story() or "")
+
+
+@pytest.mark.parametrize(
+    "certain,story", [(True, "not sent: gone"), (False, "sending failed, outcome unknown: gone")]
+)
+def test_a_failed_sending_says_whether_anything_left(certain: bool, story: str) -> None:
+    assert OrderSendFailed(order_ref=SL1, reason="gone", certain=certain).story() == story

@@ -1,0 +1,320 @@
+"""Sequences that random schedules found, each as short as it can be told."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from tests.core.support import AAPL, ACCOUNT, ENTRY, OPEN, SL1, TP1, Desktop, d, plan, quote
+
+from tradeshell.core import commands as c
+from tradeshell.core import inputs as i
+from tradeshell.core.cap import exposures
+from tradeshell.core.exit_events import SymbolFrozen
+from tradeshell.core.orders import OrderState, Side
+from tradeshell.core.plan import EntryKind, ExitMode
+from tradeshell.core.policy import Policy
+from tradeshell.core.reports import STORM
+from tradeshell.core.shares import Move, returned, taken
+from tradeshell.core.trade import TradePhase, orphans
+
+NAKED: dict[str, Any] = {"tps": (), "sl": None, "mode": ExitMode.NONE, "chase_limit": None}
+LADDER: dict[str, Any] = {"tps": (d("195"), d("198")), "mode": ExitMode.DETACHED70}
+COVER = "ts:br-1:cover:1"
+
+
+def hold(desk: Desktop, qty: int) -> None:
+    """Let the broker say a position."""
+    told = i.PositionReport(symbol="AAPL", con_id=AAPL.con_id, account=ACCOUNT, qty=qty, average=d("190"))
+    desk.do(i.PositionReported, position=told)
+
+
+def foreign(desk: Desktop, side: Side, qty: int, exec_id: str, at: datetime | None = None) -> None:
+    """Let somebody else trade in the account; ``at``: earlier than it is heard."""
+    desk.do(
+        i.ExecutionReported,
+        execution=i.ExecutionReport(
+            exec_id=exec_id,
+            ref="",
+            order_id=0,
+            symbol="AAPL",
+            account=ACCOUNT,
+            side=side,
+            qty=qty,
+            price=d("191"),
+            at=at or desk.at,
+        ),
+    )
+
+
+def fire(desk: Desktop, key: str) -> None:
+    """Let a timer fire."""
+    desk.do(i.TimerFired, key=key)
+
+
+def timers(desk: Desktop) -> set[str]:
+    """Return the timers that the last input set."""
+    return {timer.key for timer in desk.sent(c.SetTimer)}
+
+
+def cancelled(desk: Desktop) -> set[str]:
+    """Return the orders that the last input asked to cancel."""
+    return {command.ref for command in desk.sent(c.CancelOrder)}
+
+
+def ladder(qty: int = 100) -> Desktop:
+    """Return a desk whose ladder's entry executed and is not confirmed: the cover works."""
+    desk = Desktop()
+    desk.trigger(**LADDER)
+    desk.report(ENTRY, OrderState.WORKING)
+    desk.execute(ENTRY, qty, "190.15", "e1.01")
+    desk.wait(0.5)
+    fire(desk, "again:br-1:cover")
+    desk.report(COVER, OrderState.HELD)
+    return desk
+
+
+# --- whose shares -----------------------------------------------------------------------------------------------------
+
+
+def test_an_old_position_after_everything_was_sold_gives_nothing_back() -> None:
+    desk = Desktop()
+    desk.open_position()
+    hold(desk, 100)
+    desk.wait(5)
+    foreign(desk, Side.SELL, 100, "x1.01")
+    for ref in (TP1, SL1):
+        desk.report(ref, OrderState.CANCELLED)
+    assert desk.trade().phase is TradePhase.CLOSED
+    desk.wait(5)
+    hold(desk, 29)
+    assert desk.trade().taken == 100
+    assert desk.sent(c.PlaceOrder) == []
+
+
+def test_a_position_that_comes_before_the_late_execution_is_no_purchase_of_others() -> None:
+    desk = Desktop()
+    desk.trigger(**LADDER)
+    desk.report(ENTRY, OrderState.CANCELLED)
+    desk.wait(5)
+    hold(desk, 59)
+    desk.execute(ENTRY, 59, "190.15", "e1.01")
+    assert desk.desk.books["AAPL"].expected() == 59
+    assert [command.order.qty for command in desk.sent(c.PlaceOrder)] == [41, 41, 18, 18]
+
+
+def test_what_was_taken_from_a_trade_stays_taken_from_it_when_another_one_buys() -> None:
+    desk = Desktop()
+    desk.open_position()
+    hold(desk, 100)
+    desk.wait(5)
+    foreign(desk, Side.SELL, 13, "x1.01")
+    desk.watch("br-2", **NAKED)
+    desk.close_bar(1, "190.12", high="190.20", low="189.90")
+    desk.answer(quote(desk.at), "br-2")
+    desk.execute("ts:br-2:entry:1", 21, "190.15", "e2.01")
+    assert (desk.trade().taken, desk.trade("br-2").taken) == (13, 0)
+
+
+def test_a_short_position_of_others_takes_nothing_from_shares_bought_later() -> None:
+    desk = Desktop()
+    desk.trigger()
+    desk.report(ENTRY, OrderState.WORKING)
+    foreign(desk, Side.SELL, 23, "x1.01")
+    desk.wait(1)
+    desk.execute(ENTRY, 100, "190.15", "e1.01")
+    foreign(desk, Side.BUY, 5, "x2.01")
+    assert desk.trade().taken == 0
+    hold(desk, 82)
+    assert desk.desk.books["AAPL"].own() == 100
+
+
+def test_a_sale_by_others_that_is_heard_before_our_earlier_purchase_takes_its_shares() -> None:
+    desk = Desktop()
+    desk.trigger()
+    desk.report(ENTRY, OrderState.WORKING)
+    bought_at = desk.at
+    desk.wait(1)
+    foreign(desk, Side.SELL, 15, "x1.01")
+    desk.at, heard_at = bought_at, desk.at
+    desk.execute(ENTRY, 100, "190.15", "e1.01")
+    desk.at = heard_at
+    assert desk.trade().taken == 15
+
+
+def test_what_one_trade_sells_too_much_is_missing_from_the_others() -> None:
+    at = [OPEN + timedelta(seconds=second) for second in range(4)]
+    moves = [Move(at[0], "a", 10), Move(at[1], "b", 10), Move(at[2], "a", -10), Move(at[3], "a", -1)]
+    assert taken(0, moves, ["b", "a"], {"a", "b"}) == ({"b": 1, "a": 0}, 1)
+    assert taken(0, moves, ["b", "a"], {"b"}) == ({"b": 0, "a": 0}, 0)  # its purchases are not all known
+
+
+def test_shares_that_are_there_again_were_never_gone_and_more_is_no_move() -> None:
+    gone = (Move(OPEN, None, 5), Move(OPEN, None, -3), Move(OPEN, None, -2))
+    assert returned(gone, 4) == (Move(OPEN, None, 5), Move(OPEN, None, -1))
+    assert returned(gone, 9) == (Move(OPEN, None, 5),)
+
+
+def test_positions_that_lag_behind_executions_do_not_make_shares_free_to_sell() -> None:
+    desk = Desktop()
+    desk.open_position(**NAKED)
+    desk.execute(ENTRY, 0, "190.15", "e9.01")
+    hold(desk, 100)
+    foreign(desk, Side.SELL, 30, "x1.01")
+    foreign(desk, Side.SELL, 30, "x2.01")
+    hold(desk, 70)  # after the first of them
+    assert desk.desk.books["AAPL"].held() == 40
+
+
+# --- pictures and words that are lost or late -------------------------------------------------------------------------
+
+
+def test_a_picture_that_fails_is_asked_for_again() -> None:
+    desk = Desktop()
+    desk.trigger()
+    desk.wait(3)
+    fire(desk, f"ack:{ENTRY}")
+    assert len(desk.sent(c.AskSnapshot)) == 1
+    assert "picture" in timers(desk)
+    desk.wait(3)
+    fire(desk, "picture")
+    assert len(desk.sent(c.AskSnapshot)) == 1
+    assert "picture" in timers(desk)
+
+
+def test_a_late_word_about_a_price_that_we_have_changed_since_moves_no_stop_back() -> None:
+    desk = Desktop()
+    desk.open_position()
+    desk.do(i.ReplaceRequested, ref=SL1, stop=d("188"))
+    desk.report(SL1, OrderState.HELD)
+    desk.report(SL1, OrderState.HELD, stop=d("187"), limit=d("187"))
+    assert desk.order(SL1).spec.stop == d("188")
+    assert "picture" in timers(desk)
+    desk.wait(10)
+    desk.report(SL1, OrderState.HELD, stop=d("187"), limit=d("187"))
+    assert desk.order(SL1).spec.stop == d("187")  # that is somebody's will
+
+
+def test_an_execution_that_comes_after_its_correction_leaves_nothing_to_wait_for() -> None:
+    desk = Desktop()
+    desk.trigger()
+    desk.report(ENTRY, OrderState.WORKING)
+    desk.execute(ENTRY, 96, "190.15", "e1.02")
+    desk.report(ENTRY, OrderState.FILLED, filled=100)
+    desk.execute(ENTRY, 100, "190.15", "e1.01")
+    assert desk.order(ENTRY).state is OrderState.FILLED
+    assert (desk.order(ENTRY).filled, desk.trade().phase) == (96, TradePhase.OPEN)
+
+
+def test_while_orders_work_the_broker_is_asked_now_and_then_and_not_afterwards() -> None:
+    desk = Desktop()
+    desk.do(i.PolicySet, policy=Policy(look_every=10.0))
+    desk.trigger()
+    desk.report(ENTRY, OrderState.WORKING)
+    assert "watch" in timers(desk)
+    desk.wait(10)
+    fire(desk, "watch")
+    assert len(desk.sent(c.AskSnapshot)) == 1
+    assert "watch" in timers(desk)
+    for ref in desk.refs():
+        desk.report(ref, OrderState.CANCELLED)
+    desk.wait(10)
+    fire(desk, "watch")
+    assert desk.last == ()
+
+
+def test_a_broker_that_ends_with_the_program_is_not_asked() -> None:
+    desk = Desktop()
+    desk.trigger()
+    desk.report(ENTRY, OrderState.WORKING)
+    assert "watch" not in timers(desk)
+
+
+# --- exits ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_cover_is_given_up_while_a_change_of_it_is_unanswered() -> None:
+    desk = ladder()
+    desk.report(ENTRY, OrderState.FILLED, filled=100)
+    hold(desk, 100)
+    assert desk.order(COVER).changing
+    desk.execute(ENTRY, 0, "190.15", "e1.02")
+    assert cancelled(desk) == {COVER}
+
+
+def test_children_of_an_entry_that_was_cut_are_held_though_the_rest_filled_late() -> None:
+    desk = Desktop()
+    desk.trigger()
+    desk.report(ENTRY, OrderState.WORKING)
+    for ref in (TP1, SL1):
+        desk.report(ref, OrderState.HELD)
+    desk.execute(ENTRY, 75, "190.15", "e1.01")
+    desk.report(ENTRY, OrderState.CANCELLED, filled=75)
+    desk.execute(ENTRY, 25, "190.15", "e2.01")
+    assert orphans(desk.trade(), desk.desk.books["AAPL"].orders) == {TP1, SL1}
+    desk.report(TP1, OrderState.WORKING)
+    assert orphans(desk.trade(), desk.desk.books["AAPL"].orders) == frozenset()
+
+
+def test_children_whose_entry_works_bind_no_more_than_it_has_bought() -> None:
+    desk = Desktop()
+    desk.trigger()
+    desk.report(ENTRY, OrderState.WORKING)
+    desk.execute(ENTRY, 30, "190.15", "e1.01")
+    assert sum(exposures(desk.desk.books["AAPL"].orders).values()) == 30
+    desk.report(ENTRY, OrderState.CANCELLED, filled=30)
+    assert sum(exposures(desk.desk.books["AAPL"].orders).values()) == 100
+
+
+def test_legs_of_an_entry_that_is_busted_and_comes_back_to_life_are_given_up() -> None:
+    desk = ladder()
+    desk.report(ENTRY, OrderState.REFUSED, filled=100)
+    hold(desk, 100)
+    desk.report(COVER, OrderState.CANCELLED)
+    for ref in desk.refs():
+        if desk.order(ref).state is OrderState.SENT:
+            desk.report(ref, OrderState.HELD)
+    desk.report(ENTRY, OrderState.WORKING, filled=100)
+    desk.execute(ENTRY, 0, "190.15", "e1.02")
+    desk.wait(3)
+    fire(desk, "again:br-1:drop")
+    working = {ref for ref in desk.refs() if desk.order(ref).state is OrderState.HELD}
+    assert working
+    assert cancelled(desk) >= working
+
+
+def test_an_oversale_that_grows_is_told_again() -> None:
+    desk = Desktop()
+    desk.open_position()
+    desk.execute(TP1, 100, "195", "e2.01")
+    desk.execute(SL1, 10, "187", "e3.01")
+    assert desk.told(SymbolFrozen)
+    assert desk.trade().short == 10
+    desk.wait(60)
+    desk.execute(SL1, 5, "187", "e4.01")
+    assert desk.trade().short == 15
+
+
+def test_an_exit_that_is_heard_before_its_entrys_executions_is_no_oversale() -> None:
+    desk = Desktop()
+    desk.trigger()
+    desk.report(ENTRY, OrderState.WORKING)
+    desk.execute(ENTRY, 5, "190.15", "e1.01")
+    desk.execute(TP1, 100, "195", "e3.01")
+    assert desk.ever_told(SymbolFrozen) == []
+    desk.execute(ENTRY, 95, "190.15", "e2.01")
+    assert desk.ever_told(SymbolFrozen) == []
+
+
+def test_when_refusals_stop_entries_those_that_work_are_cancelled() -> None:
+    desk = Desktop()
+    desk.trigger()
+    desk.report(ENTRY, OrderState.WORKING)
+    priced = {**NAKED, "entry": EntryKind.PRICED, "limit": d("189"), "level": None, "entry_timeout": None}
+    for number in range(STORM):
+        desk.do(i.TradeRequested, id=f"m-{number}", plan=plan(**priced), instrument=AAPL)
+        desk.answer(quote(desk.at), f"m-{number}")
+        ref = f"ts:m-{number}:entry:1"
+        desk.do(i.OrderRefusedByBroker, ref=ref, what=i.RefusedWhat.ORDER, code=201, text="no equity")
+    assert desk.desk.stopped == "storm"
+    assert cancelled(desk) == {ENTRY}
