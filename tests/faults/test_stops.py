@@ -207,7 +207,7 @@ def test_S06_without_a_good_bid_no_stop_moves_up(stage: Stage, kind: str) -> Non
 def test_S07_a_target_that_lost_its_last_share_is_no_milestone_and_the_share_stays_covered(
     make_stage: MakeStage, spreads: bool
 ) -> None:
-    """Kills: ``exits.reached`` without its condition on shares that are left (59 of 60 would be a milestone)."""
+    """Kills: ``exits.reached``, asked at any fill, without its condition on shares that are left (59 of 60 would do)."""
     stage = make_stage(oca_cancel_spreads=spreads)
     stage.ladder()
     stage.quote("194.90", "194.92")

@@ -145,18 +145,3 @@ def test_exits_may_shrink_at_once_when_somebody_else_has_sold() -> None:
 
     assert "V16" not in shrunk(sale=20)
     assert "V16" in shrunk(sale=0)
-
-
-def test_an_exit_under_way_while_its_sibling_executes_makes_no_other_leg_too_large() -> None:
-    def late(*, under_way: bool) -> set[str]:
-        story = Story().hold(100)
-        stop = story.place("sl1", 60, stp="187", lmt="187", oca="p1", oca_type=2)
-        target = story.place("tp1", 60, lmt="195", oca="p1", oca_type=2, accepted=not under_way)
-        story.wait(3)
-        story.fill(stop, 3)
-        if under_way:
-            story.accept(target)
-        story.place("sl2", 40, stp="187", lmt="187", oca="p2", oca_type=2)
-        return story.rules()
-
-    assert "V02" not in late(under_way=True)

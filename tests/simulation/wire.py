@@ -119,4 +119,5 @@ class SimCourier:
         delay = self._delay(self._wire.up) + self._delay(self._wire.down)
         if not self.is_calm and self._wire.slow and self._chance.random() < self._wire.slow:
             delay += self._chance.randrange(self._wire.slow_by)
-        return delay / SECOND
+        # One connection: an answer does not overtake what was said before, nor is it overtaken.
+        return self._in_order(delay) if self._wire.is_ordered else delay / SECOND

@@ -386,6 +386,8 @@ def _fixed_in_group(turn: Turn, trade: Trade, order: Order, why: str) -> None:
 def _denied(turn: Turn, order: Order) -> None:
     """The broker has no such order, or it is over there: what became of it a picture tells, and nothing is asked again before."""
     new = replace(order, changing=False, cancelling=False, before=None, denied_at=turn.at, is_missed=True)
+    # A cancel that met nothing ended nothing: whoever asked for it did not end this order.
+    new = replace(new, by_operator=False, cancel_reason="" if order.cancelling else order.cancel_reason)
     turn.put_order(replace(new, retry_at=turn.at + DENIED_FOR))
     turn.look_again()
     turn.timer("picture", 1.0)

@@ -2,8 +2,8 @@
 
 Laws: one reducer: the recorded inputs go through the same ``step`` that decided them, their commands are not executed again. A
 torn last record was never acted upon and is cut off. What the journal cannot know (what became of the last orders, what executed
-meanwhile) is asked of the broker: nothing leaves before its first complete picture. From a damaged journal nothing is resumed, and
-entries are stopped.
+meanwhile) is asked of the broker: nothing leaves before its first complete picture. From a damaged journal nothing is resumed,
+and entries are stopped.
 
 The record wins. A replay that decides otherwise than was recorded (another version of a strategy, a check or the program) is told
 in one line, entries are stopped until ``stopentry off``, and the desk follows what was recorded, because that is what left:

@@ -142,6 +142,7 @@ class Stock:
             before  # everybody else's, and what was typed to be sold; negative: their own short position
         )
         self.taken = 0  # of our trades' shares, what others sold beyond theirs
+        self.took = (0.0, 0)  # of that, what they took at the last instant at which they traded
         self.sells: list[Order] = []  # own SELLs that live
         self.trades: list[Trade] = []
         self.pending: dict[str, Untold] = {}
@@ -172,11 +173,18 @@ class Stock:
         """Shares of the account."""
         return self.own - self.taken + self.ext
 
-    def others(self, change: int, *, by_us: bool = False) -> None:
+    def others(self, change: int, t: float, *, by_us: bool = False) -> None:
         """Let others buy or sell: their own shares first, then ours, the rest is their own short position.
 
         ``by_us``: what was typed to be sold; the rest is our own doing.
         """
+        if t > self.took[0]:
+            self.took = (t, 0)
+        elif change > 0 and self.took[1]:  # of one instant nobody can tell what came first
+            back = min(change, self.took[1])
+            self.took = (t, self.took[1] - back)
+            self.busted(back)
+            change -= back
         self.ext += change
         if change < 0 and self.ext < 0:
             part = min(-self.ext, -change)
@@ -184,6 +192,7 @@ class Stock:
                 part = min(part, max(0, self.own - self.taken))
             self.taken += part
             self.ext += part
+            self.took = (t, self.took[1] + part)
             for trade in reversed(self.trades):
                 share = min(part, max(0, trade.net - trade.taken))
                 trade.taken += share

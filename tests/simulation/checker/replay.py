@@ -33,6 +33,7 @@ class Replay:
         self.is_up = True
         self.up_since = 0.0
         self.starts = 0
+        self.started: list[float] = []
         self.operations: list[dict[str, Any]] = []
         self.reconciled = [record["mono"] for record in log.by_event.get("ReconciliationCompleted", ())]
         self.ready_at = self._next_ready(0.0)
@@ -272,7 +273,7 @@ class Replay:
         if order is not None and is_own:
             self._own_exec(stock, order, qty, sign, record["exec_id"])
         else:
-            stock.others(sign * qty)
+            stock.others(sign * qty, self.now)
             change = stock.inventory - before
             if change:
                 kind = "loss" if change < 0 else "gain"
@@ -290,7 +291,7 @@ class Replay:
         if order.asked_cancel is not None:
             self.findings.saw("cancel/fill race")
         if order.is_typed:
-            stock.others(-qty, by_us=True)
+            stock.others(-qty, self.now, by_us=True)
         else:
             stock.own += sign * qty
             trade.net += sign * qty
@@ -329,7 +330,7 @@ class Replay:
         elif change > 0:
             stock.busted(change)
         else:
-            stock.others(change, by_us=order is not None and order.is_own)
+            stock.others(change, self.now, by_us=order is not None and order.is_own)
         moved = stock.inventory - before
         if moved:
             kind = "loss" if moved < 0 else "gain"
@@ -381,6 +382,7 @@ class Replay:
 
     def _on_start(self, record: dict[str, Any]) -> None:
         self.starts += 1
+        self.started.append(self.now)
         self.is_alive = True
         self.ready_at = self._next_ready(self.now)
         if self.starts > 1:

@@ -220,7 +220,9 @@ class CoverRules:
         bounds = self._bounds
         if duty.is_told or duty.ran <= bounds.unprotected:
             return
-        patience = bounds.unprotected_troubled + 5.0 * self._unanswered(duty)
+        patience = bounds.unprotected_troubled + 5.0 * min(2, self._unanswered(duty))
+        # A new process has to learn from pictures what became of what the old one had decided.
+        patience += 10.0 * sum(t > duty.opened for t in self._run.started)
         if duty.ran <= patience and (why := self._trouble(stock, duty, end)):
             if not duty.is_excused:
                 duty.is_excused = True

@@ -200,7 +200,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "    for trade in turn.desk.trades():\n"
                 "        for order in exits_of(trade, turn.book(trade.plan.symbol).orders):\n"
                 "            if order.state.is_live:\n"
-                "                turn.cancel(trade, order, "entries are stopped")",
+                '                turn.cancel(trade, order, "entries are stopped")',
             ),
         ),
     ),
