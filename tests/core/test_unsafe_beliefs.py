@@ -11,6 +11,7 @@ from tradeshell.core import inputs as i
 from tradeshell.core.exit_events import MilestoneReached
 from tradeshell.core.orders import OrderState, Side
 from tradeshell.core.plan import ExitMode
+from tradeshell.core.trade import leg_shares
 
 COVER = "ts:br-1:cover:1"
 LADDER = {"tps": (d("195"), d("198"), d("205")), "mode": ExitMode.DETACHED}
@@ -90,6 +91,16 @@ def test_a_sale_by_somebody_else_takes_from_the_newest_trade_first() -> None:
     )  # fmt: skip
     desk.do(i.ExecutionReported, execution=sale)
     assert (desk.trade("br-1").taken, desk.trade("br-2").taken) == (0, 40)
+
+
+def test_what_somebody_else_sold_of_a_ladder_is_missing_from_the_leg_with_the_nearest_target() -> None:
+    desk = armed()
+    sale = i.ExecutionReport(
+        exec_id="x1.01", ref="", order_id=0, symbol="AAPL", account=ACCOUNT, side=Side.SELL, qty=40,
+        price=d("190"), at=desk.at,
+    )  # fmt: skip
+    desk.do(i.ExecutionReported, execution=sale)
+    assert leg_shares(desk.trade(), desk.desk.books["AAPL"].orders) == {1: 20, 2: 30, 3: 10}
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------------

@@ -187,15 +187,14 @@ def _hand_over(turn: Turn, trade: Trade, cover: Order, qty: Shares) -> None:
 def _all_armed(turn: Turn, trade: Trade, covers: tuple[Order, ...]) -> Trade:
     if trade.is_armed or trade.phase is not TradePhase.OPEN or not trade.legs or covers:
         return trade
+    orders = turn.book(trade.plan.symbol).orders
+    shares = leg_shares(trade, orders)  # somebody else may have sold some of a leg's shares before
     began = {leg_number(leg_of(ref)) for ref in trade.refs[1:]}
-    if any(leg.number not in began and leg.qty > 0 for leg in trade.legs):
+    if not any(shares.values()) or any(leg.number not in began and shares[leg.number] for leg in trade.legs):
         return trade
     trade = replace(trade, is_armed=True)
     turn.put_trade(trade)
     if trade.plan.mode.is_detached and not trade.is_flattening:
-        orders = turn.book(
-            trade.plan.symbol
-        ).orders  # somebody else may have sold some of a leg's shares before
         legs = tuple(max((o.placed for o in leg_orders(trade, leg, orders)), default=0) for leg in trade.legs)
         turn.say(LadderArmed(symbol=trade.plan.symbol, watch=trade.id, legs=legs, until=_end_of_exits(trade)))
         turn.commands.append(AskQuote(f"armed:{trade.id}", trade.plan.symbol, QUOTE_FOR_STOP, patience=0.5))
@@ -210,8 +209,6 @@ def _end_of_exits(trade: Trade) -> datetime | None:
 
 def _await_confirmation(turn: Turn, trade: Trade) -> Trade:
     """Ask again until the broker confirms the shares; tell when it takes too long."""
-    if trade.phase is not TradePhase.OPEN:
-        return trade
     book = turn.book(trade.plan.symbol)
     entry = book.orders[trade.refs[0]]
     since = max(at for at in (entry.ended_at, entry.executed_at, trade.filled_at) if at is not None)

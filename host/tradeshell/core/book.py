@@ -418,8 +418,7 @@ def reconciled(book: Book, at: datetime) -> Book:
 
     What went, went just now; what came, beyond what had gone, was there from the beginning, as far as anybody knows.
     """
-    if book.position is None:
-        return book
+    assert book.position is not None  # it is what differs
     change = book.position - book.expected()
     moves = (*book.moves, Move(at, None, change)) if change < 0 else returned(book.moves, change)
     seed = (book.seed or 0) + change

@@ -17,9 +17,16 @@ from tradeshell.core.trade import Trade, is_exit
 
 def check_replace(book: Book, order: Order, qty: Shares | None) -> Refusal | None:
     """Return why ``order`` may not get the total ``qty``, or ``None``."""
-    if qty is None or qty <= order.spec.qty:
+    if qty is None or qty == order.spec.qty:
         return None
     trade = book.trade_of(order.spec.ref)
+    if qty < order.spec.qty:
+        children = any(o.spec.parent_ref == order.spec.ref and o.state.is_live for o in book.orders.values())
+        if children:
+            return Refusal(
+                "bracket_quantity", "its exits would sell more than it buys; cancel the entry instead"
+            )
+        return None
     if trade is not None and is_exit(trade, order.spec.ref):
         return Refusal(
             "exit_quantity", f"an exit follows the shares held; it works {order.remaining} and does not grow"

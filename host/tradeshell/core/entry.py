@@ -91,7 +91,7 @@ def answer_quote(
         return
     kind, _, id_ = answer.key.partition(":")
     if kind in ("raise", "hours", "flat", "armed", "halt"):
-        _answer_open_trade(turn, watchers, kind, turn.desk.trade(id_), answer)
+        _answer_open_trade(turn, kind, turn.desk.trade(id_), answer)
         return
     trade = turn.desk.trade(answer.key)
     if trade is None or trade.phase is not TradePhase.ASKING:
@@ -135,10 +135,8 @@ def _judge(
     return refusal or ask_checks(checks, desk, trade, price, answer.quote, turn.at) or verdict
 
 
-def _answer_open_trade(
-    turn: Turn, watchers: Watchers, kind: str, trade: Trade | None, answer: QuoteAnswered
-) -> None:
-    """Use a touch or the hours that an open trade asked for."""
+def _answer_open_trade(turn: Turn, kind: str, trade: Trade | None, answer: QuoteAnswered) -> None:
+    """Use a touch or the hours that an open trade asked for; a touch ends none."""
     if trade is None or trade.phase is TradePhase.CLOSED:
         return
     if kind == "raise":
@@ -152,9 +150,7 @@ def _answer_open_trade(
     elif answer.quote is not None and answer.quote.kind is DataKind.HALTED and not trade.cancel_wanted:
         trade = replace(trade, cancel_wanted="the symbol is halted")
         turn.put_trade(trade)
-    trade = settle(turn, trade)
-    if trade.phase is TradePhase.CLOSED:
-        watchers.end(turn, trade.id, trade.end_reason)
+    settle(turn, trade)
 
 
 def look_at_entry(turn: Turn, trade: Trade) -> None:

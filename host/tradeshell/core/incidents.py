@@ -70,7 +70,9 @@ def tend(turn: Turn, trade: Trade, leg: Leg, missing: tuple[DesiredExit, ...]) -
 def _replace_stop(turn: Turn, trade: Trade, leg: Leg, history: list[Order]) -> Trade:
     orders = turn.book(trade.plan.symbol).orders
     gone = [order for order in history if not order.state.is_live and order.lost_at is not None]
-    stops = [order for order in gone if leg_of(order.spec.ref).startswith("sl")]
+    stops = [
+        order for order in gone if leg_of(order.spec.ref).startswith("sl") and not _gave_way(order, history)
+    ]
     sales = [order for order in gone if leg_of(order.spec.ref).startswith("flat")]
     is_selling = leg.rung is Rung.FLATTEN or trade.is_flattening
     if stops and not is_selling and stops[-1].by_operator:
@@ -212,6 +214,12 @@ def _rung(turn: Turn, trade: Trade, leg: Leg, stops: list[Order]) -> tuple[Rung,
     if _failed(stops, turn.at) >= REPLACEMENTS:
         return Rung.EMERGENCY, f"{REPLACEMENTS} stops failed within a minute"
     return Rung.PAIR, ""
+
+
+def _gave_way(stop: Order, history: list[Order]) -> bool:
+    """Whether a stop ended because its target executed, as it should; that an execution was taken back later is nobody's cut."""
+    group = group_of(stop)
+    return any(o is not stop and group_of(o) == group and o.told_filled >= stop.left > 0 for o in history)
 
 
 def _failed(stops: list[Order], at: datetime) -> int:

@@ -44,8 +44,8 @@ def pictured(turn: Turn, watchers: Watchers, picture: SnapshotAnswered) -> None:
             continue
         if order is not None and _is_lost_change(order, report):
             trade = turn.book(order.spec.symbol).trade_of(order.spec.ref)
-            if trade is not None:
-                take_back(turn, trade, order, True, "it did not reach the broker")
+            assert trade is not None  # every order of ours belongs to a trade
+            take_back(turn, trade, order, True, "it did not reach the broker")
             continue
         if order is not None and (order.changing or order.cancelling):
             # Whatever was on its way has arrived or is lost: the picture was asked for after it left.

@@ -120,8 +120,7 @@ def order_reported(turn: Turn, watchers: Watchers, report: OrderReport) -> None:
     if awaited(new) > awaited(order) or new.is_missed:  # its executions are on their way, or were lost
         turn.timer("picture", ACK_TIMEOUT.total_seconds())
     trade = turn.book(order.spec.symbol).trade_of(order.spec.ref)
-    if trade is None:
-        return
+    assert trade is not None  # every order of ours belongs to a trade
     if not order.changing and (new.spec.stop, new.spec.limit) != (order.spec.stop, order.spec.limit):
         turn.put_trade(adopted(trade, new))
     _tell_status(turn, trade, order, new, report)
@@ -424,7 +423,8 @@ def take_back(turn: Turn, trade: Trade, order: Order, is_change: bool, why: str)
                 symbol=order.spec.symbol, watch=trade.id, leg=leg_of(order.spec.ref), order_ref=order.spec.ref
             )
         )
-    elif old.retry_at is not None:
+    else:
+        assert old.retry_at is not None  # ``reverted`` has set it
         turn.commands.append(SetTimer(f"retry:{order.spec.ref}", old.retry_at))
 
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from tradeshell.core import arming, hours, incidents
 from tradeshell.core.book import moved
-from tradeshell.core.diff import ChangeExit, DropExit, PlaceExit, compare, is_patient
+from tradeshell.core.diff import ChangeExit, DropExit, compare, is_patient
 from tradeshell.core.events import (
     InventoryConfirmed,
     LadderProtectionStateChanged,
@@ -227,7 +227,7 @@ def _correct(turn: Turn, trade: Trade) -> Trade:
             _change(turn, trade, change)
         elif isinstance(change, DropExit):
             _drop(turn, trade, change.order)
-        elif isinstance(change, PlaceExit):
+        else:
             missing.append(change.exit)
     if turn.book(trade.plan.symbol).frozen and not trade.is_flattening:
         return trade

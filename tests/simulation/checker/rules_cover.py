@@ -159,12 +159,8 @@ class CoverRules:
                 stock.gap.troubled += 1
 
     def _was_cancelled_by_operator(self, order: Order) -> bool:
-        """Return whether the operator asked to cancel it or its sibling, whose end takes it along."""
-        run = self._run
-        return any(
-            other.asked_cancel is not None and run.did_operator(other, "cancel")
-            for other in run.account.groups[order.group]
-        )
+        """Return whether the operator asked to cancel it or its sibling, whose end takes it along; on its way is asked for."""
+        return any(self._run.did_operator(other, "cancel") for other in self._run.account.groups[order.group])
 
     def refused(self, stock: Stock) -> None:
         """Note that the venue refused something about an exit."""
@@ -223,6 +219,9 @@ class CoverRules:
         patience = bounds.unprotected_troubled + 5.0 * min(2, self._unanswered(duty))
         # A new process has to learn from pictures what became of what the old one had decided.
         patience += 10.0 * sum(t > duty.opened for t in self._run.started)
+        # The exit that was lost without a word, and its replacement too.
+        replaced = self._was_lost(stock, duty.opened + 1, end) if self._was_silent(stock, duty.opened) else 0
+        patience += 10.0 * min(1, replaced)
         if duty.ran <= patience and (why := self._trouble(stock, duty, end)):
             if not duty.is_excused:
                 duty.is_excused = True
@@ -298,22 +297,19 @@ class CoverRules:
         live = [o for o in stock.sells if o.watch == watch]
         self._tell.breach("V18", end, f"{watch} holds nothing, and for {duty.ran:.1f} s there lived {live}")
 
-    def _was_lost(self, stock: Stock, since: float, until: float) -> bool:
-        """Return whether L shows an exit that was sent in time and never reached the venue, or came late."""
+    def _was_lost(self, stock: Stock, since: float, until: float) -> int:
+        """Return how many exits L shows that were sent in time and never reached the venue, or came late."""
         run = self._run
+        count = 0
         for ref, intent in run.log.placed.items():
             if since - 1 <= intent.t <= until and intent.record["symbol"] == stock.name:
                 order = run.account.by_ref.get(ref)
-                if order is None or order.since > intent.t + 1.0:
-                    return True
-        return any(  # a kill between the two files: what was decided and never left
-            command == "PlaceOrder"
-            and ref not in run.log.placed
-            and ref not in run.account.by_ref
-            and since - 1 <= written[0].t <= until
-            and written[0].order["symbol"] == stock.name
-            for (ref, command), written in run.journal.commands.items()
-        )
+                count += order is None or order.since > intent.t + 1.0
+        for (ref, command), written in run.journal.commands.items():  # a kill between the two files
+            is_unknown = ref not in run.log.placed and ref not in run.account.by_ref
+            if command == "PlaceOrder" and is_unknown and since - 1 <= written[0].t <= until:
+                count += written[0].order["symbol"] == stock.name
+        return count
 
     # --- the end ------------------------------------------------------------------------------------------------------
 

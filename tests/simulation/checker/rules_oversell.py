@@ -98,7 +98,7 @@ class OversellRules:
     def _check_worst(self, stock: Stock, order: Order, exposed_before: int, decided: float) -> None:
         if stock.exposed(order.group) <= exposed_before:
             return
-        worst = stock.worst_case()
+        worst = stock.worst_case() - self._released_untold(stock, order)
         known = stock.inventory
         for key, untold in stock.pending.items():
             if untold.kind == "gain" or (untold.kind == "buy" and not self._has_children(key)):
@@ -116,6 +116,16 @@ class OversellRules:
                 self._run.now,
                 f"{order!r} accepted: {worst} shares could be sold of {known} that are known",
             )
+
+    def _released_untold(self, stock: Stock, order: Order) -> int:
+        """Return what children could sell beyond the purchases of their entry, whose end the program has not heard of."""
+        more = 0
+        for key, untold in stock.pending.items():
+            entry = self._run.account.orders.get((0, int(key[4:]))) if untold.kind == "end" else None
+            children = () if entry is None else [o for o in stock.sells if o.parent is entry]
+            if entry is not None and children and children[0].group != order.group:
+                more += max(0, max(o.left for o in children) - entry.executed)
+        return more
 
     def _may_be_unknown(self, exec_id: str, order: Order) -> bool:
         """Return whether an untold sale makes an order seem too large that was not when it was decided."""

@@ -186,6 +186,9 @@ class StopRules:
                 continue
             self._moves.remove(move)
             run.findings.did("V17")
+            if not self._is_sold(move.trade, move.number):
+                run.findings.excused("V17 taken back")
+                continue
             for order in behind:
                 if self._is_excused(order, move):
                     run.findings.excused("V17 stop stays")

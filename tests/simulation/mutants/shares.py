@@ -156,6 +156,8 @@ MUTANTS: tuple[Mutant, ...] = (
                 "for number in sorted(left, reverse=True):",
             ),
         ),
+        caught_by="tests/core/test_unsafe_beliefs.py::test_what_somebody_else_sold_of_a_ladder_is_missing_from_the_leg_with_the_nearest_target",
+        why="the checker judges a symbol, not which of its legs pays",
     ),
     Mutant(
         "oldest_trade_pays_first",

@@ -1,0 +1,239 @@
+"""Kill switches and restarts, whatever stands on the desk; hours and sales outside of them; changes that an operator types."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from msgspec.structs import replace
+from tests.core.support import AAPL, ENTRY, SESSION, SL1, TP1, Desktop, d, plan, quote
+from tests.core.test_unsafe_shares import NAKED, elected, hold, in_position, sell, staged
+
+from tradeshell.core import commands as c
+from tradeshell.core import hours
+from tradeshell.core import inputs as i
+from tradeshell.core.desk import WatchPhase
+from tradeshell.core.diff import DropExit, compare
+from tradeshell.core.events import RiskRejected
+from tradeshell.core.exit_events import FlattenStarted, KillSwitchEngaged, KillSwitchLifted
+from tradeshell.core.exits import DesiredExit
+from tradeshell.core.orders import OrderState, OrderType
+from tradeshell.core.trade import TradePhase
+from tradeshell.core.turn import Turn
+
+
+def timers(desk: Desktop) -> set[str]:
+    """Return the timers that the last input set."""
+    return {timer.key for timer in desk.sent(c.SetTimer)}
+
+
+def cancels(desk: Desktop) -> set[str]:
+    """Return the orders that the last input cancelled."""
+    return {cancel.ref for cancel in desk.sent(c.CancelOrder)}
+
+
+# --- stopentry --------------------------------------------------------------------------------------------------------
+
+
+def test_entries_are_stopped_once_and_allowed_once() -> None:
+    desk = Desktop()
+    desk.do(i.StopEntryRequested, on=False)
+    assert desk.last == ()
+    desk.do(i.StopEntryRequested, on=True, reason="lunch")
+    desk.do(i.StopEntryRequested, on=True, reason="again")
+    assert [event.reason for event in desk.ever_told(KillSwitchEngaged)] == ["lunch"]
+    assert desk.desk.stopped == "lunch"
+    desk.do(i.StopEntryRequested, on=False)
+    desk.do(i.StopEntryRequested, on=False)
+    assert len(desk.ever_told(KillSwitchLifted)) == 1
+
+
+def test_allowing_entries_thaws_what_was_frozen_and_says_why() -> None:
+    desk = in_position()
+    desk.execute(TP1, 100, "195", "e2.01")
+    desk.execute(SL1, 20, "187", "e3.01")
+    assert desk.desk.books["AAPL"].frozen == "20 shares more were sold than br-1 bought"
+    desk.do(i.StopEntryRequested, on=False, reason="looked at")
+    assert desk.desk.books["AAPL"].frozen == ""
+    assert [event.reason for event in desk.told(KillSwitchLifted)] == ["looked at"]
+
+
+# --- flatten ----------------------------------------------------------------------------------------------------------
+
+
+def test_flattening_another_symbol_touches_nothing() -> None:
+    desk = in_position()
+    desk.do(i.FlattenRequested, symbol="MSFT")
+    assert desk.last == ()
+
+
+def test_flattening_ends_an_attempt_whose_touch_has_not_come() -> None:
+    desk = Desktop()
+    desk.watch()
+    desk.close_bar(0, "190.12")
+    desk.do(i.FlattenRequested)
+    assert (desk.trade().phase, desk.trade().end_reason) == (TradePhase.CLOSED, "flatten")
+    assert desk.desk.watchers["br-1"].phase is WatchPhase.DONE
+    desk.answer(quote(desk.at))
+    assert desk.sent(c.PlaceOrder) == []
+
+
+def test_flattening_makes_what_was_typed_to_sell_give_way_and_is_told_once() -> None:
+    desk = in_position(**NAKED)
+    hold(desk, 100)
+    sell(desk, 60)
+    desk.report("ts:m-1:sell:1", OrderState.WORKING)
+    desk.do(i.FlattenRequested)
+    assert cancels(desk) == {"ts:m-1:sell:1"}
+    assert [event.held for event in desk.told(FlattenStarted)] == [100]
+    desk.do(i.FlattenRequested)
+    assert desk.told(FlattenStarted) == []
+
+
+# --- restart ----------------------------------------------------------------------------------------------------------
+
+
+def test_after_a_restart_an_elected_stop_is_looked_at_again() -> None:
+    desk = elected()
+    desk.do(i.Restarted)
+    assert f"chase:{SL1}" in timers(desk)
+    assert not desk.desk.link.up
+
+
+def test_a_restart_ends_an_attempt_whose_touch_has_not_come() -> None:
+    desk = Desktop()
+    desk.watch()
+    desk.close_bar(0, "190.12")
+    desk.do(i.Restarted)
+    assert (desk.trade().phase, desk.trade().end_reason) == (TradePhase.CLOSED, "restarted")
+    assert desk.desk.watchers["br-1"].end_reason == "restarted"
+    assert timers(desk) == set()
+
+
+@pytest.mark.parametrize("timeout,expected", [(15.0, {"entry:br-1"}), (None, set())])
+def test_after_a_restart_the_timeout_of_an_entry_runs_on(timeout: float | None, expected: set[str]) -> None:
+    desk = staged(entry_timeout=timeout)
+    desk.wait(5)
+    desk.do(i.Restarted)
+    assert timers(desk) == {"again:br-1:restart", "hours:br-1", "halt:br-1"} | expected
+    due = {timer.key: timer.at for timer in desk.sent(c.SetTimer)}
+    assert due.get("entry:br-1", desk.at + timedelta(seconds=10)) == desk.at + timedelta(seconds=10)
+
+
+def test_after_a_restart_a_closed_trade_is_left_alone() -> None:
+    desk = in_position()
+    desk.execute(TP1, 100, "195", "e2.01")
+    desk.report(SL1, OrderState.CANCELLED)
+    assert desk.trade().phase is TradePhase.CLOSED
+    desk.do(i.Restarted)
+    assert desk.last == ()
+
+
+def test_after_a_restart_an_alarm_goes_on() -> None:
+    desk = in_position()
+    desk.execute(TP1, 100, "195", "e2.01")
+    desk.execute(SL1, 20, "187", "e3.01")
+    assert desk.trade().protection == "OVERSOLD"
+    desk.do(i.Restarted)
+    assert "again:br-1:alarm" in timers(desk)
+
+
+# --- hours ------------------------------------------------------------------------------------------------------------
+
+
+def test_when_nobody_knows_the_hours_they_are_asked_for_again_in_a_quarter_of_an_hour() -> None:
+    desk = in_position()
+    desk.answer(None, "hours:br-1", session=None)
+    (timer,) = [timer for timer in desk.sent(c.SetTimer) if timer.key == "hours:br-1"]
+    assert timer.at - desk.at == hours.LOOK_EVERY
+
+
+def test_a_trade_whose_hours_are_not_known_sets_no_timer_for_their_end() -> None:
+    desk = in_position()
+    turn = Turn(desk.desk, desk.at)
+    hours.start(turn, replace(desk.trade(), session=None))
+    assert turn.commands == []
+    hours.start(turn, desk.trade())
+    assert len(turn.commands) == 1
+
+
+def extended() -> Desktop:
+    """Return a desk that holds 100 of a trade that works outside regular hours, and is to be sold before they begin."""
+    desk = Desktop()
+    desk.at = SESSION.extended_open + timedelta(hours=1)
+    typed = plan(level=None, outside_rth=True, **NAKED)
+    desk.do(i.TradeRequested, id="m-1", plan=typed, instrument=AAPL)
+    desk.answer(quote(desk.at), "m-1")
+    desk.report("ts:m-1:entry:1", OrderState.WORKING)
+    desk.execute("ts:m-1:entry:1", 100, "190.15", "e1.01")
+    desk.report("ts:m-1:entry:1", OrderState.FILLED, filled=100)
+    hold(desk, 100)
+    desk.do(i.FlattenRequested)
+    assert [ask.key for ask in desk.sent(c.AskQuote)] == ["flat:m-1"]
+    assert desk.sent(c.PlaceOrder) == []
+    return desk
+
+
+def test_outside_regular_hours_shares_are_sold_at_a_limit_below_the_bid() -> None:
+    desk = extended()
+    desk.answer(None, "flat:m-1")
+    assert desk.sent(c.PlaceOrder) == []  # no bid, no price
+    desk.answer(quote(desk.at, bid="190.00"), "flat:m-1")
+    (sale,) = desk.sent(c.PlaceOrder)
+    assert (sale.order.type, sale.order.limit) == (OrderType.LIMIT, d("188.10"))
+    desk.answer(None, "flat:m-1")
+    assert desk.sent(c.ModifyOrder) == []  # the last price stands while there is no other
+
+
+def test_once_regular_hours_begin_they_are_sold_at_the_market() -> None:
+    desk = extended()
+    desk.at = SESSION.open
+    desk.answer(quote(desk.at), "flat:m-1")
+    (sale,) = desk.sent(c.PlaceOrder)
+    assert (sale.order.type, sale.order.limit) == (OrderType.MARKET, None)
+
+
+# --- changes that an operator types -----------------------------------------------------------------------------------
+
+
+def test_a_sell_grows_only_into_shares_that_are_free() -> None:
+    desk = in_position(**NAKED)
+    hold(desk, 100)
+    sell(desk, 60)
+    ref = "ts:m-1:sell:1"
+    desk.report(ref, OrderState.WORKING)
+    desk.do(i.ReplaceRequested, ref=ref, qty=101)
+    assert [event.reason for event in desk.told(RiskRejected)] == ["would_short"]
+    desk.do(i.ReplaceRequested, ref=ref, qty=100)
+    assert [change.order.qty for change in desk.sent(c.ModifyOrder)] == [100]
+
+
+def test_the_entry_of_a_bracket_does_not_grow_and_one_without_exits_does() -> None:
+    desk = staged()
+    desk.do(i.ReplaceRequested, ref=ENTRY, qty=150)
+    assert [event.reason for event in desk.told(RiskRejected)] == ["bracket_quantity"]
+    bare = Desktop()
+    bare.trigger(**NAKED)
+    bare.report(ENTRY, OrderState.WORKING)
+    bare.do(i.ReplaceRequested, ref=ENTRY, qty=150)
+    assert [change.order.qty for change in bare.sent(c.ModifyOrder)] == [150]
+
+
+# --- elected stops and exits that came back ---------------------------------------------------------------------------
+
+
+def test_an_elected_stop_follows_a_bid_without_an_ask() -> None:
+    desk = elected()
+    desk.answer(quote(desk.at, bid="185.40", ask=None), f"chase:{SL1}")
+    assert [change.order.limit for change in desk.sent(c.ModifyOrder)] == [d("185.40")]
+
+
+def test_of_two_living_exits_of_a_leg_the_older_one_goes() -> None:
+    desk = in_position()
+    older = desk.order(SL1)
+    newer = replace(older, spec=replace(older.spec, ref="ts:br-1:sl1:2"))
+    wanted = DesiredExit(
+        leg="sl1", qty=100, type=OrderType.STOP_LIMIT, stop=older.spec.stop, limit=older.spec.limit
+    )
+    assert compare([wanted], [older, newer], desk.at) == (DropExit(older),)
+    assert compare([wanted], [replace(older, cancelling=True), newer], desk.at) == ()
