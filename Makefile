@@ -79,9 +79,24 @@ fix: setup ## Format, and repair what ruff can repair
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
 
+# Coverage starts with the interpreter (COVERAGE_PROCESS_START): the pytest plugin of the kit imports the host before
+# pytest-cov could look, and what a module does when it is imported would count as never done.
+CORE := host/tradeshell/core
+CORE_TESTS := tests/core tests/faults tests/plugins/breakout
+
 .PHONY: coverage
-coverage: setup ## Run the tests and show the lines and branches that no test reached
+coverage: coverage-core ## Run the tests and show the lines and branches that no test reached; of the core: fail
 	@$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered $(ARGS)
+
+.PHONY: coverage-core
+coverage-core: export COVERAGE_PROCESS_START := $(CURDIR)/pyproject.toml
+coverage-core: export COVERAGE_FILE := $(CURDIR)/.coverage.core
+coverage-core: setup ## Fail when a line or a branch of the core is reached by none of its own tests
+	@rm -f .coverage.core .coverage.core.*
+	@$(BIN)/python -m pytest -q $(CORE_TESTS)
+	@$(BIN)/python -m coverage combine --quiet
+	@$(BIN)/python -m coverage report --include='$(CORE)/*' --fail-under=100
+	@rm -f .coverage.core
 
 .PHONY: record
 record: setup ## Record a transcript (FILE=tests/transcripts/name.transcript)

@@ -148,6 +148,20 @@ def test_when_nobody_knows_the_hours_they_are_asked_for_again_in_a_quarter_of_an
     assert timer.at - desk.at == hours.LOOK_EVERY
 
 
+@pytest.mark.parametrize(
+    "key", ["hours:br-1", "raise:br-1", "flat:br-1", "armed:br-1", "halt:br-1", "hours:no"]
+)
+def test_touches_and_hours_that_come_after_a_trade_is_over_mean_nothing_to_it(key: str) -> None:
+    desk = in_position()
+    desk.execute(TP1, 100, "195", "e2.01")
+    desk.report(SL1, OrderState.CANCELLED)
+    assert desk.trade().phase is TradePhase.CLOSED
+    desk.do(i.TimerFired, key=key)
+    assert desk.last == ()
+    desk.answer(quote(desk.at), key)
+    assert desk.last == ()
+
+
 def test_a_trade_whose_hours_are_not_known_sets_no_timer_for_their_end() -> None:
     desk = in_position()
     turn = Turn(desk.desk, desk.at)
@@ -208,15 +222,16 @@ def test_a_sell_grows_only_into_shares_that_are_free() -> None:
     assert [change.order.qty for change in desk.sent(c.ModifyOrder)] == [100]
 
 
-def test_the_entry_of_a_bracket_does_not_grow_and_one_without_exits_does() -> None:
+@pytest.mark.parametrize("qty", [50, 150])
+def test_the_entry_of_a_bracket_keeps_its_total_and_one_without_exits_may_change(qty: int) -> None:
     desk = staged()
-    desk.do(i.ReplaceRequested, ref=ENTRY, qty=150)
+    desk.do(i.ReplaceRequested, ref=ENTRY, qty=qty)
     assert [event.reason for event in desk.told(RiskRejected)] == ["bracket_quantity"]
     bare = Desktop()
     bare.trigger(**NAKED)
     bare.report(ENTRY, OrderState.WORKING)
-    bare.do(i.ReplaceRequested, ref=ENTRY, qty=150)
-    assert [change.order.qty for change in bare.sent(c.ModifyOrder)] == [150]
+    bare.do(i.ReplaceRequested, ref=ENTRY, qty=qty)
+    assert [change.order.qty for change in bare.sent(c.ModifyOrder)] == [qty]
 
 
 # --- elected stops and exits that came back ---------------------------------------------------------------------------

@@ -121,6 +121,19 @@ def test_without_known_hours_a_watcher_has_no_end_of_its_own() -> None:
     assert watched(Scripted(), session=None).sent(c.SetTimer) == []
 
 
+def test_the_end_of_the_data_ends_the_watchers_that_wait_and_no_other() -> None:
+    desk = watched(Scripted())
+    desk.do(i.WatchCancelRequested, watch="br-1")
+    desk.do(
+        i.WatchRequested,
+        watch=replace(desk.desk.watchers["br-1"].spec, id="br-2"),
+    )
+    desk.do(i.FeedEnded)
+    assert len(desk.told(ReplayEnded)) == 1
+    ends = {id_: watcher.end_reason for id_, watcher in desk.desk.watchers.items()}
+    assert ends == {"br-1": "cancelled", "br-2": "replay_end"}
+
+
 # --- words that nobody waits for --------------------------------------------------------------------------------------
 
 

@@ -17,6 +17,7 @@ from tradeshell.core.events import (
     LadderProtectionStateChanged,
     OrderSendFailed,
     ReconciliationFailed,
+    ReplayEnded,
     RiskRejected,
     SinkMuted,
 )
@@ -126,6 +127,7 @@ def test_a_word_that_the_table_has_no_row_for_is_shown_and_changes_nothing(
         (SinkMuted(sink="jsonl", reason="disk full"), "audit", "sink jsonl failed and is muted: disk full"),
         (EngineFault(where="step", reason="KeyError"), "fault", "internal error in step: KeyError"),
         (DataRejected(symbol="AAPL", reason="high below low"), "data", "dropped: high below low"),
+        (ReplayEnded(), "replay", "the recorded data ends here"),
         (SymbolFrozen(symbol="AAPL", reason="odd"), "frozen", "AAPL frozen: odd · no new orders in it"),
         (
             LadderProtectionStateChanged(symbol="AAPL", state="OVERSOLD", held=-5, protected=0),

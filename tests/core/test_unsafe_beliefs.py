@@ -192,6 +192,13 @@ def test_a_target_is_reached_by_its_executions_and_not_by_a_status() -> None:
     assert len(desk.ever_told(MilestoneReached)) == 1
 
 
+def test_a_leg_that_its_stop_has_sold_is_no_target_that_was_reached() -> None:
+    desk = armed()
+    desk.execute("ts:br-1:sl1:1", 60, "187", "e2.01")
+    desk.report("ts:br-1:sl1:1", OrderState.FILLED, filled=60)
+    assert desk.ever_told(MilestoneReached) == []
+
+
 def test_a_stop_that_the_operator_put_above_its_rule_stays_there_when_the_target_is_reached() -> None:
     desk = armed()
     desk.do(i.ReplaceRequested, ref="ts:br-1:sl3:1", stop=d("193"))

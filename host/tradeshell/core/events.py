@@ -423,7 +423,7 @@ class LadderProtectionStateChanged(Event, frozen=True, kw_only=True):
             short = self.held - self.protected
             return (
                 f"{self.state} · {short} of {self.held} shares have no working stop · "
-                f"`sell {self.symbol} {short} entry=market` closes them"
+                f"`flatten {self.symbol}` sells what is held"
             )
         return None
 

@@ -41,6 +41,7 @@ from tradeshell.core.trade import (
     fills_of,
     has_bought,
     inventory,
+    is_closed,
     is_over,
     leg_number,
     leg_of,
@@ -59,6 +60,7 @@ from tradeshell.core.turn import EARLY, Turn
 SIBLING_PATIENCE = timedelta(seconds=2)
 REDUCTION_PATIENCE = timedelta(seconds=1)
 ALARM_EVERY = timedelta(seconds=15)
+ALARM_AT_NIGHT = timedelta(minutes=15)  # while the market is closed nobody can do anything about it
 ALARMING = ("UNPROTECTED", "PARTIAL", "EMERGENCY", "OVERSOLD")
 FINAL_WORDS = {OrderState.REFUSED: "rejected", OrderState.CANCELLED: "unfilled"}
 
@@ -369,9 +371,10 @@ def _tell_protection(turn: Turn, trade: Trade) -> Trade:
         if trade.alarm_at is not None:
             turn.again(trade, trade.alarm_at, "alarm")
     elif trade.alarm_at is not None and turn.at + EARLY >= trade.alarm_at:
-        trade = replace(trade, alarm_at=turn.at + ALARM_EVERY)
+        due = turn.at + (ALARM_AT_NIGHT if is_closed(trade, turn.at) else ALARM_EVERY)
+        trade = replace(trade, alarm_at=due)
         turn.put_trade(trade)
-        turn.again(trade, turn.at + ALARM_EVERY, "alarm")
+        turn.again(trade, due, "alarm")
         turn.say(
             ProtectionAlarm(
                 symbol=trade.plan.symbol, watch=trade.id, state=state, held=held, protected=covered

@@ -97,8 +97,15 @@ class CoverRules:
         run, every = self._run, self._bounds.alarm_every
         told = [t for t in self._alarms.get(stock.name, ()) if t >= duty.opened - every]
         last = duty.opened + self._bounds.unprotected_troubled
+        until = run.now
+        if run.now > run.facts.close and _rests(stock):
+            # While the market is closed nobody can do anything about it: once has to be enough for a while.
+            begin = max(run.facts.close, duty.opened)
+            if any(t >= begin for t in told):
+                return
+            until = min(until, max(begin, last) + every + self._bounds.alert + 1.0)
         waited = 0.0
-        for t in [*(t for t in told if t <= run.now), run.now]:
+        for t in [*(t for t in told if t <= until), until]:
             waited = max(waited, t - last)
             last = max(last, t)
         if waited > every + self._bounds.alert and run.starts <= 1 and not run.delivery.downs:

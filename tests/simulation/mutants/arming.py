@@ -82,12 +82,16 @@ MUTANTS: tuple[Mutant, ...] = (
         "V16 D3",
         "The handover begins with the cancel of the whole cover.",
         (Edit("core.arming:_hand_over", "cover.spec.qty - qty,", "0,"),),
+        caught_by="tests/core/test_unsafe_beliefs.py::test_the_cover_gives_up_no_shares_before_the_stop_of_the_leg_before_is_acknowledged",
+        why="V16 excuses the cover, and the gap is shorter than the 10 s of V03",
     ),
     Mutant(
         "position_gate_skipped",
         "D3",
         "Legs are armed although the broker's position does not confirm the shares.",
         (Edit("core.arming:_may_arm", "or turn.book(trade.plan.symbol).agrees()", "or True"),),
+        caught_by="tests/core/test_branches_ladders.py::test_a_leg_that_somebody_sold_before_it_was_armed_keeps_no_ladder_from_being_armed",
+        why="the cap looks at the position too, and a ladder of shares that lag behind is seldom wrong for long",
     ),
     Mutant(
         "armed_before_executions",

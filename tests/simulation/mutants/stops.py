@@ -46,6 +46,8 @@ MUTANTS: tuple[Mutant, ...] = (
             Edit("core.exits:reached", "or others > 0", ""),
             Edit("core.exits:reached", "or sold == 0", ""),
         ),
+        caught_by="tests/core/test_unsafe_beliefs.py::test_a_leg_that_its_stop_has_sold_is_no_target_that_was_reached",
+        why="a stop that sells takes those of the other legs along",
     ),
     Mutant(
         "milestone_skips_one",
@@ -200,7 +202,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "return wanted if wanted != limit else None",
             ),
         ),
-        caught_by="tests/faults/test_stops.py::test_L12_a_stop_elected_into_a_gap_goes_to_the_bid_at_once_and_follows_it_down",
+        caught_by="tests/faults/test_elected_stops.py::test_L12_a_stop_elected_into_a_gap_goes_to_the_bid_at_once_and_follows_it_down",
         why="V15 exempts the limit of an elected stop",
     ),
     Mutant(
