@@ -85,13 +85,13 @@ CORE := host/tradeshell/core
 CORE_TESTS := tests/core tests/faults tests/plugins/breakout
 
 .PHONY: coverage
-coverage: coverage-core ## Run the tests and show the lines and branches that no test reached; of the core: fail
+coverage: cover-core ## Run the tests and show the lines and branches that no test reached; of the core: fail
 	@$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered $(ARGS)
 
-.PHONY: coverage-core
-coverage-core: export COVERAGE_PROCESS_START := $(CURDIR)/pyproject.toml
-coverage-core: export COVERAGE_FILE := $(CURDIR)/.coverage.core
-coverage-core: setup ## Fail when a line or a branch of the core is reached by none of its own tests
+.PHONY: cover-core
+cover-core: export COVERAGE_PROCESS_START := $(CURDIR)/pyproject.toml
+cover-core: export COVERAGE_FILE := $(CURDIR)/.coverage.core
+cover-core: setup ## Fail when a line or a branch of the core is reached by none of its own tests
 	@rm -f .coverage.core .coverage.core.*
 	@$(BIN)/python -m pytest -q $(CORE_TESTS)
 	@$(BIN)/python -m coverage combine --quiet

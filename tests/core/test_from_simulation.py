@@ -10,13 +10,14 @@ from tests.core.support import AAPL, ACCOUNT, ENTRY, OPEN, SL1, TP1, Desktop, d,
 from tradeshell.core import commands as c
 from tradeshell.core import inputs as i
 from tradeshell.core.cap import exposures
+from tradeshell.core.events import RiskRejected
 from tradeshell.core.exit_events import SymbolFrozen
 from tradeshell.core.orders import OrderState, Side
 from tradeshell.core.plan import EntryKind, ExitMode
 from tradeshell.core.policy import Policy
 from tradeshell.core.reports import STORM
 from tradeshell.core.shares import Move, returned, taken
-from tradeshell.core.trade import TradePhase, orphans
+from tradeshell.core.trade import Rung, TradePhase, orphans
 
 NAKED: dict[str, Any] = {"tps": (), "sl": None, "mode": ExitMode.NONE, "chase_limit": None}
 LADDER: dict[str, Any] = {"tps": (d("195"), d("198")), "mode": ExitMode.DETACHED70}
@@ -318,3 +319,47 @@ def test_when_refusals_stop_entries_those_that_work_are_cancelled() -> None:
         desk.do(i.OrderRefusedByBroker, ref=ref, what=i.RefusedWhat.ORDER, code=201, text="no equity")
     assert desk.desk.stopped == "storm"
     assert cancelled(desk) == {ENTRY}
+
+
+def test_a_target_without_a_stop_that_the_broker_holds_for_ever_is_replaced_by_one_of_the_shares_held() -> (
+    None
+):
+    desk = Desktop()
+    desk.trigger(sl=None)
+    desk.report(ENTRY, OrderState.WORKING)
+    desk.report(TP1, OrderState.HELD)
+    desk.execute(ENTRY, 10, "190.15", "e1.01")
+    desk.do(i.WatchCancelRequested, watch="br-1")
+    desk.report(ENTRY, OrderState.CANCELLED, filled=10)
+    hold(desk, 10)
+    desk.report(TP1, OrderState.HELD, qty=10)
+    desk.wait(2)
+    fire(desk, "again:br-1:orphans")
+    assert cancelled(desk) == {TP1}
+    desk.report(TP1, OrderState.CANCELLED)
+    desk.wait(0.5)
+    fire(desk, "again:br-1:target1")
+    assert [(each.order.ref, each.order.qty) for each in desk.sent(c.PlaceOrder)] == [("ts:br-1:tp1:2", 10)]
+
+
+def test_a_stop_whose_target_executed_was_cut_by_nobody_when_the_execution_is_taken_back() -> None:
+    desk = Desktop()
+    desk.open_position()
+    for ref in (TP1, SL1):
+        desk.report(ref, OrderState.HELD)
+    desk.execute(TP1, 100, "195", "e2.01")
+    desk.report(TP1, OrderState.FILLED, filled=100)
+    desk.report(SL1, OrderState.CANCELLED)
+    desk.execute(TP1, 95, "195", "e2.02")
+    assert desk.trade().legs[0].rung is Rung.PAIR
+    assert desk.trade().phase is TradePhase.OPEN
+
+
+def test_an_entry_with_children_is_not_made_smaller_by_hand() -> None:
+    desk = Desktop()
+    desk.trigger()
+    for ref in desk.refs():
+        desk.report(ref, OrderState.HELD)
+    desk.do(i.ReplaceRequested, ref=ENTRY, qty=39)
+    assert desk.sent(c.ModifyOrder) == []
+    assert [event.reason for event in desk.told(RiskRejected)] == ["bracket_quantity"]

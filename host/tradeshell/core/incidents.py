@@ -251,6 +251,10 @@ def _replace_target(turn: Turn, trade: Trade, leg: Leg, wanted: DesiredExit, his
     if not targets or targets[-1].by_operator:
         return trade
     last = targets[-1]
+    if last.state.is_live:  # a child that the broker holds although its entry is over
+        if not last.cancelling and not rests(last, turn.at):
+            turn.cancel(trade, last, "its entry ended early, and held children sell nothing")
+        return trade
     if last.lost_at is None or turn.at + EARLY < last.lost_at + EXECUTION_FIRST:
         if last.lost_at is not None:
             turn.again(trade, last.lost_at + EXECUTION_FIRST, f"target{leg.number}")
@@ -268,6 +272,8 @@ def _replace_target(turn: Turn, trade: Trade, leg: Leg, wanted: DesiredExit, his
                 reason=last.why or last.cancel_reason,
             )
         )
+    if leg.stop is None and len(targets) == 1 and turn.book(trade.plan.symbol).cap() >= wanted.qty:
+        return place_pair(turn, trade, (wanted,))
     if (
         len(targets) > 1
         or not stops
