@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from tests.core.support import ENTRY, SL1, TP1, Desktop, d, quote
 from tests.core.test_totals_and_pictures import picture, seen
-from tests.core.test_unsafe_shares import elected, in_position
+from tests.core.test_unsafe_shares import elected, hold, in_position
 
 from tradeshell.core import commands as c
 from tradeshell.core import inputs as i
@@ -15,7 +15,7 @@ from tradeshell.core.book import OLD
 from tradeshell.core.events import BracketChildOrderFilled, OrderFilled
 from tradeshell.core.exit_events import IncidentStepTaken
 from tradeshell.core.orders import OrderState
-from tradeshell.core.trade import awaited
+from tradeshell.core.trade import TradePhase, awaited
 
 LATER = OLD.total_seconds() + 1
 
@@ -40,6 +40,13 @@ def claimed() -> Desktop:
     desk.report(TP1, OrderState.FILLED, filled=100)
     assert awaited(desk.order(TP1)) == 100
     return desk
+
+
+def test_a_claim_without_executions_is_reason_for_another_picture() -> None:
+    desk = claimed()
+    desk.wait(3)
+    desk.do(i.TimerFired, key="picture")
+    assert len(desk.sent(c.AskSnapshot)) == 1
 
 
 def test_a_claim_without_executions_is_given_up_when_two_pictures_apart_know_nothing_of_it() -> None:
@@ -108,6 +115,49 @@ def test_a_refused_stop_that_comes_back_works_and_is_not_replaced() -> None:
     assert desk.sent(c.PlaceOrder) == []
 
 
+# --- replacements -----------------------------------------------------------------------------------------------------
+
+
+def placed(desk: Desktop) -> list[str]:
+    """Return the refs of the orders that the last input sent."""
+    return [order.order.ref for order in desk.sent(c.PlaceOrder)]
+
+
+def test_a_target_that_the_operator_cancelled_stays_away_also_when_its_stop_is_replaced() -> None:
+    desk = in_position()
+    desk.do(i.CancelRequested, ref=TP1)
+    desk.report(TP1, OrderState.CANCELLED)
+    desk.wait(5)
+    desk.do(i.TimerFired, key="again:br-1:target1")
+    assert placed(desk) == []
+    desk.report(SL1, OrderState.CANCELLED)
+    desk.wait(1)
+    everything(desk)
+    desk.wait(1)
+    everything(desk)
+    assert placed(desk) == ["ts:br-1:sl1:2"]
+
+
+def test_a_vanished_stop_is_not_replaced_for_shares_that_the_position_lacks() -> None:
+    desk = in_position()
+    desk.report(TP1, OrderState.WORKING)
+    desk.report(SL1, OrderState.CANCELLED)
+    desk.wait(1)
+    everything(desk)
+    assert desk.order(TP1).cancelling
+    desk.wait(1)
+    desk.report(SL1, OrderState.CANCELLED)
+    everything(desk, asked_ago=0.9)
+    hold(desk, 40)
+    desk.report(TP1, OrderState.CANCELLED)
+    assert placed(desk) == []
+    assert {"again:br-1:stop1"} <= {timer.key for timer in desk.sent(c.SetTimer)}
+    hold(desk, 100)
+    desk.wait(1)
+    desk.do(i.TimerFired, key="again:br-1:stop1")
+    assert placed(desk) == ["ts:br-1:sl1:2", "ts:br-1:tp1:2"]
+
+
 # --- executions -------------------------------------------------------------------------------------------------------
 
 
@@ -136,6 +186,46 @@ def test_an_order_is_filled_when_what_a_correction_took_was_all_that_it_lacked()
     desk.execute(TP1, 100, "195", "t1.01")
     assert desk.order(TP1).state is OrderState.FILLED
     assert desk.order(TP1).filled == 60
+
+
+# --- orders that did not leave ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("certain", [True, False])
+def test_an_order_that_could_not_be_handed_over_is_refused_only_when_nothing_left(certain: bool) -> None:
+    desk = Desktop()
+    desk.trigger()
+    desk.do(i.SendFailed, ref=ENTRY, action="place", reason="queue full", certain=certain)
+    assert desk.order(ENTRY).state is (OrderState.REFUSED if certain else OrderState.UNKNOWN)
+    assert len(desk.sent(c.AskSnapshot)) == (0 if certain else 1)
+    assert desk.order(ENTRY).why == "queue full"
+
+
+def test_an_attempt_that_nobody_waits_for_any_more_ends_unless_its_order_has_left() -> None:
+    desk = Desktop()
+    desk.watch()
+    desk.close_bar(0, "190.12")
+    desk.do(i.TradeAbandoned, id="br-1")
+    assert (desk.trade().phase, desk.trade().end_reason) == (TradePhase.CLOSED, "abandoned")
+    late = Desktop()
+    late.trigger()
+    late.do(i.TradeAbandoned, id="br-1")
+    assert late.last == ()
+    late.do(i.TradeAbandoned, id="nobody")
+    assert late.last == ()
+
+
+def test_an_attempt_whose_touch_never_comes_is_rejected_and_one_that_has_left_is_not() -> None:
+    desk = Desktop()
+    desk.watch()
+    desk.close_bar(0, "190.12")
+    desk.wait(3)
+    desk.do(i.TimerFired, key="ask:br-1")
+    assert (desk.trade().phase, desk.trade().end_reason) == (TradePhase.CLOSED, "no_quote")
+    late = Desktop()
+    late.trigger()
+    late.do(i.TimerFired, key="ask:br-1")
+    assert late.last == ()
 
 
 # --- the touch --------------------------------------------------------------------------------------------------------

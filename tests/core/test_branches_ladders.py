@@ -216,6 +216,30 @@ def test_a_target_that_the_operator_is_cancelling_makes_room_without_a_second_ca
     assert desk.trade().legs[0].has_room
 
 
+def test_the_cancel_of_a_target_that_the_broker_holds_for_ever_leaves_once_and_again_after_a_refusal() -> (
+    None
+):
+    desk = Desktop()
+    desk.trigger(sl=None)
+    target = "ts:br-1:tp1:1"
+    desk.report(ENTRY, OrderState.WORKING)
+    desk.report(target, OrderState.HELD)
+    desk.execute(ENTRY, 10, "190.15", "e1.01")
+    desk.do(i.WatchCancelRequested, watch="br-1")
+    desk.report(ENTRY, OrderState.CANCELLED, filled=10)
+    hold(desk, 10)
+    desk.report(target, OrderState.HELD, qty=10)
+    desk.wait(2)
+    for expected in ([target], []):
+        desk.do(i.TimerFired, key="again:br-1:orphans")
+        assert [cancel.ref for cancel in desk.sent(c.CancelOrder)] == expected
+    desk.do(i.OrderRefusedByBroker, ref=target, what=RefusedWhat.CANCEL, code=201, text="busy")
+    assert desk.sent(c.CancelOrder) == []
+    desk.wait(1)
+    desk.do(i.TimerFired, key=f"retry:{target}")
+    assert [cancel.ref for cancel in desk.sent(c.CancelOrder)] == [target]
+
+
 def test_shares_without_exits_are_sold_at_the_market_when_flattened() -> None:
     desk = Desktop()
     desk.trigger(mode=ExitMode.NONE, tps=(), sl=None)

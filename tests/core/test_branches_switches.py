@@ -120,6 +120,16 @@ def test_after_a_restart_the_timeout_of_an_entry_runs_on(timeout: float | None, 
     assert due.get("entry:br-1", desk.at + timedelta(seconds=10)) == desk.at + timedelta(seconds=10)
 
 
+def test_a_restart_ends_watchers_that_wait_and_does_not_know_what_became_of_orders_in_flight() -> None:
+    desk = Desktop()
+    desk.trigger()
+    desk.watch("br-2")
+    desk.do(i.Restarted)
+    assert desk.desk.watchers["br-2"].end_reason == "restarted"
+    assert {order.state for order in desk.desk.orders()} == {OrderState.UNKNOWN}
+    assert desk.trade().phase is TradePhase.ENTERING
+
+
 def test_after_a_restart_a_closed_trade_is_left_alone() -> None:
     desk = in_position()
     desk.execute(TP1, 100, "195", "e2.01")
@@ -232,6 +242,34 @@ def test_the_entry_of_a_bracket_keeps_its_total_and_one_without_exits_may_change
     bare.report(ENTRY, OrderState.WORKING)
     bare.do(i.ReplaceRequested, ref=ENTRY, qty=qty)
     assert [change.order.qty for change in bare.sent(c.ModifyOrder)] == [qty]
+
+
+def test_children_of_a_working_entry_keep_their_totals_when_their_prices_are_changed() -> None:
+    desk = staged()
+    desk.execute(ENTRY, 40, "190.15", "e1.01")
+    desk.do(i.ReplaceRequested, ref=SL1, stop=d("188"))
+    assert [(change.order.stop, change.order.qty) for change in desk.sent(c.ModifyOrder)] == [(d("188"), 100)]
+
+
+def test_an_exit_whose_shares_are_sold_already_is_not_moved() -> None:
+    desk = in_position()
+    desk.execute(TP1, 100, "195", "e2.01")
+    desk.do(i.ReplaceRequested, ref=SL1, stop=d("188"))
+    assert [event.reason for event in desk.told(RiskRejected)] == ["exit_busy"]
+    desk.wait(1.5)
+    desk.do(i.ReplaceRequested, ref=SL1, stop=d("188"))
+    assert desk.last == ()
+
+
+def test_an_entry_of_which_nothing_was_heard_is_cancelled_and_looked_for() -> None:
+    desk = Desktop()
+    desk.trigger()
+    desk.wait(3)
+    desk.do(i.TimerFired, key=f"ack:{ENTRY}")
+    assert desk.order(ENTRY).state is OrderState.UNKNOWN
+    desk.do(i.WatchCancelRequested, watch="br-1")
+    assert cancels(desk) == {ENTRY}
+    assert len(desk.sent(c.AskSnapshot)) == 1
 
 
 # --- elected stops and exits that came back ---------------------------------------------------------------------------

@@ -100,6 +100,14 @@ def test_an_entry_that_works_is_cancelled_when_its_symbol_is_halted_and_kept_oth
     assert desk.last == ()
 
 
+@pytest.mark.parametrize(
+    "price,nearest",
+    [("190.004", "190.00"), ("190.005", "190.01"), ("0.42004", "0.4200"), ("0.42005", "0.4201")],
+)
+def test_the_nearest_price_of_the_grid_is_half_a_tick_away_at_most(price: str, nearest: str) -> None:
+    assert AAPL.grid.nearest(d(price)) == d(nearest)
+
+
 # --- an order's life --------------------------------------------------------------------------------------------------
 
 

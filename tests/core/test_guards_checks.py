@@ -49,6 +49,13 @@ def test_a_watchers_entry_is_asked_about_when_it_triggers() -> None:
     assert [told.reason for told in desk.told(RiskRejected)] == ["no_apples"]
 
 
+def test_a_core_with_other_checks_knows_the_same_strategies_and_asks_only_those() -> None:
+    desk = desk_with(no_apples)
+    desk.core = desk.core.with_checks([])
+    desk.trigger()
+    assert len(desk.sent(c.PlaceOrder)) == 3
+
+
 def test_the_first_check_that_refuses_ends_the_asking() -> None:
     asked: list[str] = []
 

@@ -190,12 +190,6 @@ def test_a_stop_that_moves_within_a_bar_is_met_by_that_bar_where_it_was(tmp_path
     assert sold(found)[1:] == ["sl2 19.90 10:04:59.999", "sl3 19.90 10:04:59.999"]
 
 
-# --- where program and rules differ -----------------------------------------------------------------------------------
-
-
-@pytest.mark.xfail(
-    strict=True, reason="only the last update that was reached is tried: those before it are given up"
-)
 def test_a_stop_that_may_not_go_all_the_way_goes_to_the_update_before(tmp_path: Path) -> None:
     bars = bars_from(DAY, "10:00", *RISE, "20.06 20.25 20 20.04", "20.04 20.45 20 20.15", CALM, CALM)
     found = check(tmp_path, ladder(), bars, touches("20.05", "20.06", "20.04", "20.15"))

@@ -395,11 +395,13 @@ class Replay:
         ref = str(record.get("ref") or "")
         intent = self.log.placed.get(ref)
         known = self.account.by_ref.get(ref)
-        if record["what"] == "cancel" and known is not None and known.is_stop and known.trade is not None:
-            if not known.is_live and known.end_told_at is None:  # it had ended; the operator wants no stop
+        if record["what"] != "cancel":
+            return
+        if known is not None and known.is_stop and known.trade is not None and not known.is_live:
+            if known.end_told_at is None:  # it had ended, and he could not know; he wants no stop
                 known.trade.freed += max(0, known.qty - known.executed)
                 self.touch(self.account.stock(known.sym))
-        if record["what"] == "cancel" and intent is not None and ref not in self.account.by_ref:
+        elif intent is not None and known is None:
             trade = self.account.trades.get(ref.split(":")[1])
             if trade is not None and intent.record["type"].startswith("STP"):
                 trade.freed += intent.record["qty"]  # the venue never had it; the operator wants no stop

@@ -16,6 +16,8 @@ MUTANTS: tuple[Mutant, ...] = (
                 "elif order.gone_at is None:\n            turn.put_order(replace(order, is_explained=True))",
             ),
         ),
+        caught_by="tests/faults/test_incidents.py::test_I01_a_refused_stop_is_replaced_by_a_new_pair_after_pictures",
+        why="one seed in 500 shows it, by a stop that works too late (V03), not by what it risks (V02)",
     ),
     Mutant(
         "old_pictures_explain",
@@ -33,6 +35,8 @@ MUTANTS: tuple[Mutant, ...] = (
                 "elif order.gone_at is None:\n            turn.put_order(replace(order, is_explained=True))",
             ),
         ),
+        caught_by="tests/faults/test_incidents.py::test_I01_a_refused_stop_is_replaced_by_a_new_pair_after_pictures",
+        why="one seed in 500 shows it, by a stop that works too late (V03), not by what it risks (V02)",
     ),
     Mutant(
         "pictures_close_together",
@@ -45,6 +49,8 @@ MUTANTS: tuple[Mutant, ...] = (
                 "else:",
             ),
         ),
+        caught_by="tests/faults/test_incidents.py::test_I01_a_refused_stop_is_replaced_by_a_new_pair_after_pictures",
+        why="one seed in 500 shows it, by a stop that works too late (V03), not by what it risks (V02)",
     ),
     Mutant(
         "disagreeing_picture_explains",
@@ -85,6 +91,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "V06 D2",
         "A picture may lack an order that has only just been sent, and the order counts as missing.",
         (Edit("core.pictures:_is_young", "", "lambda order, picture: False"),),
+        caught_by="tests/core/test_totals_and_pictures.py::test_pictures_asked_before_an_order_left_do_not_end_it",
+        why="one seed in 500 shows it",
     ),
     Mutant(
         "older_picture_believed",
@@ -197,6 +205,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "V02 D2",
         "However an order ended, its shares are free at once and are sold again.",
         (Edit("core.orders:ended", "is_explained=asked,", "is_explained=True,"),),
+        caught_by="tests/faults/test_incidents.py::test_I01_a_refused_stop_is_replaced_by_a_new_pair_after_pictures",
+        why="one seed in 500 shows it, by a stop that works too late (V03), not by what it risks (V02)",
     ),
     Mutant(
         "filled_by_status",
