@@ -145,13 +145,16 @@ def test_a_vanished_stop_is_not_replaced_for_shares_that_the_position_lacks() ->
     desk.wait(1)
     everything(desk)
     assert desk.order(TP1).cancelling
-    desk.wait(1)
-    desk.report(SL1, OrderState.CANCELLED)
-    everything(desk, asked_ago=0.9)
+    desk.wait(2)
+    everything(desk)
+    assert desk.order(SL1).is_explained
     hold(desk, 40)
     desk.report(TP1, OrderState.CANCELLED)
+    desk.wait(0.5)
+    desk.do(i.TimerFired, key="again:br-1:stop1")
     assert placed(desk) == []
-    assert {"again:br-1:stop1"} <= {timer.key for timer in desk.sent(c.SetTimer)}
+    again = {timer.key: timer.at - desk.at for timer in desk.sent(c.SetTimer)}
+    assert again["again:br-1:stop1"] == timedelta(seconds=1)
     hold(desk, 100)
     desk.wait(1)
     desk.do(i.TimerFired, key="again:br-1:stop1")

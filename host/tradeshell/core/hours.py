@@ -20,7 +20,9 @@ from tradeshell.core.trade import Rung, Trade, TradePhase
 from tradeshell.core.turn import EARLY, Turn
 
 AT_THE_CLOSE = timedelta(seconds=60)  # DAY orders that end this long after the close ended because of it
-LOOK_EVERY = timedelta(minutes=15)  # while the hours are over
+LOOK_EVERY = timedelta(
+    hours=3
+)  # until the hours of the next day are known: a day begins at midnight in New York
 PRICE_EVERY = timedelta(seconds=2)  # between two prices of a sale outside regular hours
 
 
@@ -56,9 +58,7 @@ def answer(turn: Turn, trade: Trade, answered: QuoteAnswered) -> Trade:
     opens = None
     if session is not None:
         opens = session.extended_open if trade.plan.outside_rth else session.open
-    at = turn.at + LOOK_EVERY
-    if opens is not None and turn.at < opens < at:
-        at = opens
+    at = opens if opens is not None and turn.at < opens else turn.at + LOOK_EVERY
     turn.commands.append(SetTimer(f"hours:{trade.id}", at))
     return trade
 
