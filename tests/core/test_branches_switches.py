@@ -151,7 +151,7 @@ def test_after_a_restart_an_alarm_goes_on() -> None:
 # --- hours ------------------------------------------------------------------------------------------------------------
 
 
-def test_when_nobody_knows_the_hours_they_are_asked_for_again_in_a_quarter_of_an_hour() -> None:
+def test_when_nobody_knows_the_hours_they_are_asked_for_again() -> None:
     desk = in_position()
     desk.answer(None, "hours:br-1", session=None)
     (timer,) = [timer for timer in desk.sent(c.SetTimer) if timer.key == "hours:br-1"]

@@ -10,7 +10,7 @@ from tests.core.support import AAPL, ACCOUNT, ENTRY, OPEN, SL1, TP1, Desktop, d,
 from tradeshell.core import commands as c
 from tradeshell.core import inputs as i
 from tradeshell.core.cap import exposures
-from tradeshell.core.events import RiskRejected
+from tradeshell.core.events import RiskRejected, TradeClosed
 from tradeshell.core.exit_events import SymbolFrozen
 from tradeshell.core.orders import OrderState, Side
 from tradeshell.core.plan import EntryKind, ExitMode
@@ -363,3 +363,16 @@ def test_an_entry_with_children_is_not_made_smaller_by_hand() -> None:
     desk.do(i.ReplaceRequested, ref=ENTRY, qty=39)
     assert desk.sent(c.ModifyOrder) == []
     assert [event.reason for event in desk.told(RiskRejected)] == ["bracket_quantity"]
+
+
+def test_an_exit_that_sells_although_the_entry_was_taken_back_is_an_oversale() -> None:
+    desk = Desktop()
+    desk.open_position()
+    desk.execute(ENTRY, 0, "190.15", "e1.02")
+    desk.execute(TP1, 40, "195", "e2.01")
+    assert desk.trade().protection == "OVERSOLD"
+    assert [event.reason for event in desk.told(SymbolFrozen)] == ["40 shares more were sold than br-1 bought"]
+    for ref in (TP1, SL1):
+        desk.report(ref, OrderState.CANCELLED)
+    assert desk.trade().phase is TradePhase.CLOSED
+    assert desk.ever_told(TradeClosed) == []  # there is no result where nothing was bought

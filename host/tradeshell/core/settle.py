@@ -398,7 +398,8 @@ def _close_if_over(turn: Turn, trade: Trade) -> Trade:
         return trade
     fills = fills_of(trade, orders)
     held = inventory(trade, orders)
-    if held > 0 or fills.sold > fills.bought == 0:  # an exit may execute before the entry's execution arrives
+    is_early = fills.sold > fills.bought == 0 and not has_bought(entry)
+    if held > 0 or is_early:  # an exit may execute before the entry's execution arrives
         return trade
     if trade.plan.side is Side.SELL or fills.bought == 0:
         reason = (
@@ -409,7 +410,7 @@ def _close_if_over(turn: Turn, trade: Trade) -> Trade:
     was_flattening = trade.is_flattening
     trade = replace(trade, phase=TradePhase.CLOSED, end_reason=reason, flatten_at=None, alarm_at=None)
     turn.put_trade(trade)
-    if trade.plan.side is Side.BUY and fills.sold > 0:
+    if trade.plan.side is Side.BUY and fills.sold > 0 and fills.bought > 0:
         _tell_result(turn, trade)
     book = turn.book(trade.plan.symbol)
     if was_flattening and not any(each.is_flattening for each in book.trades.values()):

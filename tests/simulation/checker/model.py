@@ -99,6 +99,7 @@ class Trade:
         self.orders: list[Order] = []
         self.entries: list[Order] = []
         self.freed = 0  # shares whose stop the operator took away
+        self.staged = 0  # of the shares still to be bought, those that the operator left without a held stop
         self.taken = 0  # shares that others sold
         self.is_busted = False  # an execution of its exits was taken back
         self.cuts: dict[str, int] = {}  # stops of a leg that somebody else cancelled
@@ -120,7 +121,8 @@ class Trade:
                     return 0
             elif any(order.is_live and order.is_stop for order in self.orders):
                 return 0  # held children: the venue releases them with the entry's end
-        return max(0, self.net - self.taken - self.freed)
+        unbought = sum(max(0, entry.qty - entry.executed) for entry in self.entries)
+        return max(0, self.net - self.taken - self.freed - max(0, self.staged - unbought))
 
 
 class Untold(NamedTuple):
@@ -233,10 +235,12 @@ class Stock:
         """Return what a group of own SELLs could still sell."""
         return max((o.left for o in self.sells if o.group == group and not o.waits()), default=0)
 
-    def covered(self, now: float, patience: float) -> int:
-        """Return the shares that stops and market orders which can work now would sell, each group once."""
+    def covered(self, now: float, patience: float, trade: Trade | None = None) -> int:
+        """Return the shares that stops and market orders (of one trade) which can work now would sell, each group once."""
         groups: dict[str, int] = {}
         for order in self.sells:
+            if trade is not None and order.trade is not trade:
+                continue
             if order.left > groups.get(order.group, 0) and order.covers(now, patience):
                 groups[order.group] = order.left
         return sum(groups.values())

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from tests.simulation.checker.replay import Replay
 
 
+_ALARMING = ("UNPROTECTED", "PARTIAL", "EMERGENCY")
+
+
 class CoverRules:
     """V03, V04, V16, V18."""
 
@@ -29,8 +32,9 @@ class CoverRules:
         self.incidents = 0
         self._largest_need = 0
         self._alarms: dict[str, list[float]] = {}
-        for record in run.log.by_event.get("ProtectionAlarm", ()):
-            self._alarms.setdefault(record["symbol"], []).append(record["mono"])
+        for record in run.log.of("ProtectionAlarm", "LadderProtectionStateChanged"):  # a state that begins is told, too
+            if record["state"] in _ALARMING:
+                self._alarms.setdefault(record["symbol"], []).append(record["mono"])
         self._frozen = {
             record["symbol"]: record["mono"] for record in run.log.by_event.get("SymbolFrozen", ())
         }
@@ -83,6 +87,8 @@ class CoverRules:
             return True
         if order.operator is not None or run.did_operator(order, "flatten", "sell", "cancel", "replace"):
             return True
+        if order.trade is not None and stock.covered(run.now, self._bounds.elected, order.trade) >= order.trade.need():
+            return True  # it covered shares of others beside its own, and its own are still covered
         if any(run.now - t <= 5.0 for t, _, _ in stock.losses):
             return True  # somebody else sold: exits shrink at once, whatever else is not known yet
         return any(name == stock.name and run.now - 60 <= t <= run.now for t, name in self._rungs)
@@ -136,9 +142,12 @@ class CoverRules:
 
     def took_away(self, stock: Stock, order: Order, shares: int) -> None:
         """Note that a change of ours made an exit smaller."""
+        by_operator = order.trade is not None and self._run.did_operator(order, "replace")
+        if by_operator and order.is_stop and order.waits():
+            order.trade.staged += shares  # what is bought beyond what he left of it is his to protect
         if not order.covers(self._run.now, self._bounds.elected):
             return
-        if order.trade is not None and self._run.did_operator(order, "replace"):
+        if by_operator:
             order.trade.freed += shares
         else:
             stock.by_us = order
@@ -228,7 +237,7 @@ class CoverRules:
         patience += 10.0 * sum(t > duty.opened for t in self._run.started)
         # The exit that was lost without a word, and its replacement too.
         replaced = self._was_lost(stock, duty.opened + 1, end) if self._was_silent(stock, duty.opened) else 0
-        patience += 10.0 * min(1, replaced)
+        patience += 10.0 * (replaced > 0 or self._was_lost_again(stock, duty.opened, end))
         if duty.ran <= patience and (why := self._trouble(stock, duty, end)):
             if not duty.is_excused:
                 duty.is_excused = True
@@ -310,13 +319,30 @@ class CoverRules:
         count = 0
         for ref, intent in run.log.placed.items():
             if since - 1 <= intent.t <= until and intent.record["symbol"] == stock.name:
-                order = run.account.by_ref.get(ref)
-                count += order is None or order.since > intent.t + 1.0
+                count += self._is_lost(ref, intent.t)
         for (ref, command), written in run.journal.commands.items():  # a kill between the two files
             is_unknown = ref not in run.log.placed and ref not in run.account.by_ref
             if command == "PlaceOrder" and is_unknown and since - 1 <= written[0].t <= until:
                 count += written[0].order["symbol"] == stock.name
         return count
+
+    def _is_lost(self, ref: str, t: float) -> bool:
+        """Return whether what was sent at ``t`` never reached the venue, or came late."""
+        order = self._run.account.by_ref.get(ref)
+        return order is None or order.since > t + 1.0
+
+    def _was_lost_again(self, stock: Stock, since: float, until: float) -> bool:
+        """Return whether a stop and the one that replaced it were both lost on the way."""
+        placed = self._run.log.placed
+        for ref, intent in placed.items():
+            head, _, generation = ref.rpartition(":")
+            is_stop = head.rpartition(":")[2].startswith("sl") and intent.record["symbol"] == stock.name
+            before = placed.get(f"{head}:{int(generation) - 1}") if is_stop else None
+            if before is None or not since - 1 <= before.t < intent.t <= until:
+                continue
+            if self._is_lost(ref, intent.t) and self._is_lost(f"{head}:{int(generation) - 1}", before.t):
+                return True
+        return False
 
     # --- the end ------------------------------------------------------------------------------------------------------
 

@@ -134,8 +134,12 @@ class StopRules:
         return not targets or self._is_sold(trade, number) or self._stop_sold(trade, number)
 
     @staticmethod
-    def _is_sold(trade: Trade, number: int) -> bool:
-        return any(
+    def _goes_on(trade: Trade, number: int) -> bool:
+        """Return whether a target works again: the operator had left it fewer shares than its leg holds."""
+        return any(order.leg == f"tp{number}" and order.is_live for order in trade.orders)
+
+    def _is_sold(self, trade: Trade, number: int) -> bool:
+        return not self._goes_on(trade, number) and any(
             order.leg == f"tp{number}"
             and order.executed > 0
             and order.executed >= order.total
@@ -188,6 +192,8 @@ class StopRules:
             run.findings.did("V17")
             if not self._is_sold(move.trade, move.number):
                 run.findings.excused("V17 taken back")
+                if self._goes_on(move.trade, move.number):  # once that is sold, too, its milestone is reached again
+                    move.trade.reached = min(move.trade.reached, move.number - 1)
                 continue
             for order in behind:
                 if self._is_excused(order, move):
