@@ -371,7 +371,9 @@ def test_an_exit_that_sells_although_the_entry_was_taken_back_is_an_oversale() -
     desk.execute(ENTRY, 0, "190.15", "e1.02")
     desk.execute(TP1, 40, "195", "e2.01")
     assert desk.trade().protection == "OVERSOLD"
-    assert [event.reason for event in desk.told(SymbolFrozen)] == ["40 shares more were sold than br-1 bought"]
+    assert [event.reason for event in desk.told(SymbolFrozen)] == [
+        "40 shares more were sold than br-1 bought"
+    ]
     for ref in (TP1, SL1):
         desk.report(ref, OrderState.CANCELLED)
     assert desk.trade().phase is TradePhase.CLOSED

@@ -3,7 +3,7 @@
 Laws: as in ``test_entry``. A ladder is confirmed by the broker's position; until then a plain stop covers what has executed.
 """
 
-# ruff: noqa: N802  # ids of scenarios have capital letters
+# ids of scenarios have capital letters
 
 from __future__ import annotations
 

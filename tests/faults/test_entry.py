@@ -4,7 +4,7 @@ Laws: each scenario asserts the orders at the venue, the events, and the operato
 it notices (``Kills``).
 """
 
-# ruff: noqa: N802  # ids of scenarios have capital letters
+# ids of scenarios have capital letters
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 Laws: as in ``test_entry``.
 """
 
-# ruff: noqa: N802  # ids of scenarios have capital letters
+# ids of scenarios have capital letters
 
 from __future__ import annotations
 

@@ -32,7 +32,9 @@ def typed(tmp_path: Path) -> tuple[Runner, FakeTrading]:
 def foreign(trading: FakeTrading, symbol: str, qty: int) -> None:
     """Let the broker report a position."""
     desktop = trading.desktop
-    desktop.wait(5)  # right after an execution a position may be an old one, and is not believed to be somebody else's
+    desktop.wait(
+        5
+    )  # right after an execution a position may be an old one, and is not believed to be somebody else's
     told = i.PositionReport(
         symbol=symbol, con_id=265598, account=desktop.desk.account, qty=qty, average=d("190")
     )

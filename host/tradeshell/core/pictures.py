@@ -85,6 +85,8 @@ def _explain(turn: Turn, book: Book, asked_at: datetime, living: set[str]) -> No
             continue
         if order.spec.ref in living:
             _contradicted(turn, order, asked_at)
+        elif asked_at >= order.lost_at and _is_behind(book, asked_at):
+            pass  # it neither agrees nor contradicts
         elif asked_at < order.lost_at or not book.agrees():
             turn.put_order(replace(order, gone_at=None))
         elif order.gone_at is None:
@@ -93,6 +95,12 @@ def _explain(turn: Turn, book: Book, asked_at: datetime, living: set[str]) -> No
             turn.put_order(replace(order, is_explained=True))
             continue
         turn.timer("picture", SECOND_LOOK.total_seconds())
+
+
+def _is_behind(book: Book, asked_at: datetime) -> bool:
+    """Whether a picture's position still has shares that were sold a moment ago: a sale that is unknown would show fewer."""
+    is_young = book.executed_at is not None and asked_at - book.executed_at < OLD
+    return is_young and book.position is not None and book.position > book.expected()
 
 
 def _doubt_awaited(turn: Turn, book: Book, order: Order, asked_at: datetime) -> None:
@@ -180,6 +188,9 @@ def _is_old_news(order: Order, report: OrderReport, picture: SnapshotAnswered) -
     if asked_at is None:
         return False
     if report.filled < order.done:
+        return True
+    is_refused = order.state is OrderState.REFUSED and report.state.is_live
+    if is_refused and order.ended_at is not None and asked_at - order.ended_at < OLD:
         return True
     if order.elected_at is not None and report.state is OrderState.HELD and asked_at - order.elected_at < OLD:
         return True

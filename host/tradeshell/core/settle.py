@@ -13,7 +13,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from tradeshell.core import arming, hours, incidents
-from tradeshell.core.book import moved
+from tradeshell.core.book import LAG, moved
 from tradeshell.core.diff import ChangeExit, DropExit, compare, is_patient
 from tradeshell.core.events import (
     InventoryConfirmed,
@@ -59,6 +59,7 @@ from tradeshell.core.turn import EARLY, Turn
 # What the broker gets to cancel an OCA sibling before we ask ourselves, and to reduce one before we do.
 SIBLING_PATIENCE = timedelta(seconds=2)
 REDUCTION_PATIENCE = timedelta(seconds=1)
+ANSWER = timedelta(seconds=1)  # what the broker gets to answer an order before it is cancelled
 ALARM_EVERY = timedelta(seconds=15)
 ALARM_AT_NIGHT = timedelta(minutes=15)  # while the market is closed nobody can do anything about it
 ALARMING = ("UNPROTECTED", "PARTIAL", "EMERGENCY", "OVERSOLD")
@@ -246,6 +247,9 @@ def _split_off(turn: Turn, trade: Trade) -> Trade:
         stops = [o for o in orders_of(trade, f"sl{leg.number}", book.orders) if o.state is OrderState.HELD]
         if not stops or stops[-1].changing or sibling_just_executed(trade, stops[-1], turn):
             continue
+        if stops[-1].touched_at is not None and turn.at + EARLY < stops[-1].touched_at + LAG:
+            turn.again(trade, stops[-1].touched_at + LAG, "split")
+            continue  # what is shown of it may be from before our change
         if any(awaited(order) for order in leg_orders(trade, leg, book.orders)):
             continue  # what its stop lacks was sold, and the execution is on its way
         extra = shares[leg.number] - stops[-1].sure
@@ -333,7 +337,12 @@ def _drop(turn: Turn, trade: Trade, order: Order) -> None:
         return
     since = sibling_executed_at(turn, trade, order)
     if since is None and fills_of(trade, orders).bought == 0:
-        if order.state is OrderState.SENT:
+        if (
+            order.state is OrderState.SENT
+            and order.sent_at is not None
+            and turn.at + EARLY < order.sent_at + ANSWER
+        ):
+            turn.again(trade, order.sent_at + ANSWER, "drop")
             return  # it has just left; the answer comes first
         since = orders[trade.refs[0]].ended_at
     if since is not None and turn.at + EARLY < since + SIBLING_PATIENCE:

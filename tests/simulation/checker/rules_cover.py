@@ -32,7 +32,9 @@ class CoverRules:
         self.incidents = 0
         self._largest_need = 0
         self._alarms: dict[str, list[float]] = {}
-        for record in run.log.of("ProtectionAlarm", "LadderProtectionStateChanged"):  # a state that begins is told, too
+        for record in run.log.of(
+            "ProtectionAlarm", "LadderProtectionStateChanged"
+        ):  # a state that begins is told, too
             if record["state"] in _ALARMING:
                 self._alarms.setdefault(record["symbol"], []).append(record["mono"])
         self._frozen = {
@@ -87,7 +89,10 @@ class CoverRules:
             return True
         if order.operator is not None or run.did_operator(order, "flatten", "sell", "cancel", "replace"):
             return True
-        if order.trade is not None and stock.covered(run.now, self._bounds.elected, order.trade) >= order.trade.need():
+        if (
+            order.trade is not None
+            and stock.covered(run.now, self._bounds.elected, order.trade) >= order.trade.need()
+        ):
             return True  # it covered shares of others beside its own, and its own are still covered
         if any(run.now - t <= 5.0 for t, _, _ in stock.losses):
             return True  # somebody else sold: exits shrink at once, whatever else is not known yet

@@ -192,7 +192,9 @@ class StopRules:
             run.findings.did("V17")
             if not self._is_sold(move.trade, move.number):
                 run.findings.excused("V17 taken back")
-                if self._goes_on(move.trade, move.number):  # once that is sold, too, its milestone is reached again
+                if self._goes_on(
+                    move.trade, move.number
+                ):  # once that is sold, too, its milestone is reached again
                     move.trade.reached = min(move.trade.reached, move.number - 1)
                 continue
             for order in behind:
