@@ -378,3 +378,22 @@ def test_an_exit_that_sells_although_the_entry_was_taken_back_is_an_oversale() -
         desk.report(ref, OrderState.CANCELLED)
     assert desk.trade().phase is TradePhase.CLOSED
     assert desk.ever_told(TradeClosed) == []  # there is no result where nothing was bought
+
+
+def test_a_target_that_was_told_counts_though_a_part_of_it_is_taken_back() -> None:
+    desk = Desktop()
+    desk.trigger(
+        tps=(d("195"), d("198"), d("200")), mode=ExitMode.DETACHED, stop_updates=(d("190"), d("194"))
+    )
+    desk.report(ENTRY, OrderState.WORKING)
+    desk.execute(ENTRY, 100, "190.15", "e1.01")
+    desk.report(ENTRY, OrderState.FILLED, filled=100)
+    hold(desk, 100)
+    for ref in desk.refs()[1:]:
+        desk.report(ref, OrderState.HELD)
+    desk.execute(TP1, desk.order(TP1).spec.qty, "195", "e2.01")
+    assert desk.trade().milestone == 1
+    desk.execute(TP1, desk.order(TP1).spec.qty - 5, "195", "e2.02")
+    tp2 = "ts:br-1:tp2:1"
+    desk.execute(tp2, desk.order(tp2).spec.qty, "198", "e3.01")
+    assert desk.trade().milestone == 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.simulation.checker.builder import PLAN, Story
+from tests.simulation.checker.builder import BRACKET, PLAN, Story
 from tests.simulation.checker.report import Report
 
 
@@ -145,3 +145,196 @@ def test_exits_may_shrink_at_once_when_somebody_else_has_sold() -> None:
 
     assert "V16" not in shrunk(sale=20)
     assert "V16" in shrunk(sale=0)
+
+
+def test_an_oversale_is_told_when_its_execution_has_come() -> None:
+    def told(*, after: float) -> Report:
+        story = Story({**PLAN, "qty": 60})
+        story.hold(60)
+        story.pair(1, 60)
+        story.fill("ts:br-1:tp1:1", 60)
+        story.fill("ts:br-1:sl1:1", 60, told=False)
+        exec_id = next(r["exec_id"] for r in reversed(story.b) if r["event"] == "exec")
+        story.wait(8)
+        story.put(
+            "to_host", kind="exec", id=3, exec_id=exec_id, sym="AAPL", side="SELL", qty=60, ref="", px="187"
+        )
+        story.wait(after)
+        story.say("LadderProtectionStateChanged", symbol="AAPL", state="OVERSOLD", held=-60, protected=0)
+        return story.report(oca_race=True)
+
+    assert "V01" not in {violation.rule for violation in told(after=0.5).violations}
+    assert told(after=0.5).counters["excused V01 told late"] == 1
+    assert "V01" in {violation.rule for violation in told(after=4).violations}
+
+
+def test_an_exit_that_nobody_has_answered_is_made_smaller_once_somebody_has() -> None:
+    def sold(*, answered: bool, reacts: bool = True, seconds: float = 5) -> set[str]:
+        story = Story({**PLAN, "qty": 60}).hold(60)
+        ref = story.place("sl1", 60, stp="187", lmt="187", answered=answered)
+        story.foreign("SELL", 20)
+        story.wait(0.1).put("to_host", kind="position", sym="AAPL", qty=40)
+        story.wait(seconds)
+        story.put("to_host", kind="status", id=2, ref=ref, state="held", filled=0, left=60)
+        if reacts:
+            story.wait(0.1).change(ref, qty=40)
+        story.wait(5).quote("189.99", "190.01")
+        return story.rules()
+
+    assert "V02" not in sold(answered=False)
+    assert "V02" in sold(answered=True)
+    assert "V02" in sold(answered=False, reacts=False)
+    assert "V02" in sold(answered=False, seconds=30)
+
+
+def test_a_total_that_crossed_a_sale_binds_no_other_exit() -> None:
+    def placed(*, crossed: bool) -> set[str]:
+        story = Story({**PLAN, "qty": 90}).hold(90)
+        story.pair(1, 60)
+        story.fill("ts:br-1:tp1:1", 4, told=not crossed)
+        story.state("ts:br-1:sl1:1", "held", qty=56, left=56)
+        story.change("ts:br-1:sl1:1", qty=60)
+        if crossed:
+            exec_id = next(r["exec_id"] for r in reversed(story.b) if r["event"] == "exec")
+            story.put(
+                "to_host",
+                kind="exec",
+                id=3,
+                exec_id=exec_id,
+                sym="AAPL",
+                side="SELL",
+                qty=4,
+                ref="",
+                px="195",
+            )
+        story.pair(2, 30)
+        return {
+            violation.text
+            for violation in story.report().violations
+            if "sl2:1 (#4) accepted" in violation.text
+        }
+
+    assert placed(crossed=True) == set()
+    assert placed(crossed=False) != set()
+
+
+def test_shares_beyond_a_held_stop_that_the_operator_made_smaller_are_his_to_protect() -> None:
+    def bought(qty: int, *, by_operator: bool) -> set[str]:
+        story = Story(BRACKET)
+        entry = story.entry(100)
+        stop = story.place("sl1", 100, stp="187", lmt="187", parent=entry, venue={"works": False})
+        if by_operator:
+            story.put("op", what="replace", ref=stop, qty=60)
+        story.change(stop, qty=60)
+        story.fill(entry, qty)
+        if qty < 100:
+            story.wait(31).quote("189.99", "190.01")
+            story.change(stop, qty=40)
+            story.end(entry, "cancelled")
+        for _ in range(15):
+            story.wait(2).quote("189.99", "190.01")
+        return story.rules()
+
+    assert "V03" not in bought(100, by_operator=True)
+    assert "V03" in bought(100, by_operator=False)
+    assert "V03" in bought(60, by_operator=True)  # he left a stop for all of these
+
+
+def test_a_stop_may_give_up_shares_that_only_other_trades_have_left() -> None:
+    def shrunk(to: int) -> set[str]:
+        story = Story({**PLAN, "qty": 60})
+        story.plans["br-2"] = {**PLAN, "qty": 60}
+        for watch in ("br-1", "br-2"):
+            story.fill(story.entry(60, watch=watch), 60)
+            story.place("sl1", 60, stp="187", lmt="187", watch=watch)
+        story.fill(story.place("tp1", 20, lmt="195", watch="br-2"), 20, px="195")
+        story.state("ts:br-1:sl1:1", "cancelled")
+        story.wait(0.1)
+        story.change("ts:br-2:sl1:1", qty=to)
+        return story.rules()
+
+    assert "V16" not in shrunk(40)
+    assert "V16" in shrunk(39)
+
+
+def test_a_state_of_alarm_that_begins_is_told_as_an_alarm_is() -> None:
+    def lost(state: str) -> set[str]:
+        story = Story({**PLAN, "qty": 60}).hold(60)
+        for seconds in range(0, 90, 5):
+            story.put("snapshot", orders_as_of=None, executions_as_of=None, positions_as_of=None)
+            story.wait(5).quote("189.99", "190.01")
+            told = {"symbol": "AAPL", "watch": "br-1", "held": 60, "protected": 0}
+            if seconds in (10, 70):
+                story.say("ProtectionAlarm", state="UNPROTECTED", **told)
+            elif seconds == 40:
+                story.say("LadderProtectionStateChanged", state=state, **told)
+        return story.rules()
+
+    assert "V03" not in lost("EMERGENCY")
+    assert "V03" in lost("ARMING")
+
+
+def test_a_stop_that_is_lost_on_the_way_and_so_is_its_replacement_takes_longer() -> None:
+    def lost(*, again: bool) -> Report:
+        story = Story({**PLAN, "qty": 60}).hold(60)
+        story.place("sl1", 60, stp="187", lmt="187", accepted=False, answered=False)
+        story.wait(15)
+        story.place("sl1", 60, stp="187", lmt="187", generation=2, accepted=not again, answered=False)
+        if not again:
+            story.end("ts:br-1:sl1:2", "cancelled")
+        for _ in range(6):
+            story.wait(2).quote("189.99", "190.01")
+        return story.report()
+
+    assert "V03" not in {violation.rule for violation in lost(again=True).violations}
+    assert "V03" in {violation.rule for violation in lost(again=False).violations}
+
+
+def test_every_stop_that_is_lost_on_the_way_is_an_incident() -> None:
+    def open_for(seconds: int, *, sent: int) -> set[str]:
+        story = Story({**PLAN, "qty": 60}).hold(60)
+        for generation in range(1, sent + 1):
+            story.place(
+                "sl1", 60, stp="187", lmt="187", accepted=False, answered=False, generation=generation
+            )
+        for _ in range(seconds // 2):
+            story.wait(2).quote("189.99", "190.01")
+        return story.rules()
+
+    assert "V04" in open_for(28, sent=0)
+    assert "V04" not in open_for(28, sent=2)
+
+
+def test_a_target_that_the_operator_made_smaller_is_sold_when_its_successor_is() -> None:
+    def sold(*, rest: bool) -> Report:
+        story = Story().arm()
+        story.put("op", what="replace", ref="ts:br-1:tp1:1", qty=50)
+        story.change("ts:br-1:tp1:1", qty=50)
+        story.take(1, 50)
+        story.pair(1, 10, generation=2)
+        story.wait(10).quote("189.99", "190.01")
+        if rest:
+            story.fill("ts:br-1:tp1:2", 10, px="195")
+            story.end("ts:br-1:sl1:2", "cancelled")
+            story.wait(10).quote("189.99", "190.01")
+        return story.report()
+
+    assert "V17" not in {violation.rule for violation in sold(rest=False).violations}
+    assert "V17" in {violation.rule for violation in sold(rest=True).violations}
+
+
+def test_a_child_that_was_never_transmitted_outlives_its_entry_unseen() -> None:
+    def ended(state: str) -> set[str]:
+        story = Story(BRACKET)
+        entry = story.entry(100)
+        stop = story.place(
+            "sl1", 100, stp="187", lmt="187", parent=entry, venue={"works": False}, answered=False
+        )
+        story.state(stop, state)
+        story.end(entry, "cancelled")
+        for _ in range(10):
+            story.wait(2).quote("189.99", "190.01")
+        return story.rules()
+
+    assert "V18" not in ended("sent")
+    assert "V18" in ended("held")

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from tradeshell.core.book import moved
+from tradeshell.core.book import LAG, moved
 from tradeshell.core.commands import AskQuote
 from tradeshell.core.diff import is_patient, rests
 from tradeshell.core.events import InventoryConfirmFailed
@@ -151,6 +151,9 @@ def arm(turn: Turn, trade: Trade, fresh: list[tuple[Leg, tuple[DesiredExit, ...]
         elif covers and covers[-1].state is OrderState.HELD and covers[-1].filled == 0:
             _hand_over(turn, trade, covers[-1], qty - max(0, free))
             return trade
+        elif free > 0 and not covers and _is_calm(turn, trade):
+            # The position is confirmed and some shares lie elsewhere: what is there is protected, the rest is told.
+            trade = place_pair(turn, trade, tuple(replace(exit_, qty=free) for exit_ in exits))
         else:  # perhaps a smaller leg fits
             turn.again(trade, turn.at + LOOK_EVERY, "cap")
             turn.look_later(trade.plan.symbol)
@@ -207,11 +210,23 @@ def _end_of_exits(trade: Trade) -> datetime | None:
     return trade.session.extended_close if trade.plan.outside_rth else trade.session.close
 
 
+def _is_calm(turn: Turn, trade: Trade) -> bool:
+    """Whether what the cap allows will not change by itself: the purchase is over for a while, and so is every execution."""
+    executed_at = turn.book(trade.plan.symbol).executed_at
+    since = _bought_at(turn, trade) + CONFIRM_WITHIN
+    return turn.at + EARLY >= (since if executed_at is None else max(since, executed_at + LAG))
+
+
+def _bought_at(turn: Turn, trade: Trade) -> datetime:
+    """Return when the entry was last heard of."""
+    entry = turn.book(trade.plan.symbol).orders[trade.refs[0]]
+    return max(at for at in (entry.ended_at, entry.executed_at, trade.filled_at) if at is not None)
+
+
 def _await_confirmation(turn: Turn, trade: Trade) -> Trade:
     """Ask again until the broker confirms the shares; tell when it takes too long."""
     book = turn.book(trade.plan.symbol)
-    entry = book.orders[trade.refs[0]]
-    since = max(at for at in (entry.ended_at, entry.executed_at, trade.filled_at) if at is not None)
+    since = _bought_at(turn, trade)
     if not trade.is_unconfirmed and turn.at + EARLY >= since + CONFIRM_WITHIN:
         trade = replace(trade, is_unconfirmed=True)
         turn.put_trade(trade)

@@ -118,10 +118,13 @@ def first_legs(plan: TradePlan, qty: Shares) -> tuple[Leg, ...]:
 
 
 def reached(trade: Trade, orders: Mapping[str, Order]) -> int:
-    """Return how many targets, counted from the first without a gap, are fully sold by executions."""
+    """Return how many targets, counted from the first without a gap, are fully sold by executions.
+
+    One that was told stays reached: an execution that is taken back undoes no milestone.
+    """
     shares = leg_shares(trade, orders)
-    count = 0
-    for leg in trade.legs:
+    count = trade.milestone
+    for leg in trade.legs[count:]:
         sold = sum(order.filled for order in orders_of(trade, f"tp{leg.number}", orders))
         others = sum(order.filled for order in leg_orders(trade, leg, orders)) - sold
         if (

@@ -50,6 +50,7 @@ def check(
     journal = Journal(journal_lines, log.start or told.start, findings)
     run = Replay(told, log, journal, findings)
     run.run(b)
+    run.oversell.finish()
     run.cover.finish()
     run.orders.finish()
     run.entries.finish()

@@ -144,6 +144,7 @@ class Story:
         written: bool = True,
         journaled: bool = True,
         accepted: bool = True,
+        answered: bool = True,
         venue: dict[str, Any] | None = None,
         **more: Any,
     ) -> str:
@@ -209,6 +210,9 @@ class Story:
                 "works": True,
             }
             self.state(ref, "held" if stp else "working")
+            if answered:
+                shown = {name: self.orders[ref][name] for name in ("id", "ref", "state", "filled", "left")}
+                self.put("to_host", kind="status", **shown)
             if written:
                 self.say(
                     "OrderStatusChanged",

@@ -41,7 +41,10 @@ class Delivery:
 
     def _told_status(self, record: dict[str, Any]) -> None:
         order = self._account.orders.get((0, record["id"]))
-        if order is None or record["state"] in LIVE:
+        if order is None:
+            return
+        order.is_answered = True
+        if record["state"] in LIVE:
             return
         order.known_dead = True
         order.end_told_at = order.end_told_at or self._run.now
@@ -131,8 +134,9 @@ class Delivery:
 
     def _deliver(self, stock: Stock, key: str) -> None:
         untold = stock.pending.pop(key, None)
+        stock.told_at.setdefault(key, self._run.now)
         if untold is not None and untold.kind == "loss":
             stock.losses.append((self._run.now, untold.shares, self._run.was_ready))
         elif untold is not None and untold.kind == "sell":
             order = self._account.executions[stem(key)]["order"]
-            stock.sales.append((self._run.now, untold.shares, order))
+            stock.sales.append((self._run.now, untold.shares, order, untold.t))

@@ -61,6 +61,7 @@ class Order:
         self.intent_at = self.since
         self.ended_at: float | None = None
         self.known_dead = False
+        self.is_answered = False  # a status of it was told
         self.end_told_at: float | None = None  # when a status or a refusal told its end
         self.group_sold = 0  # what its group had sold when the venue last spoke of it
         self.asked_cancel: float | None = None
@@ -77,6 +78,10 @@ class Order:
     def is_dormant(self) -> bool:
         """Return whether it is a child that the venue never let work, of an entry that ended without an execution."""
         return self.parent is not None and self.works is False and not self.parent.executed
+
+    def is_unsent(self) -> bool:
+        """Return whether it is such a child that was never transmitted either: no picture shows it, nobody can cancel it."""
+        return self.is_dormant() and self.state == "sent"
 
     def covers(self, now: float, patience: float) -> bool:
         """Return whether it protects what it would sell."""
@@ -149,7 +154,10 @@ class Stock:
         self.trades: list[Trade] = []
         self.pending: dict[str, Untold] = {}
         self.losses: list[tuple[float, int, float]] = []  # told losses: when, shares, by the time to act
-        self.sales: list[tuple[float, int, Order]] = []  # told own sales: when, shares, by which order
+        self.sales: list[
+            tuple[float, int, Order, float]
+        ] = []  # told own sales: when, shares, by which order, executed when
+        self.told_at: dict[str, float] = {}  # executions: when they were told
         self.halted = False
         self.halted_at = 0.0
         self.bid: Decimal | None = None

@@ -155,7 +155,8 @@ class Replay:
             if order.is_sell:
                 exposed = stock.exposed(order.group)
                 t = order.modified_at if intent is None else intent.t
-                stock.checks.append((order, exposed, t))
+                if not order.waits():  # what a held child may sell is its entry's question
+                    stock.checks.append((order, exposed, t))
                 if record["qty"] < order.total:
                     self.cover.took_away(stock, order, order.total - record["qty"])
         elif order.is_own:
@@ -304,7 +305,7 @@ class Replay:
                 other.executed for other in self.account.groups[order.group] if other.leg[:2] != order.leg[:2]
             ):
                 self.findings.saw("both legs fill")
-            self.oversell.sold(stock, order)
+            self.oversell.sold(stock, order, exec_id)
             if order.leg.startswith("tp"):
                 self.stops.target_moved(order)
 

@@ -147,13 +147,13 @@ class CoverRules:
 
     def took_away(self, stock: Stock, order: Order, shares: int) -> None:
         """Note that a change of ours made an exit smaller."""
-        by_operator = order.trade is not None and self._run.did_operator(order, "replace")
-        if by_operator and order.is_stop and order.waits():
-            order.trade.staged += shares  # what is bought beyond what he left of it is his to protect
+        trade = order.trade if self._run.did_operator(order, "replace") else None
+        if trade is not None and order.is_stop and order.waits():
+            trade.staged += shares  # what is bought beyond what he left of it is his to protect
         if not order.covers(self._run.now, self._bounds.elected):
             return
-        if by_operator:
-            order.trade.freed += shares
+        if trade is not None:
+            trade.freed += shares
         else:
             stock.by_us = order
 
@@ -197,7 +197,8 @@ class CoverRules:
         is_orphaned = False
         if trade.net <= 0 or stock.inventory <= 0:
             is_orphaned = not trade.is_entering and any(
-                order.is_live and order.is_sell and not order.is_typed for order in trade.orders
+                order.is_live and order.is_sell and not order.is_typed and not order.is_unsent()
+                for order in trade.orders
             )
         if not is_orphaned:
             stock.orphans.pop(trade.watch, None)
@@ -336,6 +337,17 @@ class CoverRules:
         order = self._run.account.by_ref.get(ref)
         return order is None or order.since > t + 1.0
 
+    def _lost_stops(self) -> int:
+        """Return how many stops were lost on the way: each is an incident of its own."""
+        run = self._run
+        unsent = [
+            (ref, written[0].t)  # a kill between the two files
+            for (ref, command), written in run.journal.commands.items()
+            if command == "PlaceOrder" and ref not in run.log.placed
+        ]
+        sent = [*unsent, *((ref, intent.t) for ref, intent in run.log.placed.items())]
+        return sum(self._is_lost(ref, t) for ref, t in sent if ref.split(":")[2].startswith(("sl", "cover")))
+
     def _was_lost_again(self, stock: Stock, since: float, until: float) -> bool:
         """Return whether a stop and the one that replaced it were both lost on the way."""
         placed = self._run.log.placed
@@ -362,7 +374,7 @@ class CoverRules:
         limit = (
             self._largest_need
             * bounds.unprotected
-            * (1 + self.incidents + len(run.delivery.downs) + run.starts)
+            * (1 + self.incidents + len(run.delivery.downs) + run.starts + self._lost_stops())
         )
         if self.share_seconds > limit and not self._tell.counters.get("excused V03 alarm"):
             text = f"{self.share_seconds:.0f} unprotected share-seconds, at most {limit:.0f}"

@@ -9,7 +9,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from tests.simulation.checker.model import stem
+from tests.simulation.checker.model import Order, stem
 
 if TYPE_CHECKING:
     from tests.simulation.checker.replay import Replay
@@ -156,6 +156,19 @@ def _check_outcomes(run: Replay) -> None:
 # --- V13 and V25 ------------------------------------------------------------------------------------------------------
 
 
+def _was_moved(stop: Order) -> bool:
+    """Return whether the operator moved this stop, or the one whose shares got a leg of their own that the plan lacks."""
+    trade = stop.trade
+    assert trade is not None
+    assert trade.plan is not None  # asked for stops of plans only
+    number = int(stop.leg[2:]) if stop.leg[2:].isdigit() else 0
+    is_extra = number > max(1, len(trade.plan.tps))
+    return any(
+        o.operator is not None and (o.leg == stop.leg or (is_extra and o.stp == stop.stp))
+        for o in trade.orders
+    )
+
+
 def _check_open(run: Replay) -> None:
     findings = run.findings
     if not run.is_up:
@@ -182,12 +195,7 @@ def _check_open(run: Replay) -> None:
             plan = None if order.trade is None else order.trade.plan
             if plan is None or plan.sl is None or order.stp is None or order.operator is not None:
                 continue
-            moved = (
-                any(o.leg == order.leg and o.operator is not None for o in order.trade.orders)
-                if order.trade
-                else False
-            )
-            if order.stp not in (plan.sl, *plan.updates) and not moved:
+            if order.stp not in (plan.sl, *plan.updates) and not _was_moved(order):
                 findings.breach(
                     "V13", run.now, f"{order!r} ends at {order.stp}, which is no stop of its plan"
                 )

@@ -22,10 +22,18 @@ class OversellRules:
         self._run = run
         self._bounds = run.facts.bounds
         self._tell = run.findings
+        self._alerts: list[
+            tuple[Stock, float, str]
+        ] = []  # oversales to be told: executed when, by which execution
+
+    def finish(self) -> None:
+        """Judge what can only be judged when all that was delivered is known."""
+        for stock, t, exec_id in self._alerts:
+            self._judge_alert(stock, t, exec_id)
 
     # --- V01 ----------------------------------------------------------------------------------------------------------
 
-    def sold(self, stock: Stock, order: Order) -> None:
+    def sold(self, stock: Stock, order: Order, exec_id: str) -> None:
         """Judge an own SELL that executed."""
         run = self._run
         self._tell.did("V01")
@@ -37,7 +45,8 @@ class OversellRules:
         if excuse:
             stock.short_raced = max(0, short - stock.short_lost)
             self._tell.excused(f"V01 {excuse}")
-            self._needs_alert(stock)
+            if run.ready_time(run.now, run.now + 1.0):
+                self._alerts.append((stock, run.now, exec_id))
             return
         untold = sum(u.shares for u in stock.pending.values() if u.kind == "loss")
         # A process that died before it read what was told could do nothing about it.
@@ -67,23 +76,27 @@ class OversellRules:
         cap = max((o.most for o in self._run.account.groups[order.group]), default=0)
         return "oca_race" if short <= min(over, cap) else ""
 
-    def _needs_alert(self, stock: Stock) -> None:
-        """An oversale that the venue caused has to be told: looked up in L, ``alert`` after the execution at the latest."""
-        run = self._run
-        if not run.ready_time(run.now, run.now + 1.0):
-            return
-        told = run.log.of(
+    def _judge_alert(self, stock: Stock, t: float, exec_id: str) -> None:
+        """An oversale that the venue caused has to be told: looked up in L, ``alert`` after the execution at the latest.
+
+        One whose execution the wire held back longer is told ``alert`` after that has come.
+        """
+        told = self._run.log.of(
             "ProtectionAlarm", "SymbolFrozen", "LadderProtectionStateChanged", "InventoryConfirmFailed"
         )
-        until = run.now + self._bounds.alert + self._bounds.race + 3.0  # delivery may be slow
+        until = t + self._bounds.alert + self._bounds.race + 3.0  # delivery may be slow
+        heard = stock.told_at.get(exec_id, t)
+        if heard > until - self._bounds.alert:
+            self._tell.excused("V01 told late")
+            until = heard + self._bounds.alert + self._bounds.lag
         if not any(
             record.get("symbol") == stock.name
-            and run.now - 1e-6 <= record["mono"] <= until
+            and t - 1e-6 <= record["mono"] <= until
             and record.get("state", "OVERSOLD") == "OVERSOLD"
             for record in told
         ):
             self._tell.breach(
-                "V01", run.now, f"{stock.name}: a double fill of one group was not told to the operator"
+                "V01", t, f"{stock.name}: a double fill of one group was not told to the operator"
             )
 
     # --- V02 ----------------------------------------------------------------------------------------------------------
@@ -106,9 +119,13 @@ class OversellRules:
             elif untold.kind == "loss" or (untold.kind == "sell" and self._may_be_unknown(key, order)):
                 known += untold.shares
         unread = decided - self._bounds.lag
-        for t, shares, seller in stock.sales:
-            if t > unread and (seller.group == order.group or seller.late or self._joined_late(seller, t)):
+        for t, shares, seller, executed in stock.sales:
+            if t <= unread:
+                continue
+            if seller.group == order.group or seller.late or self._joined_late(seller, t):
                 known += shares
+            else:
+                known += min(shares, self._crossed(seller, executed, t))
         known += sum(shares for t, shares, _ in stock.losses if t > unread)
         if worst > max(0, known):
             self._tell.breach(
@@ -141,6 +158,24 @@ class OversellRules:
         """Return whether an exit was on its way while its sibling executed: the venue does not reduce that one."""
         members = self._run.account.groups.get(seller.group, ())
         return any(m is not seller and m.is_live and m.intent_at < t <= m.since for m in members)
+
+    def _crossed(self, seller: Order, executed: float, told: float) -> int:
+        """Return how many shares more its group sells because a total of ours was on its way when it executed.
+
+        Decided before that was told, it undid what the venue had taken from the sibling. Nobody could know.
+        """
+        run = self._run
+        members = run.account.groups.get(seller.group, ())
+        placed = [run.log.placed[m.ref].record["qty"] for m in members if m.ref in run.log.placed]
+        sold = sum(m.executed for m in members)
+        more = 0
+        for m in members:
+            change = run.log.last_intent(m.ref, "replace", told)
+            if m is seller or not m.is_live or change is None:
+                continue
+            if change.t < told and m.modified_at > executed:
+                more = max(more, m.left + sold - max(placed, default=0))
+        return more
 
     def _has_children(self, exec_id: str) -> bool:
         """Return whether a bracket's own children sell what was bought: the venue released them, whoever knows of it."""
@@ -176,6 +211,10 @@ class OversellRules:
                 self._run_excess(stock, stock.excess, ready, end)
 
     def _run_excess(self, stock: Stock, duty: Duty, ready: float, end: float) -> None:
+        if self._is_unanswered(stock):
+            wait = min(ready, max(0.0, self._bounds.orphan_troubled - duty.waited))
+            duty.waited += wait
+            ready -= wait
         duty.ran += ready
         if duty.ran <= self._bounds.race or duty.is_told:
             return
@@ -192,6 +231,11 @@ class OversellRules:
                 "V02", end, f"{stock.name}: exits could sell {more} shares too many for {duty.ran:.1f} s"
             )
         duty.is_told = True
+
+    def _is_unanswered(self, stock: Stock) -> bool:
+        """Return whether exits that nobody has answered account for the excess: what is in flight is left alone."""
+        unanswered = sum(o.left for o in stock.sells if not o.is_answered and not o.waits())
+        return unanswered >= stock.worst - max(0, stock.inventory)
 
     def _is_silent(self, stock: Stock, since: float) -> bool:
         """Return whether an entry ended without a word in time: only pictures tell what its children may sell, and may be old."""
