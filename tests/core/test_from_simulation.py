@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tests.core.support import AAPL, ACCOUNT, ENTRY, OPEN, SL1, TP1, Desktop, d, plan, quote
+from tests.core.test_totals_and_pictures import picture, seen
 
 from tradeshell.core import commands as c
 from tradeshell.core import inputs as i
@@ -397,3 +398,104 @@ def test_a_target_that_was_told_counts_though_a_part_of_it_is_taken_back() -> No
     tp2 = "ts:br-1:tp2:1"
     desk.execute(tp2, desk.order(tp2).spec.qty, "198", "e3.01")
     assert desk.trade().milestone == 2
+
+
+def test_exits_of_a_purchase_that_is_taken_back_are_cancelled_though_nobody_answered() -> None:
+    desk = Desktop()
+    desk.trigger(**LADDER)
+    desk.report(ENTRY, OrderState.WORKING)
+    desk.execute(ENTRY, 100, "190.15", "e1.01")
+    hold(desk, 100)
+    desk.execute(ENTRY, 0, "190.15", "e1.02")
+    assert cancelled(desk) == set()
+    desk.wait(2)
+    fire(desk, "again:br-1:drop")
+    assert cancelled(desk) == {SL1, TP1, "ts:br-1:sl2:1", "ts:br-1:tp2:1"}
+
+
+def test_a_stop_that_is_shown_smaller_right_after_our_change_lacks_nothing() -> None:
+    desk = Desktop()
+    desk.trigger(**LADDER)
+    desk.report(ENTRY, OrderState.WORKING)
+    desk.execute(ENTRY, 100, "190.15", "e1.01")
+    hold(desk, 100)
+    for ref in desk.refs()[1:]:
+        desk.report(ref, OrderState.HELD)
+    desk.do(i.ReplaceRequested, ref=TP1, qty=40)
+    desk.report(TP1, OrderState.HELD, qty=40)
+    desk.execute(TP1, 1, "195", "e2.01")
+    hold(desk, 99)
+    desk.wait(1)
+    fire(desk, "again:br-1:calm")
+    assert [(each.order.ref, each.order.qty) for each in desk.sent(c.ModifyOrder)] == [(SL1, 69)]
+    desk.wait(0.3)
+    desk.report(SL1, OrderState.HELD, qty=66)  # the venue had taken three for the one that was sold
+    assert desk.sent(c.PlaceOrder) == []
+    desk.wait(3)
+    fire(desk, "again:br-1:split")
+    assert [each.order.qty for each in desk.sent(c.PlaceOrder)] == [3, 3]
+
+
+def test_an_old_picture_does_not_wake_a_stop_that_was_refused() -> None:
+    desk = Desktop()
+    desk.open_position()
+    desk.report(SL1, OrderState.REFUSED)
+    desk.wait(1.5)
+    picture(desk, seen(desk, SL1, OrderState.HELD), asked_at=desk.at)
+    assert desk.order(SL1).state is OrderState.REFUSED
+    desk.wait(10)
+    picture(desk, seen(desk, SL1, OrderState.HELD), asked_at=desk.at)
+    assert desk.order(SL1).state is OrderState.HELD
+
+
+def test_a_position_from_before_a_sale_does_not_contradict_that_a_stop_is_gone() -> None:
+    desk = Desktop()
+    desk.open_position()
+    hold(desk, 100)
+    desk.report(SL1, OrderState.CANCELLED)
+    desk.wait(0.5)
+    picture(desk, asked_at=desk.at)
+    gone_at = desk.order(SL1).gone_at
+    assert gone_at is not None
+    foreign(desk, Side.SELL, 10, "x1.01")
+    picture(desk, asked_at=desk.at)
+    assert desk.order(SL1).gone_at == gone_at
+    picture(desk, asked_at=desk.at, held=80)  # fewer than are known: somebody sold
+    assert desk.order(SL1).gone_at is None
+
+
+def test_shares_that_are_there_are_armed_when_some_of_a_leg_are_not() -> None:
+    desk = Desktop()
+    desk.watch("br-2", qty=3)
+    desk.trigger(**LADDER)
+    desk.answer(quote(desk.at), "br-2")
+    desk.execute(
+        "ts:br-2:entry:1", 0, "190.15", "e5.02"
+    )  # what was bought was taken back, what it sold was not
+    desk.execute("ts:br-2:tp1:1", 3, "195", "e6.01")
+    desk.execute(ENTRY, 100, "190.15", "e1.01")
+    hold(desk, 97)
+    sl2 = "ts:br-1:sl2:1"
+    assert sl2 not in desk.refs()
+    desk.wait(5)
+    fire(desk, "again:br-1:cap")
+    assert desk.order(sl2).spec.qty == 27
+
+
+def test_a_late_word_about_a_total_that_we_have_raised_since_frees_no_share() -> None:
+    desk = Desktop()
+    desk.trigger(**LADDER)
+    desk.report(ENTRY, OrderState.WORKING)
+    desk.execute(ENTRY, 2, "190.15", "e1.01")
+    desk.wait(0.5)
+    fire(desk, "again:br-1:cover")
+    desk.report(COVER, OrderState.HELD, qty=2)
+    desk.execute(ENTRY, 98, "190.15", "e2.01")
+    desk.report(COVER, OrderState.HELD, qty=100)
+    desk.wait(1)
+    desk.report(COVER, OrderState.HELD, qty=2)
+    assert desk.order(COVER).spec.qty == 100
+    assert desk.sent(c.ModifyOrder) == []
+    desk.wait(6)
+    desk.report(COVER, OrderState.HELD, qty=2)
+    assert [command.order.qty for command in desk.sent(c.ModifyOrder)] == [100]  # somebody made it smaller

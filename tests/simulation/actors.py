@@ -240,6 +240,8 @@ class Actors:
 
     def _do_disconnect(self, act: Act) -> str:
         stage = self._stage
+        if stage.life is None or not stage.life.alive:
+            return "nobody there"
         stage.operated("disconnect")
         stage.loop.create_task(_quietly(stage.venue.disconnect()))
         stage.loop.at(stage.loop.micros + act.number * SECOND // 6, self._connect)

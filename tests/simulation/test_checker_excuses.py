@@ -330,7 +330,7 @@ def test_a_child_that_was_never_transmitted_outlives_its_entry_unseen() -> None:
         stop = story.place(
             "sl1", 100, stp="187", lmt="187", parent=entry, venue={"works": False}, answered=False
         )
-        story.state(stop, state)
+        story.state(stop, state, works=False)
         story.end(entry, "cancelled")
         for _ in range(10):
             story.wait(2).quote("189.99", "190.01")
@@ -338,3 +338,134 @@ def test_a_child_that_was_never_transmitted_outlives_its_entry_unseen() -> None:
 
     assert "V18" not in ended("sent")
     assert "V18" in ended("held")
+
+
+def test_an_exit_that_shrank_while_a_sale_was_taken_back_was_decided_before() -> None:
+    def shrunk(*, told: str) -> set[str]:
+        story = Story({**PLAN, "qty": 90}).hold(90)
+        story.pair(1, 60)
+        story.pair(2, 30)
+        exec_id = story.fill("ts:br-1:tp1:1", 60, px="195").removesuffix(".01") + ".02"
+        story.end("ts:br-1:sl1:1", "cancelled")
+        back = {"id": 3, "ref": "ts:br-1:tp1:1", "exec_id": exec_id, "sym": "AAPL", "side": "SELL", "qty": 0}
+        story.put("corrected", exec_id=exec_id, qty=0, px="195")
+        if told == "before":
+            story.put("to_host", kind="exec", px="195", **back)
+            story.wait(0.1)
+        story.change("ts:br-1:sl2:1", qty=20)
+        if told == "meanwhile":
+            index = next(n for n, record in enumerate(story.b) if record["event"] == "modify")
+            story.b.insert(index, {**back, "event": "to_host", "kind": "exec", "px": "195", "t": story.t})
+        return story.rules()
+
+    assert "V16" not in shrunk(told="meanwhile")
+    assert "V16" in shrunk(told="before")
+
+
+def test_an_order_that_sold_after_its_end_needs_no_other_end() -> None:
+    def sold(qty: int) -> set[str]:
+        story = Story({**PLAN, "qty": 60}).hold(60)
+        stop = story.place("sl1", 60, stp="187", lmt="187")
+        story.end(stop, "cancelled", told=False)
+        story.fill(stop, qty, told=False)
+        exec_id = next(record["exec_id"] for record in reversed(story.b) if record["event"] == "exec")
+        story.state(stop, "cancelled")
+        told = {"qty": qty, "side": "SELL", "leg": "sl1", "order_ref": stop, "exec_id": exec_id}
+        story.say("BracketChildOrderFilled", **told)
+        return story.settled()
+
+    assert "V08" not in sold(60)
+    assert "V08" in sold(59)
+
+
+def test_an_exit_may_give_up_what_its_group_has_sold_while_another_stop_is_gone() -> None:
+    def shrunk(to: int) -> set[str]:
+        story = Story({**PLAN, "qty": 90}).hold(90)
+        story.pair(1, 60)
+        story.pair(2, 30)
+        story.state("ts:br-1:sl2:1", "cancelled")
+        story.fill("ts:br-1:tp1:1", 6)
+        story.state("ts:br-1:sl1:1", "held", qty=58, left=58)
+        story.wait(0.1)
+        story.change("ts:br-1:sl1:1", qty=to)
+        return story.rules()
+
+    assert "V16" not in shrunk(54)
+    assert "V16" in shrunk(53)
+
+
+def test_what_a_brackets_children_have_sold_was_bought() -> None:
+    def placed(*, sold: int) -> set[str]:
+        story = Story({**BRACKET, "qty": 10})
+        story.plans["br-2"] = {**PLAN, "qty": 5}
+        entry = story.entry(10)
+        story.place("tp1", 10, lmt="195", parent=entry)
+        story.fill(entry, 10, told=False)
+        story.fill("ts:br-1:tp1:1", sold)
+        story.end("ts:br-1:tp1:1", "cancelled")
+        story.fill(story.entry(5, watch="br-2"), 5)
+        story.place("sl1", 5, stp="187", lmt="187", watch="br-2")
+        return story.rules()
+
+    assert "V02" not in placed(sold=10)
+
+
+def test_an_entry_that_was_never_transmitted_cannot_be_cancelled() -> None:
+    def stopped(*, transmitted: bool) -> Report:
+        story = Story(BRACKET)
+        ref = story.entry(100, answered=transmitted)
+        if not transmitted:
+            story.state(ref, "sent")
+        story.put("op", what="stopentry", on=True)
+        story.say("KillSwitchEngaged", reason="stopentry")
+        for _ in range(5):
+            story.wait(2).quote("189.99", "190.01")
+        return story.report()
+
+    assert "V28" not in {violation.rule for violation in stopped(transmitted=False).violations}
+    assert stopped(transmitted=False).counters["excused V28 never transmitted"] == 1
+    assert "V28" in {violation.rule for violation in stopped(transmitted=True).violations}
+
+
+def test_a_leg_of_its_own_has_the_stop_that_the_operator_gave_the_first() -> None:
+    def ends(*, by_operator: bool) -> set[str]:
+        story = Story(BRACKET).hold()
+        ref = story.place("sl1", 100, stp="187", lmt="187")
+        if by_operator:
+            story.put("op", what="replace", ref=ref)
+        story.change(ref, qty=52, stp="188", lmt="188")
+        story.place("sl2", 48, stp="188", lmt="188")
+        return {
+            v.text
+            for v in story.report(end=story.t + 61, fault_free_from=story.t).violations
+            if "sl2" in v.text
+        }
+
+    assert not any("no stop of its plan" in text for text in ends(by_operator=True))
+    assert any("no stop of its plan" in text for text in ends(by_operator=False))
+
+
+def test_a_stop_that_ended_without_a_word_is_an_incident() -> None:
+    def ended(*, told: bool) -> set[str]:
+        story = Story({**PLAN, "qty": 60}).hold(60)
+        stop = story.place("sl1", 60, stp="187", lmt="187")
+        story.cancel(stop, told=told)
+        for _ in range(12):
+            story.wait(2).quote("189.99", "190.01")
+        return story.rules()
+
+    assert "V04" not in ended(told=False)
+    assert "V04" in ended(told=True)
+
+
+def test_executions_that_a_picture_shows_are_the_end_of_an_order_as_well() -> None:
+    def covered_again(*, shown: bool) -> set[str]:
+        story = Story({**PLAN, "qty": 60}).hold(60)
+        story.fill(story.place("cover", 40, stp="187"), 40, told=False)
+        if shown:
+            story.reconcile()
+        story.place("cover", 20, stp="187", generation=2)
+        return story.rules()
+
+    assert "V06" not in covered_again(shown=True)
+    assert "V06" in covered_again(shown=False)

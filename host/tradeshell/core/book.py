@@ -160,6 +160,8 @@ def shown(order: Order, report: OrderReport, at: datetime) -> Order:
     is_echo = is_live_echo(order, spec, at)
     if is_echo:  # a word from before our last change; a picture will say whether it is meant
         spec = replace(spec, stop=order.spec.stop, limit=order.spec.limit)
+    if _is_old_total(order, spec, at):  # it would free shares that a larger total binds
+        spec, is_echo = replace(spec, qty=order.spec.qty), True
     elected = (
         order.spec.type is OrderType.STOP_LIMIT
         and order.elected_at is None
@@ -247,6 +249,20 @@ def is_live_echo(order: Order, shown_now: OrderSpec, at: datetime) -> bool:
         return False
     prices = (shown_now.stop, shown_now.limit)
     return prices != (order.spec.stop, order.spec.limit) and prices in order.outdated
+
+
+def _is_old_total(order: Order, shown_now: OrderSpec, at: datetime) -> bool:
+    """Return whether a total is shown that we have raised a moment ago; nobody reduces exits that are alone in their group."""
+    if order.changing or order.touched_at is None or at - order.touched_at >= OLD:
+        return False
+    return shown_now.qty < order.spec.qty and shown_now.qty in order.risen
+
+
+def risen(order: Order, at: datetime) -> tuple[Shares, ...]:
+    """Return the totals that raises of ours make old, with those of our other raises that are young."""
+    was = order.before
+    kept = () if order.touched_at is None or at - order.touched_at >= OLD else order.risen
+    return kept if was is None or was.qty >= order.spec.qty else (*kept, was.qty)
 
 
 def outdated(order: Order, at: datetime) -> tuple[tuple[Price | None, Price | None], ...]:

@@ -239,6 +239,7 @@ class Order(Struct, frozen=True, kw_only=True):
     touched_at: datetime | None = None  # when its last command left
     is_ours: bool = False  # its last change was ours
     outdated: tuple[tuple[Price | None, Price | None], ...] = ()  # (stop, limit) before our latest changes
+    risen: tuple[Shares, ...] = ()  # totals before our latest raises
     needs_new_group: bool = False  # the broker does not change orders of its group
     is_buried: bool = False  # it was refused, and a cancel was sent so that it cannot come back
     why: str = ""  # the broker's own words when it refused or cancelled

@@ -59,7 +59,6 @@ from tradeshell.core.turn import EARLY, Turn
 # What the broker gets to cancel an OCA sibling before we ask ourselves, and to reduce one before we do.
 SIBLING_PATIENCE = timedelta(seconds=2)
 REDUCTION_PATIENCE = timedelta(seconds=1)
-ANSWER = timedelta(seconds=1)  # what the broker gets to answer an order before it is cancelled
 ALARM_EVERY = timedelta(seconds=15)
 ALARM_AT_NIGHT = timedelta(minutes=15)  # while the market is closed nobody can do anything about it
 ALARMING = ("UNPROTECTED", "PARTIAL", "EMERGENCY", "OVERSOLD")
@@ -337,14 +336,11 @@ def _drop(turn: Turn, trade: Trade, order: Order) -> None:
         return
     since = sibling_executed_at(turn, trade, order)
     if since is None and fills_of(trade, orders).bought == 0:
-        if (
-            order.state is OrderState.SENT
-            and order.sent_at is not None
-            and turn.at + EARLY < order.sent_at + ANSWER
-        ):
-            turn.again(trade, order.sent_at + ANSWER, "drop")
-            return  # it has just left; the answer comes first
         since = orders[trade.refs[0]].ended_at
+        if (
+            order.state is OrderState.SENT and order.sent_at is not None
+        ):  # it has just left; the answer comes first
+            since = order.sent_at if since is None else max(since, order.sent_at)
     if since is not None and turn.at + EARLY < since + SIBLING_PATIENCE:
         turn.again(trade, since + SIBLING_PATIENCE, "drop")
         return

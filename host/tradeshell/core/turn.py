@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from tradeshell.core.book import Book, outdated, positioned, with_order, with_trade
+from tradeshell.core.book import Book, outdated, positioned, risen, with_order, with_trade
 from tradeshell.core.commands import (
     Announce,
     AskSnapshot,
@@ -153,6 +153,7 @@ class Turn:
             is_ours=True,
             placed=max(order.placed, order.spec.qty),
             outdated=outdated(order, self.at),
+            risen=risen(order, self.at),
         ))  # fmt: skip
         self.say(_intent(order.spec, "replace", trade, reason, None))
         self.commands.append(ModifyOrder(order.spec, order.order_id))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.checker.facts import NEVER
-from tests.simulation.checker.model import LIVE, Stock, stem
+from tests.simulation.checker.model import LIVE, Order, Stock, stem
 
 if TYPE_CHECKING:
     from tests.simulation.checker.replay import Replay
@@ -69,10 +69,15 @@ class Delivery:
             return
         order = self._account.orders.get((0, record["id"]))
         if order is not None:
-            order.told += record["qty"]
-            if order.told >= order.total:
-                order.known_dead = True
+            self._count(order, record["qty"])
         self._deliver(stock, exec_id)
+
+    @staticmethod
+    def _count(order: Order, shares: int) -> None:
+        """Count what a message or a picture shows of an order's executions: all of them are its end, too."""
+        order.told += shares
+        if order.told >= order.total:
+            order.known_dead = True
 
     def _told_refusal(self, record: dict[str, Any]) -> None:
         order = self._account.by_ref.get(record["ref"])
@@ -130,6 +135,8 @@ class Delivery:
                 if untold.kind in ("loss", "gain"):
                     seen = max(executions, positions)
                 if untold.t <= seen:
+                    if untold.kind in ("buy", "sell"):
+                        self._count(self._account.executions[stem(key)]["order"], untold.shares)
                     self._deliver(stock, key)
 
     def _deliver(self, stock: Stock, key: str) -> None:

@@ -94,6 +94,15 @@ class CoverRules:
             and stock.covered(run.now, self._bounds.elected, order.trade) >= order.trade.need()
         ):
             return True  # it covered shares of others beside its own, and its own are still covered
+        placed = run.log.placed.get(order.ref)
+        sold = sum(member.executed for member in run.account.groups[order.group])
+        if order.is_live and placed is not None and order.left >= placed.record["qty"] - sold:
+            return True  # it gives up what its group has sold, and no more
+        change = run.log.last_intent(order.ref, "replace", run.now)
+        if change is not None and any(
+            t > change.t and _is_correction(key) for key, t in stock.told_at.items()
+        ):
+            return True  # a sale was taken back while this was under way
         if any(run.now - t <= 5.0 for t, _, _ in stock.losses):
             return True  # somebody else sold: exits shrink at once, whatever else is not known yet
         return any(name == stock.name and run.now - 60 <= t <= run.now for t, name in self._rungs)
@@ -280,14 +289,16 @@ class CoverRules:
     def _was_silent(self, stock: Stock, since: float) -> bool:
         """Return whether a stop ended without a word in time: only pictures tell, and those may be old."""
         return any(
-            order.is_stop
-            and order.is_sell
-            and order.ended_at is not None
-            and order.ended_at >= since - 1
-            and (order.end_told_at is None or order.end_told_at > order.ended_at + self._bounds.lag)
+            self._is_silent(order) and order.ended_at is not None and order.ended_at >= since - 1
             for trade in stock.trades
             for order in trade.orders
         )
+
+    def _is_silent(self, order: Order) -> bool:
+        """Return whether an exit was a stop that ended without a word in time."""
+        if not (order.is_stop and order.is_sell) or order.ended_at is None:
+            return False
+        return order.end_told_at is None or order.end_told_at > order.ended_at + self._bounds.lag
 
     def _leave_to_alarm(self, duty: Duty) -> None:
         """Outside the hours of its orders a share without one has to be told, again and again."""
@@ -338,15 +349,17 @@ class CoverRules:
         return order is None or order.since > t + 1.0
 
     def _lost_stops(self) -> int:
-        """Return how many stops were lost on the way: each is an incident of its own."""
+        """Return how many stops were lost on the way, or ended without a word: each is an incident of its own."""
         run = self._run
+        ended = [order for order in run.account.by_ref.values() if order.is_own and order.state != "filled"]
         unsent = [
             (ref, written[0].t)  # a kill between the two files
             for (ref, command), written in run.journal.commands.items()
             if command == "PlaceOrder" and ref not in run.log.placed
         ]
         sent = [*unsent, *((ref, intent.t) for ref, intent in run.log.placed.items())]
-        return sum(self._is_lost(ref, t) for ref, t in sent if ref.split(":")[2].startswith(("sl", "cover")))
+        lost = sum(self._is_lost(ref, t) for ref, t in sent if ref.split(":")[2].startswith(("sl", "cover")))
+        return lost + sum(map(self._is_silent, ended))
 
     def _was_lost_again(self, stock: Stock, since: float, until: float) -> bool:
         """Return whether a stop and the one that replaced it were both lost on the way."""
@@ -385,6 +398,11 @@ class CoverRules:
                 self._tell.breach(
                     "V04", run.now, f"fault-free, and a stop worked only {late:.2f} s after its execution"
                 )
+
+
+def _is_correction(key: str) -> bool:
+    """Return whether what was told is an execution that replaces an earlier one."""
+    return "." in key and key.rpartition(".")[2] > "01"
 
 
 def _rests(stock: Stock) -> bool:

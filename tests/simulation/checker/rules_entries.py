@@ -212,6 +212,9 @@ class EntryRules:
             )
             if not entry.is_live or (asked is not None and waited <= most):
                 del self._to_cancel[ref]
+            elif waited > most and entry.state == "sent" and not entry.is_answered:
+                del self._to_cancel[ref]
+                run.findings.excused("V28 never transmitted")  # no picture shows it, nobody can cancel it
             elif waited > most:
                 del self._to_cancel[ref]
                 run.findings.breach(

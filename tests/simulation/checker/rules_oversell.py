@@ -114,8 +114,10 @@ class OversellRules:
         worst = stock.worst_case() - self._released_untold(stock, order)
         known = stock.inventory
         for key, untold in stock.pending.items():
-            if untold.kind == "gain" or (untold.kind == "buy" and not self._has_children(key)):
+            if untold.kind == "gain":
                 known -= untold.shares
+            elif untold.kind == "buy" and not self._has_children(key):
+                known -= max(0, untold.shares - self._sold_by_children(key))
             elif untold.kind == "loss" or (untold.kind == "sell" and self._may_be_unknown(key, order)):
                 known += untold.shares
         unread = decided - self._bounds.lag
@@ -135,12 +137,21 @@ class OversellRules:
             )
 
     def _released_untold(self, stock: Stock, order: Order) -> int:
-        """Return what children could sell beyond the purchases of their entry, whose end the program has not heard of."""
-        more = 0
-        for key, untold in stock.pending.items():
-            entry = self._run.account.orders.get((0, int(key[4:]))) if untold.kind == "end" else None
-            children = () if entry is None else [o for o in stock.sells if o.parent is entry]
-            if entry is not None and children and children[0].group != order.group:
+        """Return what children could sell beyond the purchases of their entry, whose end the program has not heard of.
+
+        One that only a picture lacks ends with the next one.
+        """
+        run, more = self._run, 0
+        for entry in (entry for trade in stock.trades for entry in trade.entries):
+            if entry.ended_at is None:
+                continue
+            is_silent = entry.end_told_at is None and run.now - entry.ended_at <= self._bounds.orphan_troubled
+            children = [o for o in stock.sells if o.parent is entry]
+            if (
+                (is_silent or f"end {entry.id}" in stock.pending)
+                and children
+                and children[0].group != order.group
+            ):
                 more += max(0, max(o.left for o in children) - entry.executed)
         return more
 
@@ -181,6 +192,11 @@ class OversellRules:
         """Return whether a bracket's own children sell what was bought: the venue released them, whoever knows of it."""
         trade = self._run.account.executions[stem(exec_id)]["order"].trade
         return any(o.is_live and o.is_sell and o.parent is not None for o in trade.orders)
+
+    def _sold_by_children(self, exec_id: str) -> int:
+        """Return the told sales of a bracket's children: what they sold was bought, whatever came first."""
+        entry: Order = self._run.account.executions[stem(exec_id)]["order"]
+        return sum(o.told for o in entry.trade.orders if o.parent is entry) if entry.trade is not None else 0
 
     # --- judged when an instant is over -------------------------------------------------------------------------------
 
