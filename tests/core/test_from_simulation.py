@@ -5,15 +5,17 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from msgspec.structs import replace
 from tests.core.support import AAPL, ACCOUNT, ENTRY, OPEN, SL1, TP1, Desktop, d, plan, quote
 from tests.core.test_totals_and_pictures import picture, seen
 
 from tradeshell.core import commands as c
+from tradeshell.core import incidents
 from tradeshell.core import inputs as i
 from tradeshell.core.cap import exposures
 from tradeshell.core.events import RiskRejected, TradeClosed
 from tradeshell.core.exit_events import SymbolFrozen
-from tradeshell.core.orders import OrderState, Side
+from tradeshell.core.orders import Order, OrderState, Side
 from tradeshell.core.plan import EntryKind, ExitMode
 from tradeshell.core.policy import Policy
 from tradeshell.core.reports import STORM
@@ -499,3 +501,57 @@ def test_a_late_word_about_a_total_that_we_have_raised_since_frees_no_share() ->
     desk.wait(6)
     desk.report(COVER, OrderState.HELD, qty=2)
     assert [command.order.qty for command in desk.sent(c.ModifyOrder)] == [100]  # somebody made it smaller
+
+
+def test_an_entry_that_cannot_be_cancelled_because_it_is_filled_is_not_missing_in_old_pictures() -> None:
+    def end(words: str) -> OrderState:
+        desk = Desktop()
+        desk.trigger(**LADDER)
+        desk.report(ENTRY, OrderState.WORKING)
+        desk.do(i.WatchCancelRequested, watch="br-1")
+        desk.do(i.OrderRefusedByBroker, ref=ENTRY, what=i.RefusedWhat.CANCEL, code=10148, text=words)
+        for _ in range(2):
+            desk.wait(1)
+            picture(desk, asked_at=desk.at, held=0)
+        return desk.order(ENTRY).state
+
+    assert end("OrderId 1 that needs to be cancelled cannot be cancelled, state: Filled.").is_live
+    assert (
+        end("OrderId 1 that needs to be cancelled cannot be cancelled, state: Cancelled.")
+        is OrderState.CANCELLED
+    )
+
+
+def test_shares_of_an_entry_that_filled_slowly_are_an_alarm_when_nothing_may_be_sent_for_them() -> None:
+    desk = Desktop()
+    desk.trigger(**LADDER)
+    desk.report(ENTRY, OrderState.WORKING)
+    desk.execute(ENTRY, 20, "190.15", "e1.01")
+    frozen = replace(desk.desk.books["AAPL"], frozen="sold twice")
+    desk.desk = replace(desk.desk, books={"AAPL": frozen})
+    desk.wait(8)
+    desk.execute(ENTRY, 80, "190.15", "e2.01")
+    assert "again:br-1:uncovered" in timers(desk)
+    desk.wait(10.1)
+    fire(desk, "again:br-1:uncovered")
+    assert desk.trade().protection == "UNPROTECTED"
+
+
+def test_a_stop_that_went_with_its_filled_target_was_cancelled_by_nobody() -> None:
+    desk = Desktop()
+    desk.open_position()
+    stop, target = desk.order(SL1), desk.order(TP1)
+
+    def gone(group: str) -> Order:
+        return replace(
+            stop,
+            state=OrderState.CANCELLED,
+            was_told=True,
+            lost_at=desk.at,
+            spec=replace(stop.spec, oca_group=group),
+        )
+
+    stops = [gone("p1"), gone("p2")]
+    filled = replace(target, state=OrderState.FILLED, spec=replace(target.spec, oca_group="p2"))
+    assert incidents.is_cut(stops, tuple(stops))
+    assert not incidents.is_cut(stops, (*stops, filled))

@@ -469,3 +469,24 @@ def test_executions_that_a_picture_shows_are_the_end_of_an_order_as_well() -> No
 
     assert "V06" not in covered_again(shown=True)
     assert "V06" in covered_again(shown=False)
+
+
+def test_what_a_bracket_bought_and_sold_before_anybody_was_told_takes_nothing_from_others() -> None:
+    def placed(*, sold: int) -> set[str]:
+        story = Story({**PLAN, "qty": 60})
+        story.plans["br-2"] = {**BRACKET, "qty": 60}
+        story.hold(60)
+        entry = story.entry(60, watch="br-2")
+        stop = story.place("sl1", 60, stp="187", lmt="187", watch="br-2", parent=entry)
+        story.fill(entry, 60, told=False)
+        story.fill(stop, sold, told=False, px="187")
+        story.state(stop, "cancelled")
+        if sold < 60:
+            story.foreign("SELL", 60 - sold)
+            story.put("to_host", kind="position", sym="AAPL", qty=60)
+            story.wait(30).quote("189.99", "190.01")
+        story.pair(1, 60)
+        return story.rules()
+
+    assert "V02" not in placed(sold=60)
+    assert "V02" in placed(sold=40)

@@ -138,7 +138,7 @@ def _next_attempt(turn: Turn, trade: Trade, leg: Leg, stops: list[Order], sales:
             trade = with_leg(trade, replace(leg, rung=rung, tried_at=turn.at))
             turn.put_trade(trade)
             turn.say(IncidentStepTaken(**who, rung="alarm", held=held, reason=reason))
-        elif leg.tried_at is not None and not _is_cut(stops):
+        elif leg.tried_at is not None and not is_cut(stops, leg_orders(trade, leg, orders)):
             if turn.at + EARLY < leg.tried_at + AGAIN:
                 turn.again(trade, leg.tried_at + AGAIN, f"stop{leg.number}")
                 return trade
@@ -205,7 +205,7 @@ def _rung(turn: Turn, trade: Trade, leg: Leg, stops: list[Order]) -> tuple[Rung,
         return Rung.FLATTEN, ""
     if leg.rung is Rung.ALARM:
         return Rung.ALARM, ""
-    if _is_cut(stops):
+    if is_cut(stops, leg_orders(trade, leg, turn.book(trade.plan.symbol).orders)):
         return Rung.ALARM, "somebody else cancelled its stop twice"
     if leg.rung is Rung.EMERGENCY:
         if may_flatten:
@@ -233,12 +233,14 @@ def _failed(stops: list[Order], at: datetime) -> int:
     )
 
 
-def _is_cut(stops: list[Order]) -> bool:
-    """Whether somebody else has cancelled the leg's stop as often as is answered."""
+def is_cut(stops: list[Order], members: tuple[Order, ...]) -> bool:
+    """Whether somebody else has cancelled the leg's stop as often as is answered; a group ends with what fills in it."""
+    filled = {order.spec.oca_group for order in members if order.state is OrderState.FILLED}
     cut = [
         o
         for o in stops
         if o.state is OrderState.CANCELLED and o.was_told and not o.cancel_reason and not o.is_expired
+        if o.spec.oca_group is None or o.spec.oca_group not in filled
     ]
     return len(cut) >= CUTS
 

@@ -77,6 +77,7 @@ NOT_FOUND = (
     161,
     135,
 )  # IBKR: the order is not there to be cancelled; a picture tells what became of it
+BOUGHT = "state: Filled"  # IBKR's words with 10148
 DENIED_FOR = timedelta(seconds=5)
 GROUP_FIXED = (10326, 10327)  # IBKR: revision of an OCA group is not allowed
 GROUP_WORDS = "OCA group revision"
@@ -353,7 +354,7 @@ def refused(turn: Turn, watchers: Watchers, refusal: OrderRefusedByBroker) -> No
         tell_refused_entry(turn, watchers, trade, order, f"{refusal.code}: {refusal.text}")
     elif refusal.what in (RefusedWhat.CHANGE, RefusedWhat.CANCEL):
         if refusal.code in NOT_FOUND:
-            _denied(turn, order)
+            _denied(turn, order, refusal.text)
         elif refusal.what is RefusedWhat.CHANGE and (
             refusal.code in GROUP_FIXED or GROUP_WORDS in refusal.text
         ):
@@ -382,9 +383,14 @@ def _fixed_in_group(turn: Turn, trade: Trade, order: Order, why: str) -> None:
         )
 
 
-def _denied(turn: Turn, order: Order) -> None:
-    """The broker has no such order, or it is over there: what became of it a picture tells, and nothing is asked again before."""
-    new = replace(order, changing=False, cancelling=False, before=None, denied_at=turn.at, is_missed=True)
+def _denied(turn: Turn, order: Order, words: str) -> None:
+    """The broker has no such order, or it is over there: what became of it a picture tells, and nothing is asked again before.
+
+    An entry that it calls filled is there, and its executions are on their way: old pictures that lack both say nothing.
+    """
+    is_bought = order.spec.side is Side.BUY and BOUGHT in words
+    new = replace(order, changing=False, cancelling=False, before=None, is_missed=True)
+    new = replace(new, denied_at=order.denied_at if is_bought else turn.at)
     # A cancel that met nothing ended nothing: whoever asked for it did not end this order.
     new = replace(new, by_operator=False, cancel_reason="" if order.cancelling else order.cancel_reason)
     turn.put_order(replace(new, retry_at=turn.at + DENIED_FOR))

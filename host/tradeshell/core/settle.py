@@ -125,6 +125,10 @@ def _advance_phase(turn: Turn, trade: Trade) -> Trade:
     if trade.phase is TradePhase.ENTERING and is_over(entry):
         trade = replace(trade, phase=TradePhase.OPEN)
         turn.put_trade(trade)
+        if (
+            trade.plan.side is Side.BUY and trade.filled_at is not None
+        ):  # until then they count as being armed
+            turn.again(trade, turn.at + UNCOVERED + EARLY, "uncovered")
     is_known = not trade.plan.mode.is_detached or book.agrees()
     if trade.phase is TradePhase.OPEN and entry is not None and entry.filled != trade.confirmed and is_known:
         trade = replace(trade, confirmed=entry.filled)

@@ -111,7 +111,7 @@ class OversellRules:
     def _check_worst(self, stock: Stock, order: Order, exposed_before: int, decided: float) -> None:
         if stock.exposed(order.group) <= exposed_before:
             return
-        worst = stock.worst_case() - self._released_untold(stock, order)
+        worst = stock.worst_case() - self._released_untold(stock, order, decided)
         known = stock.inventory
         for key, untold in stock.pending.items():
             if untold.kind == "gain":
@@ -136,7 +136,7 @@ class OversellRules:
                 f"{order!r} accepted: {worst} shares could be sold of {known} that are known",
             )
 
-    def _released_untold(self, stock: Stock, order: Order) -> int:
+    def _released_untold(self, stock: Stock, order: Order, decided: float) -> int:
         """Return what children could sell beyond the purchases of their entry, whose end the program has not heard of.
 
         One that only a picture lacks ends with the next one.
@@ -146,6 +146,8 @@ class OversellRules:
             if entry.ended_at is None:
                 continue
             is_silent = entry.end_told_at is None and run.now - entry.ended_at <= self._bounds.orphan_troubled
+            if entry.end_told_at is not None:
+                is_silent = entry.end_told_at > decided - self._bounds.lag
             children = [o for o in stock.sells if o.parent is entry]
             if (
                 (is_silent or f"end {entry.id}" in stock.pending)
@@ -194,9 +196,11 @@ class OversellRules:
         return any(o.is_live and o.is_sell and o.parent is not None for o in trade.orders)
 
     def _sold_by_children(self, exec_id: str) -> int:
-        """Return the told sales of a bracket's children: what they sold was bought, whatever came first."""
+        """Return the sales of a bracket's children, told or not: what they sold was bought, whatever came first."""
         entry: Order = self._run.account.executions[stem(exec_id)]["order"]
-        return sum(o.told for o in entry.trade.orders if o.parent is entry) if entry.trade is not None else 0
+        return (
+            sum(o.executed for o in entry.trade.orders if o.parent is entry) if entry.trade is not None else 0
+        )
 
     # --- judged when an instant is over -------------------------------------------------------------------------------
 

@@ -133,10 +133,15 @@ class StopRules:
         targets = [order for order in trade.orders if order.leg == f"tp{number}"]
         return not targets or self._is_sold(trade, number) or self._stop_sold(trade, number)
 
-    @staticmethod
-    def _goes_on(trade: Trade, number: int) -> bool:
-        """Return whether a target works again: the operator had left it fewer shares than its leg holds."""
-        return any(order.leg == f"tp{number}" and order.is_live for order in trade.orders)
+    def _goes_on(self, trade: Trade, number: int) -> bool:
+        """Return whether a target works again, or is about to: the operator had left it fewer shares than its leg holds."""
+        run = self._run
+        targets = [order for order in trade.orders if order.leg == f"tp{number}"]
+        refs = {order.ref for order in targets}
+        was_typed = any(op["what"] == "replace" and op.get("ref") in refs for op in run.operations)
+        placed = max((run.log.placed[ref].record["qty"] for ref in refs if ref in run.log.placed), default=0)
+        is_short = was_typed and sum(order.executed for order in targets) + trade.taken < placed
+        return is_short or any(order.is_live for order in targets)
 
     def _is_sold(self, trade: Trade, number: int) -> bool:
         return not self._goes_on(trade, number) and any(
@@ -192,8 +197,8 @@ class StopRules:
             run.findings.did("V17")
             if not self._is_sold(move.trade, move.number):
                 run.findings.excused("V17 taken back")
-                if self._goes_on(
-                    move.trade, move.number
+                if (
+                    self._goes_on(move.trade, move.number) and not move.trade.is_busted
                 ):  # once that is sold, too, its milestone is reached again
                     move.trade.reached = min(move.trade.reached, move.number - 1)
                 continue
