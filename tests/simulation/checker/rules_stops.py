@@ -143,8 +143,9 @@ class StopRules:
         is_short = was_typed and sum(order.executed for order in targets) + trade.taken < placed
         return is_short or any(order.is_live for order in targets)
 
-    def _is_sold(self, trade: Trade, number: int) -> bool:
-        return not self._goes_on(trade, number) and any(
+    @staticmethod
+    def _is_sold(trade: Trade, number: int) -> bool:
+        return any(
             order.leg == f"tp{number}"
             and order.executed > 0
             and order.executed >= order.total
@@ -195,7 +196,7 @@ class StopRules:
                 continue
             self._moves.remove(move)
             run.findings.did("V17")
-            if not self._is_sold(move.trade, move.number):
+            if self._goes_on(move.trade, move.number) or not self._is_sold(move.trade, move.number):
                 run.findings.excused("V17 taken back")
                 if (
                     self._goes_on(move.trade, move.number) and not move.trade.is_busted
