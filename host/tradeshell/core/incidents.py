@@ -24,7 +24,7 @@ from tradeshell.core.trade import (
     Rung,
     Trade,
     ended_with,
-    leg_number,
+    find_leg,
     leg_of,
     leg_orders,
     leg_shares,
@@ -32,7 +32,7 @@ from tradeshell.core.trade import (
     orders_of,
     with_leg,
 )
-from tradeshell.core.turn import EARLY, Turn
+from tradeshell.core.turn import EARLY, PICTURE_OVERDUE, Turn
 
 EXECUTION_FIRST = timedelta(seconds=0.5)  # an OCA cancel may come before the fill that caused it
 TOO_MANY = "maximum number of"  # IBKR's words when 20 orders of a side work already
@@ -54,7 +54,7 @@ def seek_explanation(turn: Turn, trade: Trade) -> None:
             elif order.state is OrderState.REFUSED and not order.is_buried:
                 turn.bury(trade, order)
             turn.look_again()
-            turn.timer("picture", 3.0)
+            turn.timer("picture", PICTURE_OVERDUE.total_seconds())
 
 
 def tend(turn: Turn, trade: Trade, leg: Leg, missing: tuple[DesiredExit, ...]) -> Trade:
@@ -288,7 +288,7 @@ def _replace_target(turn: Turn, trade: Trade, leg: Leg, wanted: DesiredExit, his
 
 def tend_stuck(turn: Turn, trade: Trade, order: Order) -> Trade:
     """An elected stop has come down as far as it may and does not sell: the market takes the rest, where that is allowed."""
-    leg = next((leg for leg in trade.legs if leg.number == leg_number(leg_of(order.spec.ref))), None)
+    leg = find_leg(trade, order.spec.ref)
     if leg is None or leg.rung in (Rung.FLATTEN, Rung.ALARM):
         return trade
     allowed = turn.desk.paper or turn.desk.policy.flatten_live

@@ -59,15 +59,15 @@ from tradeshell.core.trade import (
     Trade,
     TradePhase,
     awaited,
+    find_leg,
     is_exit,
-    leg_number,
     leg_of,
     leg_orders,
     live,
     watch_of,
     with_leg,
 )
-from tradeshell.core.turn import ACK_TIMEOUT, Turn
+from tradeshell.core.turn import ACK_TIMEOUT, SECOND_LOOK, Turn
 from tradeshell.core.watch import Watchers
 
 MAX_ORDER_ID = 2**31 - 1_000_000  # foreign numbers near the protocol's end are not followed
@@ -133,7 +133,7 @@ def order_reported(turn: Turn, watchers: Watchers, report: OrderReport) -> None:
 def adopted(trade: Trade, order: Order) -> Trade:
     """Return the trade wanting its exit where the order stands: somebody's change, or one of ours that was refused."""
     name = leg_of(order.spec.ref)
-    leg = next((leg for leg in trade.legs if leg.number == leg_number(name)), None)
+    leg = find_leg(trade, order.spec.ref)
     if leg is None or not is_exit(trade, order.spec.ref):
         return trade
     if name.startswith("tp"):
@@ -227,7 +227,7 @@ def _spoil(turn: Turn, order: Order) -> None:
 
 def _taken_back(turn: Turn, trade: Trade, order: Order) -> None:
     """The exchange took an execution back. On a live account nobody but the operator sells those shares again."""
-    leg = next((leg for leg in trade.legs if leg.number == leg_number(leg_of(order.spec.ref))), None)
+    leg = find_leg(trade, order.spec.ref)
     orders = turn.book(trade.plan.symbol).orders
     if leg is not None and not turn.desk.paper and not live(leg_orders(trade, leg, orders)):
         turn.put_trade(
@@ -395,7 +395,7 @@ def _denied(turn: Turn, order: Order, words: str) -> None:
     new = replace(new, by_operator=False, cancel_reason="" if order.cancelling else order.cancel_reason)
     turn.put_order(replace(new, retry_at=turn.at + DENIED_FOR))
     turn.look_again()
-    turn.timer("picture", 1.0)
+    turn.timer("picture", SECOND_LOOK.total_seconds())
     turn.commands.append(SetTimer(f"retry:{order.spec.ref}", turn.at + DENIED_FOR))
 
 

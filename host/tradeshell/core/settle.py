@@ -39,6 +39,7 @@ from tradeshell.core.trade import (
     entry_of,
     exits_of,
     fills_of,
+    find_leg,
     has_bought,
     inventory,
     is_closed,
@@ -328,7 +329,7 @@ def _drop(turn: Turn, trade: Trade, order: Order) -> None:
     elsewhere, or are to be sold at the market, nobody else will do it.
     """
     orders = _orders(turn, trade)
-    leg = next((leg for leg in trade.legs if leg.number == leg_number(leg_of(order.spec.ref))), None)
+    leg = find_leg(trade, order.spec.ref)
     if leg is not None and leg_shares(trade, orders)[leg.number] > 0:
         if leg.rung is Rung.ALARM and not trade.is_flattening:
             return  # nothing takes its place: its cancel would take a stop of its group along

@@ -17,7 +17,7 @@ from tradeshell.core import entry, hours, kill, pictures, reports
 from tradeshell.core import inputs as i
 from tradeshell.core.changes import check_replace, replaced
 from tradeshell.core.checks import PreTradeCheck
-from tradeshell.core.commands import AskSnapshot, Command
+from tradeshell.core.commands import Command
 from tradeshell.core.desk import Desk, Link, WatchPhase
 from tradeshell.core.events import (
     ConnectionChanged,
@@ -37,7 +37,6 @@ from tradeshell.core.turn import Turn
 from tradeshell.core.watch import Watchers
 
 NOTHING: tuple[Command, ...] = ()
-PICTURE_OVERDUE = 3.0  # seconds
 
 
 class Core:
@@ -123,7 +122,6 @@ class Core:
         elif kind == "picture":
             if pictures.is_wanted(turn.desk):
                 turn.look_again()
-                turn.timer("picture", PICTURE_OVERDUE)  # one that is never answered is asked for again
         elif kind == "position":
             turn.look_again()
         elif kind == "watch":
@@ -249,8 +247,7 @@ class Core:
             )
             turn.say(ConnectionChanged(link="up", epoch=epoch, why=event.why))
             turn.say(ReconciliationStarted(epoch=epoch))
-            turn.commands.append(AskSnapshot(epoch))
-            turn.timer("picture", PICTURE_OVERDUE)
+            turn.look_again()
         elif desk.link.up:
             turn.desk = replace(desk, link=Link(epoch=desk.link.epoch, why=event.why))
             for order in desk.orders():

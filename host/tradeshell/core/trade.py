@@ -260,6 +260,12 @@ def orphans(trade: Trade, orders: Mapping[str, Order]) -> frozenset[str]:
     return frozenset(child.spec.ref for child in children)
 
 
+def find_leg(trade: Trade, ref: str) -> Leg | None:
+    """Return the leg that an exit belongs to, ``None`` for the entry, the cover, and before the legs are known."""
+    number = leg_number(leg_of(ref))
+    return next((leg for leg in trade.legs if leg.number == number), None)
+
+
 def with_leg(trade: Trade, leg: Leg) -> Trade:
     """Return the trade with one leg put in its place."""
     return replace(trade, legs=tuple(leg if each.number == leg.number else each for each in trade.legs))

@@ -79,7 +79,11 @@ MUTANTS: tuple[Mutant, ...] = (
         "Nobody asks for the pictures that explain the end of a stop.",
         (
             Edit("core.incidents:seek_explanation", "turn.look_again()", "pass"),
-            Edit("core.incidents:seek_explanation", 'turn.timer("picture", 3.0)', "pass"),
+            Edit(
+                "core.incidents:seek_explanation",
+                'turn.timer("picture", PICTURE_OVERDUE.total_seconds())',
+                "pass",
+            ),
         ),
     ),
     Mutant(

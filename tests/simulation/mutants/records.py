@@ -160,9 +160,9 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             Edit(
                 "core.step:Core._link",
-                "turn.commands.append(AskSnapshot(epoch))",
+                "turn.look_again()",
                 "from tradeshell.core.commands import PlaceOrder\n"
-                "        turn.commands.append(AskSnapshot(epoch))\n"
+                "        turn.look_again()\n"
                 "        for order in desk.orders():\n"
                 '            if order.state.value == "unknown":\n'
                 "                turn.commands.append(PlaceOrder(order.spec, order.order_id))",
