@@ -21,6 +21,7 @@ from tradeshell.core.inputs import ExecutionReport, Input, OrderReport, Position
 from tradeshell.core.market import Bar, Instrument, Price, Quote, Session, Shares
 from tradeshell.core.orders import OrderSpec
 from tradeshell.core.plan import TradePlan
+from tradeshell.upkeep import BlindStream, Finding, LogFile, StreamNews, WireLog
 
 T_contra = TypeVar("T_contra", contravariant=True)
 
@@ -196,8 +197,17 @@ class VenueOptions(Struct, frozen=True, kw_only=True):
     seed: int = 1
 
 
+def _unheard(news: StreamNews) -> None:
+    """Take news of streams for a host that looks after none."""
+    del news
+
+
 class BrokerContext(Struct, frozen=True, kw_only=True):
-    """What a broker gets when it is opened, on the engine's loop."""
+    """What a broker gets when it is opened, on the engine's loop.
+
+    ``stream_news`` takes what it knows about its streams of bars beside the bars; ``wire`` takes raw messages (``None``: nobody
+    wants them).
+    """
 
     emit: Callable[[Input], None]
     clock: Clock
@@ -205,6 +215,8 @@ class BrokerContext(Struct, frozen=True, kw_only=True):
     options: VenueOptions
     settings: Mapping[str, Any]
     state_dir: Path
+    stream_news: Callable[[StreamNews], None] = _unheard
+    wire: WireLog | None = None
 
 
 class BrokerOffer(Struct, frozen=True, kw_only=True):
@@ -250,7 +262,10 @@ SinkOpener: TypeAlias = Callable[[SinkContext], AbstractContextManager[Sink]]
 
 
 class View(Struct, frozen=True, kw_only=True):
-    """What the screen may look at: an immutable picture, published by the engine after each change."""
+    """What the screen may look at: an immutable picture, published by the engine after each change.
+
+    ``blind``: streams of bars that are stalled; ``blocked``: another session of the login takes the market data.
+    """
 
     now: datetime
     desk: Desk
@@ -259,6 +274,9 @@ class View(Struct, frozen=True, kw_only=True):
     symbols: tuple[str, ...] = ()
     sinks: tuple[str, ...] = ()
     replaying: bool = False
+    blind: tuple[BlindStream, ...] = ()
+    blocked: bool = False
+    logs: tuple[LogFile, ...] = ()
 
 
 class Defaults(Struct, frozen=True, kw_only=True):
@@ -356,4 +374,8 @@ class Trading(Protocol):
 
     def plugins(self) -> tuple[PluginReport, ...]:
         """Return what is loaded and what was refused."""
+        ...
+
+    def examine(self) -> tuple[Finding, ...]:
+        """Return what is well and what is not: the install, files, clocks, and what the broker says of itself."""
         ...

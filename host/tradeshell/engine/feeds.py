@@ -1,26 +1,48 @@
 """Market data for the desk: subscriptions shared and counted, poison kept out.
 
 Laws: one subscription per (symbol, length, hours) however many watch it; a bar that cannot be true (prices out of order or not
-finite, an end that has not come) is told and dropped; each bar is handed on once and never out of order.
+finite, an end that has not come) is told and dropped; each bar is handed on once and never out of order, also when the stream is
+subscribed anew: a bar that closed before that is back-filled, and is nobody's live bar.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from decimal import InvalidOperation
 
 from tradeshell.core.events import DataRejected, Event
 from tradeshell.core.inputs import BarClosed, Input, QuoteSeen
-from tradeshell.core.market import Bar, Quote
+from tradeshell.core.market import Bar, Price, Quote
 from tradeshell.ports import Broker, Handle
+from tradeshell.upkeep import StreamKey
 
-Stream = tuple[str, int, bool]
 AHEAD = timedelta(seconds=5)  # a bar's end may be this far in the future: the broker's clock is not ours
 
 
+class Stream:
+    """One subscription to bars. ``since``: when it was first asked for; ``heard_at``: when its last bar came, as ``close`` says."""
+
+    __slots__ = ("close", "fresh_from", "handle", "heard_at", "last", "since", "turn")
+
+    def __init__(self, since: datetime) -> None:
+        self.since = since
+        self.heard_at: datetime | None = None
+        self.close: Price | None = None
+        self.handle: Handle | None = None
+        self.last: datetime | None = None  # start of the last bar that was handed on
+        self.fresh_from: datetime | None = (
+            None  # since when the present subscription runs, unless it is the first
+        )
+        self.turn = 0  # the number of the present subscription: earlier ones are not listened to
+
+
+def _nobody() -> None:
+    """Be told of a new stream."""
+
+
 class Feeds:
-    """Keeps the bar and quote subscriptions that watchers and elected stops need."""
+    """Keeps the bar and quote subscriptions that watchers and elected stops need. ``on_stream`` is called for each new stream."""
 
     def __init__(
         self,
@@ -33,8 +55,9 @@ class Feeds:
         self._submit = submit
         self._tell = tell
         self._now = now
-        self._streams: dict[Stream, Handle] = {}
-        self._keys: dict[str, Stream] = {}
+        self.on_stream: Callable[[], None] = _nobody
+        self._streams: dict[StreamKey, Stream] = {}
+        self._keys: dict[str, StreamKey] = {}
         self._quotes: dict[str, Handle] = {}
         self._chased: dict[str, Handle] = {}
         self._unheard: frozenset[str] = frozenset()
@@ -44,14 +67,37 @@ class Feeds:
         stream = (symbol, seconds, rth)
         self.keep_quote(symbol)
         if stream not in self._streams:
-            self._streams[stream] = self._broker.subscribe(symbol, seconds, rth, self._listener(rth))
+            made = Stream(self._now())
+            made.handle = self._broker.subscribe(symbol, seconds, rth, self._listener(made, rth))
+            self._streams[stream] = made
+            self.on_stream()
         self._keys[key] = stream
 
     def unwatch(self, key: str) -> None:
         """End ``key``'s subscription; the stream ends with its last key."""
         stream = self._keys.pop(key, None)
         if stream is not None and stream not in self._keys.values():
-            self._streams.pop(stream).cancel()
+            _end(self._streams.pop(stream))
+
+    @property
+    def streams(self) -> Mapping[StreamKey, Stream]:
+        """The streams that somebody listens to."""
+        return self._streams
+
+    def listeners(self) -> dict[StreamKey, tuple[str, ...]]:
+        """Return who listens to each stream."""
+        found: dict[StreamKey, tuple[str, ...]] = {}
+        for key, stream in self._keys.items():
+            found[stream] = (*found.get(stream, ()), key)
+        return found
+
+    def renew(self, key: StreamKey) -> None:
+        """End a stream's subscription and make a new one; raises what the broker raises, the stream then has none."""
+        stream = self._streams[key]
+        _end(stream)
+        stream.turn += 1
+        stream.fresh_from = self._now()
+        stream.handle = self._broker.subscribe(*key, self._listener(stream, key[2]))
 
     def keep_quote(self, symbol: str) -> None:
         """Keep the touch of ``symbol`` from now on."""
@@ -81,18 +127,22 @@ class Feeds:
 
     def close(self) -> None:
         """End every subscription."""
-        for handle in (*self._streams.values(), *self._quotes.values(), *self._chased.values()):
+        for stream in self._streams.values():
+            _end(stream)
+        for handle in (*self._quotes.values(), *self._chased.values()):
             handle.cancel()
         self._streams, self._keys, self._quotes, self._chased = {}, {}, {}, {}
 
-    def _listener(self, rth: bool) -> Callable[[Bar], None]:
+    def _listener(self, stream: Stream, rth: bool) -> Callable[[Bar], None]:
         submit, now = self._submit, self._now
-        last: datetime | None = None
+        turn = stream.turn
 
         def on_bar(bar: Bar) -> None:
-            nonlocal last
-            if last is not None and bar.start <= last:
+            last = stream.last
+            if (last is not None and bar.start <= last) or turn != stream.turn:
                 return  # a repetition or a late older bar: each bar time is looked at once
+            if stream.fresh_from is not None and bar.end <= stream.fresh_from:
+                return  # back-filled
             try:
                 # What is highest bounds the others: if it is finite, they are.
                 sane = 0 < bar.low <= bar.open <= bar.high and bar.low <= bar.close <= bar.high
@@ -109,10 +159,16 @@ class Feeds:
                     )
                 )
                 return
-            last = bar.start
+            stream.last, stream.heard_at, stream.close = bar.start, at, bar.close
             submit(BarClosed(at=at, bar=bar, rth=rth))
 
         return on_bar
 
     def _on_quote(self, quote: Quote) -> None:
         self._submit(QuoteSeen(at=self._now(), quote=quote))
+
+
+def _end(stream: Stream) -> None:
+    if stream.handle is not None:
+        handle, stream.handle = stream.handle, None
+        handle.cancel()

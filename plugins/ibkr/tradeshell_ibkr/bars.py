@@ -1,0 +1,342 @@
+"""Closed bars out of what IBKR sends: five-second bars, the forming bars of kept-up-to-date history, single trades.
+
+Laws: pure, no clock: instants are handed in (whole epoch seconds of the exchange; ``now`` in seconds of ours). A bar is handed on
+once, when it is certain that nothing of it is still to come:
+
+*Five-second parts* (real-time bars) are final when they come. A longer bar is closed by its **last** part: the close that
+decides is one that came live. Parts of it that were missed (a start in the middle of a bar, a gap) may be filled from history; a bar
+whose last part did not come live is handed on only if history says that nothing traded in what was missed.
+
+*Forming bars* (``keepUpToDate``) are closed by the first update of a later bar, or by one of their own that comes after their
+end; ``SETTLE`` later, because a correction of the ended bar may follow. What comes later still is a revision, and is ignored.
+
+*Trades* make bars of a second: closed by the first trade of a later second, or when the second is certainly over here.
+
+Bars are aligned to the clock and stamped with their start. A bar in which nothing traded does not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import NamedTuple
+
+from tradeshell import Bar, Price, Shares
+from tradeshell_ibkr.hours import day_start
+
+PART = 5  # seconds of a real-time bar
+HOUR = 3600
+DAY = 86400
+# Bars that can be made live: they divide the hour, so that every zone's clock agrees about where they start.
+LIVE_LENGTHS = frozenset(n for n in range(PART, HOUR + 1, PART) if HOUR % n == 0) | {1}
+SETTLE = 0.3  # seconds after the first update of a new bar in which the old one may still be corrected
+TICK_GRACE = 0.25  # seconds after the end of a second in which its trades may still arrive
+LONG_NUMBER = 12  # digits; a longer price is the noise of a binary fraction
+NOISE = Decimal("0.000001")
+
+
+class Part(NamedTuple):
+    """The prices (USD) and shares of one stretch of time."""
+
+    open: Price
+    high: Price
+    low: Price
+    close: Price
+    volume: Shares
+
+
+def instant(second: float) -> datetime:
+    """Return the UTC instant of an epoch second."""
+    return datetime.fromtimestamp(second, UTC)
+
+
+def read_price(text: str) -> Price:
+    """Return the price a field holds, without the noise of binary fractions; raises ``ValueError`` for what is no number."""
+    try:
+        price = Decimal(text)
+        return (
+            price if len(text) <= LONG_NUMBER or not price.is_finite() else price.quantize(NOISE).normalize()
+        )
+    except InvalidOperation:
+        raise ValueError(f"not a price: {text!r}") from None
+
+
+def read_shares(text: str) -> Shares:
+    """Return whole shares, 0 for nothing, less than nothing, or no number."""
+    if text.isdigit() and text.isascii():
+        return int(text)
+    try:
+        return max(int(float(text)), 0)
+    except (ValueError, OverflowError):
+        return 0
+
+
+def read_part(opened: str, high: str, low: str, close: str, volume: str) -> Part:
+    """Return the prices of a bar as they were sent."""
+    return Part(read_price(opened), read_price(high), read_price(low), read_price(close), read_shares(volume))
+
+
+def is_sane(part: Part) -> bool:
+    """Return whether prices are finite, above zero and in order."""
+    try:
+        return (
+            0 < part.low <= part.open <= part.high
+            and part.low <= part.close <= part.high
+            and part.high.is_finite()
+        )
+    except InvalidOperation:  # NaN does not compare
+        return False
+
+
+def floor_bar(start: datetime, seconds: int) -> datetime:
+    """Return the start of the clock-aligned bar that contains ``start``.
+
+    IBKR's first regular hour is stamped 09:30 and ends at 10:00: it is what the bar of 09:00 holds in regular hours.
+    """
+    if seconds <= HOUR:
+        second = int(start.timestamp())
+        return instant(second - second % seconds)
+    midnight = day_start(start)
+    if seconds >= DAY:
+        return midnight
+    whole = int((start - midnight).total_seconds()) // seconds
+    return instant(midnight.timestamp() + whole * seconds)
+
+
+def merge(parts: Iterable[Part]) -> Part | None:
+    """Return several stretches, in order of time, as one; ``None`` for none."""
+    found = iter(parts)
+    first = next(found, None)
+    if first is None:
+        return None
+    opened, high, low, close, volume = first
+    for part in found:
+        if part.high > high:
+            high = part.high
+        if part.low < low:
+            low = part.low
+        close = part.close
+        volume += part.volume
+    return Part(opened, high, low, close, volume)
+
+
+class Open(NamedTuple):
+    """A bar ``[start, start + seconds)`` that ended without its last part; ``live`` is where its live parts end."""
+
+    start: int
+    seconds: int
+    live: int
+
+
+class Assembly:
+    """Bars of several lengths out of the five-second parts of one stream."""
+
+    def __init__(self, symbol: str) -> None:
+        self.symbol = symbol
+        self._lengths: dict[int, float] = {}  # length -> bars that end after this instant are wanted
+        self._forming: dict[int, int] = {}  # length -> start of the bar that has parts and is not decided
+        self._parts: dict[int, Part | None] = {}  # start -> what traded, None: nothing did
+        self._lost: set[Open] = set()
+        self._live: int = -PART  # start of the newest part that came live
+        self._close: Price | None = None
+
+    def want(self, seconds: int, since: float) -> None:
+        """Make bars of ``seconds`` from now on: those that end after ``since``."""
+        self._lengths[seconds] = since
+
+    def forget(self, seconds: int) -> None:
+        """Make bars of ``seconds`` no longer."""
+        self._lengths.pop(seconds, None)
+        self._forming.pop(seconds, None)
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """The lengths that are wanted."""
+        return tuple(self._lengths)
+
+    def part(self, start: int, part: Part, trades: int) -> tuple[list[Bar], list[Open]]:
+        """Take a live part; return the bars that it closes, shortest first, and those that ended before it, unfinished."""
+        closed: list[Bar] = []
+        lost: list[Open] = []
+        if start <= self._live or start % PART:
+            self._take_late(start, part)
+            return closed, lost
+        quiet = part.volume == 0 and trades <= 0 and part.high == part.low
+        quiet = quiet and (self._close is None or part.close == self._close)
+        before = self._live + PART
+        self._parts[start] = None if quiet else part
+        self._live = start
+        self._close = part.close
+        end = start + PART
+        for seconds, since in self._lengths.items():
+            bucket = start - start % seconds
+            forming = self._forming.get(seconds)
+            if forming is not None and forming < bucket:
+                lost.append(Open(forming, seconds, before))
+                del self._forming[seconds]
+            if end < bucket + seconds:
+                self._forming[seconds] = bucket
+                continue
+            self._forming.pop(seconds, None)
+            if end > since and (bar := self._bar(bucket, seconds)) is not None:
+                closed.append(bar)
+        self._lost.update(lost)
+        if closed or not self._forming:
+            self._tidy()
+        return closed, lost
+
+    def overdue(self, now: float, grace: float) -> list[Open]:
+        """Return the bars whose last part should have come ``grace`` seconds ago; they are formed no longer."""
+        lost = [Open(at, n, self._live + PART) for n, at in self._forming.items() if at + n + grace <= now]
+        for bar in lost:
+            del self._forming[bar.seconds]
+        self._lost.update(lost)
+        return lost
+
+    def next_end(self) -> int | None:
+        """Return the end of the forming bar that ends first."""
+        return min((start + seconds for seconds, start in self._forming.items()), default=None)
+
+    def first_forming(self) -> int | None:
+        """Return the start of the forming bar that began first."""
+        return min(self._forming.values(), default=None)
+
+    def gaps(self, first: int, after: int) -> list[int]:
+        """Return the starts in ``[first, after)`` of which nothing is known."""
+        return [start for start in range(first - first % PART, after, PART) if start not in self._parts]
+
+    def fill(self, first: int, after: int, parts: dict[int, Part]) -> None:
+        """Take what history says about ``[first, after)``: where it has no part, nothing traded."""
+        for start in self.gaps(first, after):
+            self._parts[start] = parts.get(start)
+
+    def decide(self, lost: Open, *, silence_is_quiet: bool = False) -> Bar | None:
+        """Return an ended bar after history was asked, or ``None``: its close did not come live, or nothing traded in it.
+
+        ``silence_is_quiet``: the server sends no part when nothing trades.
+        """
+        self._lost.discard(lost)
+        end = lost.start + lost.seconds
+        if lost.live <= lost.start or end <= self._lengths.get(lost.seconds, end):
+            return None
+        for start in range(lost.live, end, PART):
+            if self._parts.get(start) is not None or not (silence_is_quiet or start in self._parts):
+                return None
+        return self._bar(lost.start, lost.seconds)
+
+    def _take_late(self, start: int, part: Part) -> None:
+        """Take a part that is out of order or sent again: it counts as long as its bar is not decided."""
+        if start % PART == 0 and any(at <= start < at + n for n, at in self._forming.items()):
+            self._parts[start] = part
+            if start == self._live:
+                self._close = part.close
+
+    def _bar(self, bucket: int, seconds: int) -> Bar | None:
+        if seconds == PART:
+            made = self._parts.get(bucket)
+        else:
+            parts = self._parts
+            made = merge(
+                part for s in range(bucket, bucket + seconds, PART) if (part := parts.get(s)) is not None
+            )
+        return None if made is None else Bar(self.symbol, instant(bucket), seconds, *made)
+
+    def _tidy(self) -> None:
+        """Forget the parts of bars that are decided."""
+        keep = min((*self._forming.values(), *(bar.start for bar in self._lost)), default=self._live)
+        self._parts = {start: part for start, part in self._parts.items() if start >= keep}
+
+
+class Forming:
+    """Closed bars out of a history that is kept up to date: the last bar is sent again and again while it forms."""
+
+    def __init__(self, symbol: str, seconds: int, since: float) -> None:
+        self.symbol = symbol
+        self.seconds = seconds
+        self._since = since
+        self._now: tuple[int, Part] | None = None
+        self._ended: tuple[int, Part] | None = None
+        self._told = 0  # end of the newest bar that was handed on
+
+    def seed(self, start: int, part: Part) -> None:
+        """Take a bar of the first answer: only the one that still forms matters."""
+        if self._now is None or start >= self._now[0]:
+            self._now = (start, part)
+
+    def update(self, start: int, part: Part, now: float) -> tuple[Bar | None, bool]:
+        """Take an update; return a bar that is closed by now, and whether another one is to be settled (``SETTLE`` seconds)."""
+        closed: Bar | None = None
+        if self._now is None or start > self._now[0]:
+            closed = self.settle()
+            self._ended, self._now = self._now, (start, part)
+        elif start == self._now[0]:
+            self._now = (start, part)
+            if now >= start + self.seconds + SETTLE:  # sent again after its end: nothing traded since
+                closed = self.settle() or self._tell(self._now)
+        elif self._ended is not None and start == self._ended[0]:
+            self._ended = (start, part)  # the correction that SETTLE waits for
+        return closed, self._ended is not None
+
+    def settle(self) -> Bar | None:
+        """Return the ended bar: it will be corrected no more."""
+        ended, self._ended = self._ended, None
+        return None if ended is None else self._tell(ended)
+
+    def _tell(self, ended: tuple[int, Part]) -> Bar | None:
+        start, part = ended
+        end = start + self.seconds
+        if end <= self._told or end <= self._since:
+            return None
+        self._told = end
+        return Bar(self.symbol, instant(start), self.seconds, *part)
+
+
+class Seconds:
+    """Bars of a second out of single trades, whose times are whole seconds of the exchange."""
+
+    def __init__(self, symbol: str, since: float) -> None:
+        self.symbol = symbol
+        self._since = since
+        self._second = 0
+        self._bar: Part | None = None
+        self._told = 0
+        self._lead: float | None = (
+            None  # how much later than the exchange's second a trade of it came, at best
+        )
+        self.late = 0  # trades of seconds that were closed already
+
+    def trade(self, second: int, price: Price, size: Shares, now: float) -> Bar | None:
+        """Take a trade; return the bar of the second that it closes."""
+        lead = now - second
+        if self._lead is None or lead < self._lead:
+            self._lead = lead
+        bar = self._bar
+        if second == self._second and bar is not None:
+            opened, high, low, _, volume = bar
+            self._bar = Part(opened, max(high, price), min(low, price), price, volume + size)
+            return None
+        if second <= self._told or second < self._second:
+            self.late += 1
+            return None
+        closed = self.close()
+        self._second = second
+        self._bar = Part(price, price, price, price, size)
+        return closed
+
+    def due(self, now: float) -> float | None:
+        """Return our time at which the second that forms is certainly over, trades under way included.
+
+        Its end is at most a second after a trade of it came, and at most a second after the quickest message about its start.
+        """
+        if self._bar is None or self._lead is None:
+            return None
+        return min(now, self._second + self._lead) + 1 + TICK_GRACE
+
+    def close(self) -> Bar | None:
+        """Close the second that forms and return its bar."""
+        bar, self._bar = self._bar, None
+        if bar is None:
+            return None
+        self._told = self._second
+        return Bar(self.symbol, instant(self._second), 1, *bar) if self._second + 1 > self._since else None

@@ -1,0 +1,518 @@
+"""The connection to TWS or IB Gateway: who may be talked to, whether it lives, and how it comes back.
+
+Laws: nothing that could become an order leaves before the account is verified, on every connection anew; PAPER_ONLY refuses a
+live port before it dials and a live account before anything else is asked. Every wait ends. There is one attempt at a time. A
+link that is lost is told at once, with one line, and sought again by itself, later each time; a message that waits to be sent
+dies with it, and its owner hears that it never left. A gateway that has lost Interactive Brokers (1100) counts as a lost link.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from tradeshell import (
+    BrokerContext,
+    BrokerError,
+    Clock,
+    Handle,
+    LinkChanged,
+    OrderRefusedByBroker,
+    RefusedWhat,
+    masked,
+)
+from tradeshell_ibkr.codes import CODES, Effect, look_up
+from tradeshell_ibkr.order_ids import FIRST_REQUEST_ID, LAST_REQUEST_ID, OrderIds
+from tradeshell_ibkr.pacing import Outbox, Priority
+from tradeshell_ibkr.settings import LIVE_PORTS, is_paper, read_settings
+from tradeshell_ibkr.states import STEADY_AFTER, LinkState, pause, words_of
+from tradeshell_ibkr.wire import NOT_AN_API, Hub, Raw, Wire
+
+T = TypeVar("T")
+DIAL_WITHIN = 5.0  # seconds for the socket
+GREET_WITHIN = 6.0  # seconds for version, accounts and the next order number
+LOOK_EVERY = 5.0  # seconds between two looks at whether anything was heard
+ASK_AFTER = 10.0  # seconds of silence after which the time is asked for
+DEAD_AFTER = 20.0  # seconds of silence after which nobody is there
+DEAD_WITHOUT_IB = 300.0  # the same while the gateway has lost Interactive Brokers: it may not answer then
+TIME_EVERY = 300.0  # seconds between two looks at the broker's clock
+TOLD_AGAIN_AFTER = timedelta(seconds=60)  # the same notice is not repeated before
+CLOCK_SLACK = 2.0  # seconds: the broker tells its time in whole ones
+
+
+class LinkFailure(BrokerError):
+    """An attempt to connect failed."""
+
+    def __init__(self, state: LinkState, detail: str = "") -> None:
+        super().__init__(detail)
+        self.state, self.detail = state, detail
+
+
+class Connection:
+    """The one connection of a program. The rest of the plugin hangs its handlers on it once, before the first ``connect``."""
+
+    def __init__(self, context: BrokerContext, raw: Raw | None = None) -> None:
+        self.clock: Clock = context.clock
+        self.settings = read_settings(context.settings)
+        self.hub = Hub()
+        self.outbox = Outbox(self.clock)
+        self.order_ids = OrderIds(context.state_dir, self.settings.client_id, self.clock)
+        self.names: dict[int, str] = {}  # contract id -> the symbol it has here
+        self.notices: list[Callable[[int, str], None]] = []
+        self.on_up: list[Callable[[bool], None]] = []  # (whether subscriptions are lost)
+        self.on_down: list[Callable[[str], None]] = []
+        self.on_order_error: Callable[[int, int, str], None] = lambda *_: None
+        self.account = ""
+        self.server_offset = 0.0
+        self.state = LinkState.OFF
+        self.words = words_of(LinkState.OFF, self.settings.place, self.settings.client_id)
+        self.epoch = 0
+        self.wire: Wire | None = None
+        self._emit = context.emit
+        self._raw = raw
+        self._trial: tuple[Wire, asyncio.Future[None]] | None = None
+        self._attempt: asyncio.Task[None] | None = None
+        self._requests: dict[int, Callable[[int, str], None]] = {}
+        self._next_request = FIRST_REQUEST_ID
+        self._waits: set[asyncio.Future[Any]] = set()
+        self._is_wanted = False
+        self._has_ib = True
+        self._is_told_up = False
+        self._tries = 0
+        self._retry: Handle | None = None
+        self._beat: Handle | None = None
+        self._up_at: datetime | None = None
+        self._last_heard = (0, self.clock.now())
+        self._asked_time_at: datetime | None = None
+        self._told: dict[tuple[int, str], datetime] = {}
+        self._unreadable_told: datetime | None = None
+        self.hub.listen("error", self._error)
+        self.hub.listen("currentTime", self._time_told)
+        self.hub.listen("nextValidId", self._next_id_told)
+        self.hub.listen("unreadable", self._unreadable)
+
+    # --- state --------------------------------------------------------------------------------------------------------
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the socket is up, the API has answered and the account is verified."""
+        return self.wire is not None
+
+    @property
+    def is_served(self) -> bool:
+        """Whether the gateway also has its own link to Interactive Brokers: orders may leave."""
+        return self.wire is not None and self._has_ib
+
+    def must_be_served(self) -> Wire:
+        """Return the wire; raises ``BrokerError`` with the state's words when nothing may be sent."""
+        if self.wire is None or not self._has_ib:
+            raise BrokerError(self.words)
+        return self.wire
+
+    def first_order_id(self) -> int:
+        """Return the lowest number for a new order: above every one that is known here or there."""
+        told = 1 if self.wire is None else self.wire.first_order_id
+        return max(told, self.order_ids.highest + 1)
+
+    # --- requests -----------------------------------------------------------------------------------------------------
+
+    def request_id(self) -> int:
+        """Return a number for a request, which no order ever has."""
+        number = self._next_request
+        self._next_request = number + 1 if number < LAST_REQUEST_ID else FIRST_REQUEST_ID
+        return number
+
+    def ask(self, method: str, *args: Any, priority: Priority = Priority.DATA) -> None:
+        """Send ib_async's request ``method`` in its turn; raises ``BrokerError`` when there is no connection.
+
+        What waits for its turn dies with the connection.
+        """
+        wire = self.wire
+        if wire is None:
+            raise BrokerError(self.words)
+        send = getattr(wire, method)
+        self.outbox.post(priority, lambda: send(*args))
+
+    def on_error(self, request_id: int, handler: Callable[[int, str], None]) -> None:
+        """Call ``handler`` with code and text of each error of a request, until ``forget``."""
+        self._requests[request_id] = handler
+
+    def forget(self, request_id: int) -> None:
+        """Hear no more of a request."""
+        self._requests.pop(request_id, None)
+
+    async def within(self, future: asyncio.Future[T], seconds: float, words: str) -> T:
+        """Return the result; raises ``BrokerError`` when it is late (with ``words``) or the connection ends before."""
+        self._waits.add(future)
+        try:
+            async with asyncio.timeout(seconds):
+                return await future
+        except TimeoutError:
+            raise BrokerError(words) from None
+        finally:
+            self._waits.discard(future)
+            future.cancel()
+
+    # --- connecting ---------------------------------------------------------------------------------------------------
+
+    async def connect(self) -> None:
+        """Connect; raises ``BrokerError`` with one line. What may heal by itself is tried again afterwards."""
+        self._is_wanted = True
+        if self.is_served:
+            return
+        if self.is_ready:
+            raise BrokerError(self.words)
+        await asyncio.shield(self._attempting())
+        if not self.is_served:
+            raise BrokerError(self.words)
+
+    def disconnect(self) -> None:
+        """Disconnect and stay so."""
+        self._is_wanted = False
+        self._stop_trying()
+        wire, self.wire = self.wire, None
+        if wire is not None:
+            wire.close()
+        self._set(LinkState.OFF)
+        self._came_down("disconnected by the operator")
+
+    def close(self) -> None:
+        """End without a word."""
+        self._is_wanted = False
+        self._stop_trying()
+        wire, self.wire = self.wire, None
+        if wire is not None:
+            wire.close()
+        self._stop_beating()
+        self.outbox.drop_all("the program ends")
+        self.order_ids.close()
+
+    def drop(self, state: LinkState, detail: str) -> None:
+        """Give up a connection that is of no use, and make a new one."""
+        if self.wire is not None:
+            self.wire.end(detail)
+            self._gone(self.wire, detail, state)
+
+    def _attempting(self) -> asyncio.Task[None]:
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+        if self._attempt is None or self._attempt.done():
+            self._attempt = asyncio.get_running_loop().create_task(self._try())
+            self._attempt.add_done_callback(_looked_at)
+        return self._attempt
+
+    async def _try(self) -> None:
+        before = self.state
+        self._set(LinkState.CONNECTING)
+        try:
+            await self._dial()
+        except LinkFailure as failure:
+            self._fail(failure, before)
+            raise BrokerError(self.words) from None
+
+    def _fail(self, failure: LinkFailure, before: LinkState) -> None:
+        state = failure.state
+        was_up = before in (LinkState.DROPPED, LinkState.RESTARTING, LinkState.LIFELESS, LinkState.UP)
+        if state is LinkState.REFUSED and was_up:
+            state = LinkState.RESTARTING
+        self._set(state, failure.detail)
+        seconds = pause(state, self._tries, self.settings.client_id)
+        if seconds is None:
+            self._is_wanted = False
+        self._try_later(seconds)
+
+    async def _dial(self) -> None:
+        self._check_place()
+        settings = self.settings
+        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        wire = Wire(self.hub, lambda: _resolve(ready), lambda why: self._gone(wire, why), self._raw)
+        self._trial, self._has_ib = (wire, ready), True
+        try:
+            try:
+                async with asyncio.timeout(DIAL_WITHIN):
+                    await wire.open(settings.host, settings.port, settings.client_id)
+            except TimeoutError:
+                raise LinkFailure(LinkState.UNREACHABLE, f"no answer within {DIAL_WITHIN:g} s") from None
+            except ConnectionRefusedError:
+                raise LinkFailure(LinkState.REFUSED) from None
+            except OSError as error:
+                raise LinkFailure(LinkState.UNREACHABLE, error.strerror or str(error)) from None
+            try:
+                async with asyncio.timeout(GREET_WITHIN):
+                    await ready
+            except TimeoutError:
+                raise LinkFailure(LinkState.SILENT) from None
+            self._check_account(wire.accounts)
+        except BaseException:
+            self._trial = None
+            wire.close()
+            raise
+        self._trial = None
+        self._came_up(wire)
+
+    def _check_place(self) -> None:
+        settings = self.settings
+        if settings.paper_only and settings.port in LIVE_PORTS:
+            raise LinkFailure(
+                LinkState.GUARDED,
+                f"{settings.place} is the live port of {LIVE_PORTS[settings.port]} and PAPER_ONLY is true: nothing was dialled; "
+                "paper ports are 7497 (TWS) and 4002 (Gateway)",
+            )
+        if not settings.is_local and not settings.remote:
+            raise LinkFailure(
+                LinkState.GUARDED,
+                f"{settings.host} is another computer and the TWS API is not encrypted: nothing was dialled; "
+                "remote = true in [brokers.ibkr] (IB_REMOTE=true) allows it",
+            )
+
+    def _check_account(self, accounts: tuple[str, ...]) -> None:
+        settings = self.settings
+        names = ", ".join(masked(name) for name in accounts)
+        wanted = settings.account
+        if wanted and wanted not in accounts:
+            raise LinkFailure(
+                LinkState.GUARDED,
+                f"account {masked(wanted)} is not one of this login ({names}): nothing was sent",
+            )
+        if not wanted and len(accounts) > 1:
+            raise LinkFailure(
+                LinkState.GUARDED,
+                f"this login has several accounts ({names}): say which with account in [brokers.ibkr] or IB_ACCOUNT",
+            )
+        account = wanted or accounts[0]
+        if self.account and account != self.account:
+            raise LinkFailure(
+                LinkState.GUARDED,
+                f"the gateway is logged in to account {masked(account)} now, and this session trades {masked(self.account)}: "
+                "log in as before, or start again",
+            )
+        if not is_paper(account):
+            if settings.paper_only:
+                raise LinkFailure(
+                    LinkState.GUARDED,
+                    f"account {masked(account)} is live and PAPER_ONLY is true: disconnected before anything was asked",
+                )
+            if settings.live_account != account:
+                raise LinkFailure(
+                    LinkState.GUARDED,
+                    f"account {masked(account)} is live: start with --live-account and its full id to trade it",
+                )
+        self.account = account
+
+    # --- up and down --------------------------------------------------------------------------------------------------
+
+    def _came_up(self, wire: Wire) -> None:
+        self.wire = wire
+        self.epoch += 1
+        now = self.clock.now()
+        self._up_at, self._last_heard = now, (wire.heard, now)
+        self._ask_time()
+        self._look_later()
+        if self._has_ib:
+            self._tell_up(is_data_lost=True)
+        else:
+            self._set(LinkState.WITHOUT_IB)
+
+    def _tell_up(self, *, is_data_lost: bool, why: str = "") -> None:
+        assert self.wire is not None
+        self._set(LinkState.UP)
+        self._is_told_up = True
+        for listener in self.on_up:
+            listener(is_data_lost)
+        self._emit(
+            LinkChanged(
+                at=self.clock.now(),
+                up=True,
+                account=self.account,
+                paper=is_paper(self.account),
+                first_order_id=self.first_order_id(),
+                why=why,
+            )
+        )
+
+    def _came_down(self, why: str) -> None:
+        """Tell everybody that nothing passes any more; the second time it is told by nobody."""
+        self._stop_beating()
+        self.outbox.drop_all(why)
+        for future in tuple(self._waits):
+            if not future.done():
+                future.set_exception(BrokerError(f"the request was lost with the connection: {why}"))
+        for listener in self.on_down:
+            listener(why)
+        if self._is_told_up:
+            self._is_told_up = False
+            self._emit(
+                LinkChanged(
+                    at=self.clock.now(), up=False, account=self.account, paper=is_paper(self.account), why=why
+                )
+            )
+
+    def _gone(self, wire: Wire, why: str, state: LinkState = LinkState.DROPPED) -> None:
+        """A wire has ended."""
+        if self._trial is not None and self._trial[0] is wire:
+            _resolve(self._trial[1], _why_shut_out(wire, why))
+            return
+        if wire is not self.wire:
+            return
+        self.wire = None
+        now = self.clock.now()
+        if self._up_at is not None and (now - self._up_at).total_seconds() >= STEADY_AFTER:
+            self._tries = 0
+        self._set(state, why)
+        self._came_down(self.words)
+        self._try_later(pause(state, self._tries, self.settings.client_id))
+
+    def _try_later(self, seconds: float | None) -> None:
+        if seconds is None or not self._is_wanted:
+            return
+        self._tries += 1
+        if self._retry is not None:
+            self._retry.cancel()
+        self._retry = self.clock.call_at(self.clock.now() + timedelta(seconds=seconds), self._try_again)
+
+    def _try_again(self) -> None:
+        self._retry = None
+        if self._is_wanted and self.wire is None:
+            self._attempting()
+
+    def _stop_trying(self) -> None:
+        self._tries = 0
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+        if self._attempt is not None:
+            self._attempt.cancel()
+            self._attempt = None
+
+    def _set(self, state: LinkState, detail: str = "") -> None:
+        self.state = state
+        self.words = words_of(state, self.settings.place, self.settings.client_id, detail)
+
+    # --- signs of life ------------------------------------------------------------------------------------------------
+
+    def _look_later(self) -> None:
+        self._beat = self.clock.call_at(self.clock.now() + timedelta(seconds=LOOK_EVERY), self._look)
+
+    def _stop_beating(self) -> None:
+        if self._beat is not None and self.wire is None:
+            self._beat.cancel()
+            self._beat = None
+
+    def _look(self) -> None:
+        wire, now = self.wire, self.clock.now()
+        if wire is None:
+            return
+        heard, since = self._last_heard
+        if wire.heard != heard or now < since:  # or the computer's clock was set back
+            self._last_heard = (wire.heard, now)
+        silent = (now - self._last_heard[1]).total_seconds()
+        if silent >= (DEAD_AFTER if self._has_ib else DEAD_WITHOUT_IB):
+            self.drop(LinkState.LIFELESS, f"nothing was heard for {silent:.0f} s")
+            return
+        asked = self._asked_time_at
+        if silent >= ASK_AFTER or asked is None or (now - asked).total_seconds() >= TIME_EVERY:
+            self._ask_time()
+        self._look_later()
+
+    def _ask_time(self) -> None:
+        self._asked_time_at = self.clock.now()
+        with contextlib.suppress(BrokerError):  # the end of the connection is told elsewhere
+            self.ask("reqCurrentTime", priority=Priority.QUESTION)
+
+    def _time_told(self, seconds: int) -> None:
+        offset = seconds - self.clock.now().timestamp()
+        self.server_offset = 0.0 if abs(offset) <= CLOCK_SLACK else offset
+
+    # --- messages -----------------------------------------------------------------------------------------------------
+
+    def _next_id_told(self, order_id: int) -> None:
+        """The gateway's next number: of numbers it has seen under our client id, whoever sent them."""
+        if self.wire is not None:
+            self.order_ids.see(order_id - 1)
+
+    def _error(self, number: int, code: int, text: str, reject: str = "") -> None:
+        if reject:
+            text = f"{text} {reject}"
+        text = " ".join(text.split())
+        handler = self._requests.get(number)
+        if handler is not None:
+            handler(code, text)
+        elif number > 0 and not FIRST_REQUEST_ID <= number <= LAST_REQUEST_ID:
+            self.on_order_error(number, code, text)
+        elif number <= 0:
+            self._notice(code, text)
+
+    def _notice(self, code: int, text: str) -> None:
+        effect = look_up(code).effect
+        if self._trial is not None and self.wire is None:
+            self._trial[0].refusal = f"{code}: {text}"
+        if effect is Effect.LINK_LOST:
+            self._lost_ib(code)
+        elif effect in (Effect.LINK_BACK, Effect.LINK_BACK_EMPTY):
+            self._found_ib(code, is_data_lost=effect is Effect.LINK_BACK_EMPTY)
+        elif effect in (Effect.FARM_DOWN, Effect.PACING, Effect.LINK_ENDS) or code not in CODES:
+            self.tell(code, text)
+        for listener in self.notices:
+            listener(code, text)
+
+    def _lost_ib(self, code: int) -> None:
+        if not self._has_ib:
+            return  # it is said again and again during an outage
+        self._has_ib = False
+        if self.wire is not None:
+            self._set(LinkState.WITHOUT_IB)
+            self._came_down(f"{self.words} ({code})")
+
+    def _found_ib(self, code: int, *, is_data_lost: bool) -> None:
+        known, self._has_ib = self._has_ib, True
+        if self.wire is None:
+            return
+        if known:  # the loss was not heard
+            self._came_down(f"the gateway lost Interactive Brokers for a while ({code})")
+        self._tell_up(is_data_lost=is_data_lost, why=f"Interactive Brokers is back ({code})")
+
+    def _unreadable(self, fields: list[str]) -> None:
+        del fields
+        now, wire = self.clock.now(), self.wire
+        if self._unreadable_told is not None and now - self._unreadable_told < TOLD_AGAIN_AFTER:
+            return
+        self._unreadable_told = now
+        if wire is not None:
+            self.tell(0, f"a message of the gateway cannot be read and was dropped: {wire.complaint}")
+
+    def tell(self, code: int, text: str) -> None:
+        """Tell the operator what is about no order of ours; the same words once a minute at most."""
+        now, key = self.clock.now(), (code, text)
+        told = self._told.get(key)
+        if told is not None and timedelta() <= now - told < TOLD_AGAIN_AFTER:
+            return
+        if len(self._told) > 200:
+            self._told.clear()
+        self._told[key] = now
+        self._emit(OrderRefusedByBroker(at=now, ref="", what=RefusedWhat.NOTHING, code=code, text=text))
+
+
+def _why_shut_out(wire: Wire, why: str) -> LinkFailure:
+    if wire.refusal.startswith("326"):
+        return LinkFailure(LinkState.IN_USE)
+    if wire.serverVersion() == 0 and (why == NOT_AN_API or "version" in why):
+        return LinkFailure(LinkState.STRANGE, why)
+    return LinkFailure(LinkState.SHUT_OUT, wire.refusal or why)
+
+
+def _resolve(future: asyncio.Future[None], error: BaseException | None = None) -> None:
+    if not future.done():
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)
+
+
+def _looked_at(task: asyncio.Task[None]) -> None:
+    """Take note of a failed attempt: whoever waited for it has its words, and ``words`` keeps them."""
+    if not task.cancelled():
+        task.exception()
