@@ -342,3 +342,23 @@ def test_an_exit_of_a_trade_that_holds_nothing_is_an_orphan() -> None:
 
     assert sold(2) == set()
     assert "V18" in sold(11)
+
+
+def test_of_one_instant_others_sold_what_the_newest_trade_bought_in_it() -> None:
+    def sold(*, later: float, stop: int) -> set[str]:
+        story = Story({**PLAN, "qty": 60})
+        story.plans["br-0"] = {**PLAN, "qty": 7, "sl": "", "tps": [], "mode": "none"}
+        story.fill(story.entry(7, watch="br-0"), 7)
+        ref = story.entry(60)
+        story.foreign("SELL", 20)
+        story.wait(later)
+        story.fill(ref, 60)
+        story.put("to_host", kind="position", sym="AAPL", qty=47)
+        story.pair(1, stop)
+        for _ in range(8):
+            story.wait(3).quote("189.99", "190.01")
+        return story.rules()
+
+    assert sold(later=0.0, stop=40) == set()
+    assert "V03" in sold(later=0.1, stop=40)
+    assert sold(later=0.1, stop=47) == set()

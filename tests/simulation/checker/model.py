@@ -106,9 +106,15 @@ class Trade:
         self.freed = 0  # shares whose stop the operator took away
         self.staged = 0  # of the shares still to be bought, those that the operator left without a held stop
         self.taken = 0  # shares that others sold
+        self.taken_now = 0  # of them, those of the last instant at which they sold
         self.is_busted = False  # an execution of its exits was taken back
         self.cuts: dict[str, int] = {}  # stops of a leg that somebody else cancelled
         self.reached = 0
+
+    def take(self, shares: int) -> None:
+        """Let others take shares of it, now."""
+        self.taken += shares
+        self.taken_now += shares
 
     @property
     def is_entering(self) -> bool:
@@ -150,6 +156,8 @@ class Stock:
         )
         self.taken = 0  # of our trades' shares, what others sold beyond theirs
         self.took = (0.0, 0)  # of that, what they took at the last instant at which they traded
+        self.owed = 0  # what they sold short at that instant beyond what they took
+        self.sold_by = ""  # the execution of their last sale
         self.sells: list[Order] = []  # own SELLs that live
         self.trades: list[Trade] = []
         self.pending: dict[str, Untold] = {}
@@ -189,7 +197,9 @@ class Stock:
         ``by_us``: what was typed to be sold; the rest is our own doing.
         """
         if t > self.took[0]:
-            self.took = (t, 0)
+            self.took, self.owed = (t, 0), 0
+            for trade in self.trades:
+                trade.taken_now = 0
         elif change > 0 and self.took[1]:  # of one instant nobody can tell what came first
             back = min(change, self.took[1])
             self.took = (t, self.took[1] - back)
@@ -199,14 +209,38 @@ class Stock:
         if change < 0 and self.ext < 0:
             part = min(-self.ext, -change)
             if not by_us:
-                part = min(part, max(0, self.own - self.taken))
-            self.taken += part
-            self.ext += part
-            self.took = (t, self.took[1] + part)
+                short, part = part, min(part, max(0, self.own - self.taken))
+                self.owed += short - part
+            self._take(part, t)
             for trade in reversed(self.trades):
                 share = min(part, max(0, trade.net - trade.taken))
-                trade.taken += share
+                trade.take(share)
                 part -= share
+
+    def _take(self, part: int, t: float) -> None:
+        self.taken += part
+        self.ext += part
+        self.took = (t, self.took[1] + part)
+
+    def bought(self, buyer: Trade, qty: int, t: float) -> int:
+        """Let a trade of ours buy (its shares are counted already), and return how many of them others have sold.
+
+        Of one instant nobody can tell what came first: what others sold short just then may have been these shares, and what they
+        took from an older trade they took from the newest.
+        """
+        if t > self.took[0]:
+            return 0
+        part = min(self.owed, qty)
+        self.owed -= part
+        self._take(part, t)
+        buyer.take(part)
+        left = qty - part
+        for trade in self.trades[: self.trades.index(buyer)]:
+            share = min(left, trade.taken_now)
+            trade.take(-share)
+            buyer.take(share)
+            left -= share
+        return part
 
     def busted(self, back: int) -> None:
         """Let a sale of others that took our shares not have happened."""

@@ -280,6 +280,7 @@ class Replay:
                 kind = "loss" if change < 0 else "gain"
                 stock.pending[record["exec_id"]] = Untold(kind, abs(change), self.now, stock.position)
             if sign < 0:
+                stock.sold_by = record["exec_id"]
                 self.findings.saw("foreign sell")
         self.touch(stock)
 
@@ -299,6 +300,10 @@ class Replay:
         kind = "buy" if sign > 0 else "sell"
         stock.pending[exec_id] = Untold(kind, qty, self.now, stock.position)
         if sign > 0:
+            if lost := stock.bought(trade, qty, self.now):
+                before = stock.pending.get(stock.sold_by)
+                lost += before.shares if before is not None else 0
+                stock.pending[stock.sold_by] = Untold("loss", lost, self.now, stock.position)
             self.cover.bought(stock, trade, qty)
         else:
             if order.oca and any(
