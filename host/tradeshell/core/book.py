@@ -193,9 +193,10 @@ def shown(order: Order, report: OrderReport, at: datetime) -> Order:
 
 
 def revived(order: Order) -> Order:
-    """Return an order that was taken for ended and lives."""
+    """Return an order that was taken for ended and lives: nothing has cut it, its children wait as before."""
     return replace(
         order,
+        was_cut=False,
         ended_at=None,
         left=0,
         is_explained=False,

@@ -14,7 +14,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from tradeshell.core.market import DataKind, Price, PriceGrid, Quote, Shares, is_usable
-from tradeshell.core.orders import Order, OrderType
+from tradeshell.core.orders import Order, OrderState, OrderType
 from tradeshell.core.plan import TradePlan, split
 from tradeshell.core.trade import (
     Leg,
@@ -120,17 +120,19 @@ def first_legs(plan: TradePlan, qty: Shares) -> tuple[Leg, ...]:
 def reached(trade: Trade, orders: Mapping[str, Order]) -> int:
     """Return how many targets, counted from the first without a gap, are fully sold by executions.
 
-    One that was told stays reached: an execution that is taken back undoes no milestone.
+    Shares that somebody else sold are none of the target's. One that was told stays reached: an execution that is taken back
+    undoes no milestone.
     """
     shares = leg_shares(trade, orders)
     count = trade.milestone
     for leg in trade.legs[count:]:
-        sold = sum(order.filled for order in orders_of(trade, f"tp{leg.number}", orders))
+        targets = orders_of(trade, f"tp{leg.number}", orders)
+        sold = sum(order.filled for order in targets)
         others = sum(order.filled for order in leg_orders(trade, leg, orders)) - sold
         if (
             leg.number != leg.step
             or leg.step != count + 1
-            or sold == 0
+            or not any(order.state is OrderState.FILLED for order in targets)
             or others > 0
             or shares[leg.number] > 0
         ):

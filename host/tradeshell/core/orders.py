@@ -220,6 +220,7 @@ class Order(Struct, frozen=True, kw_only=True):
     absent_at: datetime | None = None  # a complete picture lacked it; a second one, later, ends it
     ended_at: datetime | None = None
     was_cut: bool = False  # it ended by a cancel or a refusal, whatever executed afterwards
+    is_bought: bool = False  # a cancel met nothing: the broker called it filled
     left: Shares = 0  # unfilled shares with which it ended
     is_explained: bool = False  # why they ended is known: we asked, it never left, or two pictures agree
     lost_at: datetime | None = None  # since when they are unexplained; pictures asked for later count

@@ -205,7 +205,9 @@ def _missing(turn: Turn, watchers: Watchers, order: Order) -> None:
         turn.put_order(replace(order, absent_at=turn.at))
         turn.timer("picture", SECOND_LOOK.total_seconds())
     elif turn.at - order.absent_at >= SECOND_LOOK - EARLY and awaited(order) == 0:
-        gone = replace(advance(order, Signal.CANCELLED), why="not at the broker any more")
+        # One that the broker called filled has bought what its executions say, also when one of them was corrected since.
+        signal = Signal.FULL_FILL if order.is_bought and order.filled else Signal.CANCELLED
+        gone = replace(advance(order, signal), why="not at the broker any more")
         gone = ended(gone, order.absent_at, told=order.denied_at is not None, asked=False)
         turn.put_order(replace(gone, gone_at=order.absent_at))
         trade = turn.book(order.spec.symbol).trade_of(order.spec.ref)

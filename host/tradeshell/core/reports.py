@@ -390,7 +390,7 @@ def _denied(turn: Turn, order: Order, words: str) -> None:
     """
     is_bought = order.spec.side is Side.BUY and BOUGHT in words
     new = replace(order, changing=False, cancelling=False, before=None, is_missed=True)
-    new = replace(new, denied_at=order.denied_at if is_bought else turn.at)
+    new = replace(new, is_bought=is_bought, denied_at=order.denied_at if is_bought else turn.at)
     # A cancel that met nothing ended nothing: whoever asked for it did not end this order.
     new = replace(new, by_operator=False, cancel_reason="" if order.cancelling else order.cancel_reason)
     turn.put_order(replace(new, retry_at=turn.at + DENIED_FOR))

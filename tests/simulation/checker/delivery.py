@@ -45,6 +45,8 @@ class Delivery:
             return
         order.is_answered = True
         if record["state"] in LIVE:
+            if order.end_told_at is not None:
+                order.alive_told_at = order.alive_told_at or self._run.now
             return
         order.known_dead = True
         order.end_told_at = order.end_told_at or self._run.now
@@ -81,8 +83,10 @@ class Delivery:
 
     def _told_refusal(self, record: dict[str, Any]) -> None:
         order = self._account.by_ref.get(record["ref"])
-        if order is not None and not order.is_live:
-            order.known_dead = True
+        if order is None:
+            return
+        order.known_dead = order.known_dead or not order.is_live
+        if not order.is_live or record["what"] == "order":
             order.end_told_at = order.end_told_at or self._run.now
 
     def _told_position(self, record: dict[str, Any]) -> None:

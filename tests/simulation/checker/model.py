@@ -63,6 +63,7 @@ class Order:
         self.known_dead = False
         self.is_answered = False  # a status of it was told
         self.end_told_at: float | None = None  # when a status or a refusal told its end
+        self.alive_told_at: float | None = None  # when a status told that it lives after all
         self.group_sold = 0  # what its group had sold when the venue last spoke of it
         self.asked_cancel: float | None = None
         self.told = 0  # shares of executions that were told to the host

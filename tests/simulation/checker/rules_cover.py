@@ -89,6 +89,8 @@ class CoverRules:
             return True
         if order.operator is not None or run.did_operator(order, "flatten", "sell", "cancel", "replace"):
             return True
+        if self._was_told_dead(order):
+            return True
         if (
             order.trade is not None
             and stock.covered(run.now, self._bounds.elected, order.trade) >= order.trade.need()
@@ -106,6 +108,13 @@ class CoverRules:
         if any(run.now - t <= 5.0 for t, _, _ in stock.losses):
             return True  # somebody else sold: exits shrink at once, whatever else is not known yet
         return any(name == stock.name and run.now - 60 <= t <= run.now for t, name in self._rungs)
+
+    def _was_told_dead(self, order: Order) -> bool:
+        """Return whether its cancel was decided when its end had been told and nobody had said that it lives again."""
+        asked, told = self._run.log.last_intent(order.ref, "cancel", self._run.now), order.end_told_at
+        if order.is_live or asked is None or told is None or told > asked.t + 1e-6:
+            return False
+        return order.alive_told_at is None or order.alive_told_at > asked.t - self._bounds.lag
 
     def _close_gap(self, stock: Stock) -> None:
         duty, stock.gap = stock.gap, None

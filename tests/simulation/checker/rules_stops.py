@@ -196,12 +196,13 @@ class StopRules:
                 continue
             self._moves.remove(move)
             run.findings.did("V17")
-            if self._goes_on(move.trade, move.number) or not self._is_sold(move.trade, move.number):
+            open_ = next((n for n in range(1, move.number + 1) if self._goes_on(move.trade, n)), 0)
+            if open_ or not self._is_sold(move.trade, move.number):
                 run.findings.excused("V17 taken back")
                 if (
-                    self._goes_on(move.trade, move.number) and not move.trade.is_busted
+                    open_ and not move.trade.is_busted
                 ):  # once that is sold, too, its milestone is reached again
-                    move.trade.reached = min(move.trade.reached, move.number - 1)
+                    move.trade.reached = min(move.trade.reached, open_ - 1)
                 continue
             for order in behind:
                 if self._is_excused(order, move):

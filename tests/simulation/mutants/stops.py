@@ -16,6 +16,11 @@ MUTANTS: tuple[Mutant, ...] = (
                 "if False:",
             ),
             Edit("core.exits:reached", "or shares[leg.number] > 0", ""),
+            Edit(
+                "core.exits:reached",
+                "or not any(order.state is OrderState.FILLED for order in targets)",
+                "or sold == 0",
+            ),
         ),
     ),
     Mutant(
@@ -34,6 +39,9 @@ MUTANTS: tuple[Mutant, ...] = (
                 "sold = sum(max(order.filled, order.told_filled) for",
             ),
             Edit("core.exits:reached", "or shares[leg.number] > 0", "or sold < leg.qty"),
+            Edit(
+                "core.exits:reached", "or not any(order.state is OrderState.FILLED for order in targets)", ""
+            ),
         ),
         caught_by="tests/core/test_unsafe_beliefs.py::test_a_target_is_reached_by_its_executions_and_not_by_a_status",
         why="the venue has executed what its status says",
@@ -44,7 +52,9 @@ MUTANTS: tuple[Mutant, ...] = (
         "A leg that its stop has sold counts as a target that was reached.",
         (
             Edit("core.exits:reached", "or others > 0", ""),
-            Edit("core.exits:reached", "or sold == 0", ""),
+            Edit(
+                "core.exits:reached", "or not any(order.state is OrderState.FILLED for order in targets)", ""
+            ),
         ),
         caught_by="tests/core/test_unsafe_beliefs.py::test_a_leg_that_its_stop_has_sold_is_no_target_that_was_reached",
         why="a stop that sells takes those of the other legs along",

@@ -1,0 +1,68 @@
+"""Children of entries that came back or were corrected, and targets whose shares somebody else sold."""
+
+from __future__ import annotations
+
+from tests.core.support import ENTRY, SL1, TP1, Desktop
+from tests.core.test_from_simulation import foreign, hold
+from tests.core.test_totals_and_pictures import picture, seen
+from tests.core.test_unsafe_beliefs import armed
+
+from tradeshell.core import inputs as i
+from tradeshell.core.exit_events import MilestoneReached
+from tradeshell.core.orders import OrderState, Side
+from tradeshell.core.trade import orphans
+
+TP2 = "ts:br-1:tp2:1"
+
+
+def test_children_of_an_entry_that_was_refused_for_a_while_are_released_as_usual() -> None:
+    desk = Desktop()
+    desk.trigger()
+    desk.report(ENTRY, OrderState.WORKING)
+    for ref in (TP1, SL1):
+        desk.report(ref, OrderState.HELD)
+    desk.execute(ENTRY, 40, "190.15", "e1.01")
+    desk.report(ENTRY, OrderState.REFUSED, filled=40)
+    assert orphans(desk.trade(), desk.desk.books["AAPL"].orders) == {TP1, SL1}
+    desk.report(ENTRY, OrderState.WORKING, filled=40)
+    desk.execute(ENTRY, 60, "190.15", "e2.01")
+    assert orphans(desk.trade(), desk.desk.books["AAPL"].orders) == frozenset()
+
+
+def test_an_entry_that_the_broker_calls_filled_was_not_cut_though_a_correction_took_a_share() -> None:
+    def ended(words: str) -> frozenset[str]:
+        desk = Desktop()
+        desk.trigger()
+        desk.report(ENTRY, OrderState.WORKING)
+        for ref in (TP1, SL1):
+            desk.report(ref, OrderState.HELD)
+        desk.execute(ENTRY, 99, "190.15", "e1.02")  # the first time that it is heard of
+        desk.do(i.WatchCancelRequested, watch="br-1")
+        desk.do(i.OrderRefusedByBroker, ref=ENTRY, what=i.RefusedWhat.CANCEL, code=10148, text=words)
+        for _ in range(2):
+            desk.wait(7)
+            children = [seen(desk, ref, OrderState.HELD) for ref in (TP1, SL1)]
+            picture(desk, *children, asked_at=desk.at, held=99)
+        assert not desk.order(ENTRY).state.is_live
+        return orphans(desk.trade(), desk.desk.books["AAPL"].orders)
+
+    assert ended("OrderId 1 that needs to be cancelled cannot be cancelled, state: Filled.") == frozenset()
+    assert ended("OrderId 1 that needs to be cancelled cannot be cancelled, state: Cancelled.") == {TP1, SL1}
+
+
+def test_a_target_whose_last_shares_somebody_else_sold_is_not_reached() -> None:
+    desk = armed()
+    desk.execute(TP1, 60, "195", "e2.01")
+    desk.execute(TP2, 5, "198", "e3.01")
+    foreign(desk, Side.SELL, 30, "x1.01")
+    hold(desk, 5)
+    assert [told.number for told in desk.ever_told(MilestoneReached)] == [1]
+
+
+def test_a_target_that_sells_all_that_somebody_else_left_it_is_reached() -> None:
+    desk = armed()
+    foreign(desk, Side.SELL, 55, "x1.01")
+    hold(desk, 45)
+    desk.report(TP1, OrderState.WORKING, qty=5)
+    desk.execute(TP1, 5, "195", "e2.01")
+    assert len(desk.ever_told(MilestoneReached)) == 1

@@ -1,0 +1,44 @@
+"""What the checker excuses about stops that go away and milestones: each excuse holds where it should, and nowhere beside it."""
+
+from __future__ import annotations
+
+from tests.simulation.checker.builder import PLAN, Story
+
+
+def test_a_stop_whose_end_was_told_may_be_cancelled_so_that_it_does_not_come_back() -> None:
+    def buried(*, told: bool, revived: bool = False) -> set[str]:
+        story = Story({**PLAN, "qty": 60}).hold(60)
+        stop = story.place("sl1", 60, stp="187", lmt="187")
+        story.state(stop, "refused")
+        if told:
+            story.tell(stop, "refused")
+        if revived:
+            story.state(stop, "held", left=60)
+            story.tell(stop, "held")
+            story.wait(3)
+        asked = story.t
+        story.state(stop, "held", left=60)
+        story.cancel(stop)
+        assert story.t > asked
+        return story.rules()
+
+    assert "V16" not in buried(told=True)
+    assert "V16" in buried(told=False)
+    assert "V16" in buried(told=True, revived=True)
+
+
+def test_a_later_target_makes_no_milestone_while_an_earlier_leg_has_shares_left() -> None:
+    def sold(*, rest: bool) -> set[str]:
+        story = Story().hold()
+        story.pair(3, 10)
+        story.pair(2, 30)
+        story.pair(1, 40)
+        story.take(1, 40)
+        story.take(2, 30)
+        if rest:
+            story.pair(1, 20, generation=2)
+        story.wait(10).quote("189.99", "190.01")
+        return story.rules()
+
+    assert "V17" not in sold(rest=True)
+    assert "V17" in sold(rest=False)
