@@ -27,6 +27,7 @@ from tradeshell.core.inputs import (
     PositionReport,
     PositionReported,
     RefusedWhat,
+    SendFailed,
     WatchSpec,
 )
 from tradeshell.core.market import (
@@ -219,6 +220,7 @@ __all__ = [
     "Refused",
     "RefusedWhat",
     "Register",
+    "SendFailed",
     "Session",
     "Shares",
     "Side",

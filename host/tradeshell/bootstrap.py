@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from tradeshell.config import Settings, open_state_dir
 from tradeshell.core.desk import WatchPhase
+from tradeshell.engine.doctor import Facts
 from tradeshell.engine.facade import EngineTrading
 from tradeshell.engine.nobroker import MISSING, NO_BROKER
 from tradeshell.engine.runtime import Engine, Plan
@@ -82,6 +83,8 @@ def program(settings: Settings, run: Run, environ: Mapping[str, str]) -> Iterato
                 state_dir=state_dir,
                 checks=plugins.checks,
                 policy=settings.policy,
+                bar_health=settings.bar_health,
+                logs=settings.logs,
                 # A recording is another day in another world: what was stopped there stays there.
                 stopped="" if saved is None or is_replay else saved.stopped,
                 audit_fsync=settings.audit_fsync,
@@ -92,7 +95,14 @@ def program(settings: Settings, run: Run, environ: Mapping[str, str]) -> Iterato
         )
         opened.callback(engine.stop)
         engine.start()
-        trading = EngineTrading(engine, settings.defaults, lambda: plugins.reports)
+        facts = Facts(
+            config_file=settings.config_file,
+            chosen=tuple((key, source) for key, source in settings.sources.items() if source != "default"),
+            notes=settings.notes,
+            problems=plugins.problems,
+            state_dir=state_dir,
+        )
+        trading = EngineTrading(engine, settings.defaults, lambda: plugins.reports, facts)
         notes = (
             *settings.notes,
             *plugins.problems,

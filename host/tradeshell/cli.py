@@ -52,6 +52,11 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--state-dir", metavar="DIR", help="where state, journal, log and history are kept")
     p.add_argument("--safe-mode", action="store_true", help="load bundled plugins only")
+    p.add_argument(
+        "--live-account",
+        metavar="ID",
+        help="the live account that may be traded, typed in full (PAPER_ONLY=false)",
+    )
     venue = p.add_argument_group("paper venue")
     venue.add_argument(
         "--replay", action="append", metavar="FILE", help="feed it from recorded bars and quotes (files)"

@@ -108,11 +108,16 @@ class Table(Struct, frozen=True, kw_only=True):
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """What a command says: ``lines`` for the screen, ``data`` (msgspec-encodable) for ``--json``; ``ok=False`` fails a script."""
+    """What a command says: ``lines`` for the screen, ``data`` (msgspec-encodable) for ``--json``; ``ok=False`` fails a script.
+
+    ``more`` yields further lines as they come, and an empty one at least every second; it is asked for at a terminal only, until
+    Enter or Ctrl-C.
+    """
 
     lines: tuple[str | Table, ...] = ()
     data: Any = None
     ok: bool = True
+    more: Callable[[], Iterable[str]] | None = None
 
 
 class Command(Struct, frozen=True, kw_only=True):

@@ -111,12 +111,16 @@ class WireLog(Protocol):
 
 
 class LogFile(Struct, frozen=True, kw_only=True):
-    """A log that `tail` can show. ``path`` ``None``: it is not written, and ``why``. ``lost``: lines the disk did not take."""
+    """A log that `tail` can show. ``path`` ``None``: it is not written, and ``why``.
+
+    ``lost``: lines that the disk did not take; ``waiting``: lines that are on their way to it.
+    """
 
     name: str
     path: Path | None = None
     why: str = ""
     lost: int = 0
+    waiting: int = 0
 
 
 # --- doctor -----------------------------------------------------------------------------------------------------------

@@ -63,6 +63,16 @@ def refused(file: Path, text: str | bytes) -> str:
     return said.removeprefix(str(file)).removeprefix(" ")
 
 
+IBKR = {
+    "host": "127.0.0.1",
+    "port": 7497,
+    "client_id": 7,
+    "account": None,
+    "remote": False,
+    "live_account": None,
+    "paper_only": True,
+}
+
 # --- defaults ---------------------------------------------------------------------------------------------------------
 
 
@@ -75,7 +85,7 @@ def test_without_flag_variable_or_file_the_defaults_hold(nobodys_home: Path) -> 
     assert settings.paper_only is True
     assert settings.venue == type(settings.venue)()
     assert dict(settings.defaults.values) == {}
-    assert settings.brokers == {"ibkr": {"host": "127.0.0.1", "port": 7497, "client_id": 7}}
+    assert settings.brokers == {"ibkr": IBKR}
     assert settings.sinks == {"jsonl": {}}
     assert settings.notes == ()
     assert set(settings.sources.values()) == {"default"}
@@ -100,6 +110,7 @@ def test_the_documented_file_holds_the_defaults(file: Path) -> None:
     assert same(read(file, live), load_settings({}, {}))
     shown = {f"{table}.{key}" if table else key for table, key in keys_in(tomllib.loads(live))}
     without_default = {"state_dir", "load_plugins", "venue.from"}
+    without_default |= {"brokers.ibkr.account", "brokers.ibkr.live_account"}
     assert shown - {"sinks.jsonl.enabled"} == {setting.key for setting in SETTINGS} - without_default
 
 
@@ -142,12 +153,12 @@ def same(one: Settings, other: Settings) -> bool:
 def test_the_file_knows_every_setting_and_no_other() -> None:
     tables = tables_of(model())
     known = {field.alias or name for name, field in model().model_fields.items()} - set(tables)
-    for table in ("limits", "protection"):
+    for table in ("limits", "protection", "bars", "logs"):
         known |= {f"{table}.{name}" for name in tables[table].model_fields}
     known |= {f"venue.{field.alias or name}" for name, field in tables["venue"].model_fields.items()}
     known |= {f"brokers.ibkr.{name}" for name in tables_of(tables["brokers"])["ibkr"].model_fields}
     assert known - {"sinks"} == {setting.key for setting in SETTINGS}
-    assert set(tables) == {"venue", "defaults", "brokers", "limits", "protection"}
+    assert set(tables) == {"venue", "defaults", "brokers", "limits", "protection", "bars", "logs"}
 
 
 # --- who wins ---------------------------------------------------------------------------------------------------------
@@ -391,13 +402,13 @@ def test_the_table_of_a_broker_is_passed_on(file: Path) -> None:
         file, '[brokers.mine]\nurl = "x"\ndeep = {a = [1]}\n[brokers.ibkr]\nport = 4002\nextra = 1\n'
     )
     assert settings.brokers["mine"] == {"url": "x", "deep": {"a": (1,)}}
-    assert settings.brokers["ibkr"] == {"host": "127.0.0.1", "port": 4002, "client_id": 7, "extra": 1}
+    assert settings.brokers["ibkr"] == IBKR | {"port": 4002, "extra": 1}
 
 
 def test_the_variables_of_ibkr_win_over_its_table(file: Path) -> None:
     environ = {"IB_HOST": "gateway.local", "IB_PORT": "4001", "IB_CLIENT_ID": "0"}
     settings = read(file, "[brokers.ibkr]\nport = 4002\n", environ)
-    assert settings.brokers["ibkr"] == {"host": "gateway.local", "port": 4001, "client_id": 0}
+    assert settings.brokers["ibkr"] == IBKR | {"host": "gateway.local", "port": 4001, "client_id": 0}
 
 
 def test_a_variable_that_has_no_effect_yet_says_so() -> None:
@@ -582,7 +593,7 @@ def test_a_recording_that_is_not_there_is_refused_at_once(tmp_path: Path) -> Non
 
 
 def test_a_variable_of_somebody_else_is_left_alone() -> None:
-    load_settings({}, {"TRADESHELL_MY_PLUGIN_KEY": "x", "IB_ACCOUNT": "x"})
+    load_settings({}, {"TRADESHELL_MY_PLUGIN_KEY": "x", "IB_ACCOUNTS": "x"})
 
 
 @pytest.mark.parametrize("setting", [s for s in SETTINGS if s.env is not None], ids=lambda s: s.key)

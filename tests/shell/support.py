@@ -25,6 +25,7 @@ from tradeshell.shell.app import TradeShell
 from tradeshell.shell.commands import BUILTIN_COMMANDS
 from tradeshell.shell.pump import EventPump
 from tradeshell.testing.outcome import Runner
+from tradeshell.upkeep import BlindStream, Finding, LogFile
 
 ACCOUNT = "DU1230001"
 PAPER = BrokerInfo(name="paper", account=ACCOUNT, paper=True, words="paper venue", embedded=True)
@@ -62,6 +63,10 @@ class FakeTrading:
         self.symbols: tuple[str, ...] = ("AAPL", "MSFT")
         self.replaying = False
         self.reports: tuple[PluginReport, ...] = ()
+        self.findings: tuple[Finding, ...] = ()
+        self.blind: tuple[BlindStream, ...] = ()
+        self.blocked = False
+        self.logs: tuple[LogFile, ...] = ()
         self.fail: BaseException | None = None
         self.asked: list[tuple[Any, ...]] = []
         self.over = threading.Event()  # what ``wait`` waits for
@@ -99,6 +104,9 @@ class FakeTrading:
             quotes=self.quotes,
             symbols=self.symbols,
             replaying=self.replaying,
+            blind=self.blind,
+            blocked=self.blocked,
+            logs=self.logs,
         )
 
     def glance(self) -> View | None:
@@ -197,6 +205,10 @@ class FakeTrading:
 
     def plugins(self) -> tuple[PluginReport, ...]:
         return self.reports
+
+    def examine(self) -> tuple[Finding, ...]:
+        self._may_fail()
+        return self.findings
 
     def _may_fail(self) -> None:
         if self.fail is not None:

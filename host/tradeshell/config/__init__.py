@@ -19,11 +19,12 @@ from msgspec import Struct
 from tradeshell.config import parsers
 from tradeshell.config.default_text import default_config_text
 from tradeshell.config.file import File, config_path, default_config_path, is_there, read
-from tradeshell.config.table import APP, CONFIG_ENV, FLAGS, NOT_YET, SETTINGS, Setting
+from tradeshell.config.table import APP, CONFIG_ENV, EVENT_LOG_ENV, FLAGS, NOT_YET, SETTINGS, Setting
 from tradeshell.core.policy import Limits, Policy
 from tradeshell.errors import ConfigError, StateError
 from tradeshell.grammar import shown
 from tradeshell.ports import Defaults, VenueOptions
+from tradeshell.upkeep import BarHealthSettings, LogSettings
 
 __all__ = [
     "CONFIG_ENV",
@@ -40,7 +41,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """What this run was told. Paths are absolute.
 
     ``load_plugins`` ``None``: all; empty: none. ``sinks``: the sinks that are on, each with its table. ``brokers``: the table of
-    each broker; ``ibkr`` always has ``host``, ``port`` and ``client_id``. ``notes``: lines for the operator about settings that
+    each broker; ``ibkr`` always has all of its settings, and ``paper_only``. ``notes``: lines for the operator about settings that
     this version knows and does not use yet. ``sources``: where each setting came from, for ``doctor``.
     """
 
@@ -54,6 +55,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     audit_fsync: bool
     paper_only: bool
     policy: Policy
+    bar_health: BarHealthSettings
+    logs: LogSettings
     venue: VenueOptions
     defaults: Defaults
     brokers: Mapping[str, Mapping[str, Any]]
@@ -88,6 +91,8 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str]) -> Se
         audit_fsync=values["audit_fsync"],
         paper_only=values["paper_only"],
         policy=_policy(values),
+        bar_health=BarHealthSettings(**_below("bars", values)),
+        logs=LogSettings(**_below("logs", values)),
         venue=VenueOptions(
             replay=values["venue.replay"],
             speed=values["venue.speed"],
@@ -165,9 +170,10 @@ def _told(value: object) -> str:
 
 def _refuse_misspelt(environ: Mapping[str, str]) -> None:
     # A variable of ours with a slip in its name would be ignored, and the default broker or folder used instead.
-    known = [CONFIG_ENV, *(setting.env for setting in SETTINGS if setting.env is not None)]
+    known = [CONFIG_ENV, EVENT_LOG_ENV, *NOT_YET]
+    known += [setting.env for setting in SETTINGS if setting.env is not None]
     for name in environ:
-        if name.startswith("TRADESHELL_") and name not in known:
+        if name.startswith(("TRADESHELL_", "APPS_")) and name not in known:
             near = difflib.get_close_matches(name, known, 1, cutoff=0.9)
             if near:
                 raise ConfigError(f"{shown(name)} is no variable of tradeshell · did you mean {near[0]}?")
@@ -175,23 +181,24 @@ def _refuse_misspelt(environ: Mapping[str, str]) -> None:
 
 def _policy(values: Mapping[str, Any]) -> Policy:
     """Return what the operator allows; ``off`` is ``None`` there, percent are parts."""
-    given = {key.removeprefix("limits."): value for key, value in values.items() if key.startswith("limits.")}
+    given = _below("limits", values)
     limits: dict[str, Any] = {key: None if value == parsers.OFF else value for key, value in given.items()}
     limits["collar"] = given["collar"] / 100
     limits["duplicate_window"] = limits["duplicate_window"] or 0.0
-    protection = {
-        key.removeprefix("protection."): value
-        for key, value in values.items()
-        if key.startswith("protection.")
-    }
-    return Policy(limits=Limits(**limits), **protection)
+    return Policy(limits=Limits(**limits), **_below("protection", values))
+
+
+def _below(table: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of one table by their own names."""
+    start = f"{table}."
+    return {key.removeprefix(start): value for key, value in values.items() if key.startswith(start)}
 
 
 def _brokers(file: File, values: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
     tables = {name: dict(table) for name, table in (file.get("brokers") or {}).items()}
     ibkr = tables.setdefault("ibkr", {})
-    for key in ("host", "port", "client_id"):
-        ibkr[key] = values[f"brokers.ibkr.{key}"]
+    ibkr |= _below("brokers.ibkr", values)
+    ibkr["paper_only"] = values["paper_only"]
     frozen: Mapping[str, Mapping[str, Any]] = _frozen(tables)
     return frozen
 

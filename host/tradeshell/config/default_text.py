@@ -67,6 +67,24 @@ _DEFAULT_TEXT = """\
 #hold_through_halt = false        # keep a working entry when its symbol is halted
 #rearm = false                    # exits that expired at the close are armed again in the next session
 
+# When a stream of bars counts as stalled, and what is done about it. APPS_BAR_SELF_HEAL_ENABLED and so on.
+#[bars]
+#self_heal_enabled = false        # subscribe to a stalled stream again; without it a stall is only told
+#health_poll_secs = 5             # seconds between two looks at stalled streams
+#stall_multiplier = 3             # stalled after so many lengths of a bar without data …
+#stall_floor_secs = 30            # … but not before so many seconds
+#recovery_cooldown_secs = 60      # seconds between two attempts for one stream; doubled with every failure
+#recovery_max_attempts = 5        # then the next change of the link is waited for
+#recovery_max_concurrency = 1     # streams that are subscribed again at a time
+#recovery_stall_burst_count = 2   # looks in a row that find a stream stalled before it is subscribed again
+
+# Logs for people: on (in the state directory), off, or a path. APPS_OPS_LOG_PATH, APPS_IB_GATEWAY_LOG_PATH
+#[logs]
+#ops = "on"                       # link, streams, disks, what libraries say
+#gateway = "off"                  # every message from and to the broker's gateway
+#max_mb = 20                      # a full file is set aside
+#keep = 5                         # so many of them are kept
+
 # How a simulated venue is fed. --replay FILE…, --speed, --from, --market, --seed; paths are relative to this file.
 #[venue]
 #replay = []                      # recorded bars and quotes; empty: a generated market
@@ -81,6 +99,9 @@ _DEFAULT_TEXT = """\
 #host = "127.0.0.1"
 #port = 7497
 #client_id = 7
+#remote = false                   # IB_REMOTE: a host that is not this computer; nothing is encrypted on the way there
+# example: account = "DU1234567"      # IB_ACCOUNT: which one, where the login has several
+# example: live_account = "U1234567"  # better typed: --live-account; needs PAPER_ONLY=false too
 
 # Who gets every event. A table switches a sink on, `enabled = false` off; the rest of a table belongs to its plugin.
 #[sinks.jsonl]

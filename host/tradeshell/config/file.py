@@ -108,6 +108,9 @@ def _validated(raw: Mapping[str, Any], text: str, name: str, folder: Path) -> di
     # A relative path in the file means "beside the file", wherever the program was started.
     if (state := values.get("state_dir")) is not None:
         values["state_dir"] = folder / state
+    for log, place in values.get("logs", {}).items():
+        if isinstance(place, Path):
+            values["logs"][log] = folder / place
     if (replay := values.get("venue", {}).get("replay")) is not None:
         values["venue"]["replay"] = tuple(folder / path for path in replay)
     return values
@@ -241,6 +244,22 @@ def model() -> type[BaseModel]:
         hold_through_halt: Annotated[bool | None, of["protection.hold_through_halt"]] = None
         rearm: Annotated[bool | None, of["protection.rearm"]] = None
 
+    class Bars(Table):
+        self_heal_enabled: Annotated[bool | None, of["bars.self_heal_enabled"]] = None
+        health_poll_secs: Annotated[float | None, of["bars.health_poll_secs"]] = None
+        stall_multiplier: Annotated[float | None, of["bars.stall_multiplier"]] = None
+        stall_floor_secs: Annotated[float | None, of["bars.stall_floor_secs"]] = None
+        recovery_cooldown_secs: Annotated[float | None, of["bars.recovery_cooldown_secs"]] = None
+        recovery_max_attempts: Annotated[int | None, of["bars.recovery_max_attempts"]] = None
+        recovery_max_concurrency: Annotated[int | None, of["bars.recovery_max_concurrency"]] = None
+        recovery_stall_burst_count: Annotated[int | None, of["bars.recovery_stall_burst_count"]] = None
+
+    class Logs(Table):
+        ops: Annotated[Any, of["logs.ops"]] = None
+        gateway: Annotated[Any, of["logs.gateway"]] = None
+        max_mb: Annotated[int | None, of["logs.max_mb"]] = None
+        keep: Annotated[int | None, of["logs.keep"]] = None
+
     class Sink(BaseModel):
         model_config = ConfigDict(extra="allow", frozen=True)
         enabled: Annotated[bool, BeforeValidator(parsers.boolean)] = True
@@ -250,6 +269,9 @@ def model() -> type[BaseModel]:
         host: Annotated[str | None, BeforeValidator(parsers.host)] = None
         port: Annotated[int | None, BeforeValidator(parsers.whole(1, 65535))] = None
         client_id: Annotated[int | None, BeforeValidator(parsers.whole(0, MAX_INT))] = None
+        account: Annotated[str | None, BeforeValidator(parsers.account)] = None
+        remote: Annotated[bool | None, BeforeValidator(parsers.boolean)] = None
+        live_account: Annotated[str | None, BeforeValidator(parsers.account)] = None
 
     class Brokers(BaseModel):
         model_config = ConfigDict(extra="allow", frozen=True)
@@ -270,6 +292,8 @@ def model() -> type[BaseModel]:
         paper_only: Annotated[bool | None, BeforeValidator(parsers.boolean)] = None
         limits: Limits | None = None
         protection: Protection | None = None
+        bars: Bars | None = None
+        logs: Logs | None = None
         venue: Venue | None = None
         defaults: TradeDefaults | None = None
         brokers: Brokers | None = None

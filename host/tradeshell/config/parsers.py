@@ -12,7 +12,7 @@ from pathlib import Path
 from tradeshell import words
 from tradeshell.grammar import shown
 
-OFF = "off"
+ON, OFF = "on", "off"
 MIN_COLLAR, MAX_COLLAR = Decimal("0.1"), Decimal(50)  # percent
 MAX_WINDOW = 3600  # seconds
 
@@ -39,10 +39,40 @@ def whole(low: int, high: int) -> Callable[[object], int]:
     return parse
 
 
+def span(low: float, high: float) -> Callable[[object], float]:
+    """Return a parser of a number from ``low`` to ``high``."""
+
+    def parse(value: object) -> float:
+        text = _number(value)
+        if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text, re.ASCII) and low <= float(text) <= high:
+            return float(text)
+        raise ValueError(f"is a number from {low:g} to {high:g}")
+
+    return parse
+
+
+def log(value: object) -> str | Path:
+    """Return where a log goes: ``on``, ``off``, or a path."""
+    if isinstance(value, bool):
+        return ON if value else OFF
+    if isinstance(value, str) and value.strip().lower() in (ON, OFF):
+        return value.strip().lower()
+    try:
+        return path(value)
+    except ValueError:
+        raise ValueError("is on, off, or a path") from None
+
+
 def name(value: object) -> str:
     if isinstance(value, str) and re.fullmatch(r"[a-z][a-z0-9_]{0,40}", value, re.ASCII):
         return value
     raise ValueError("is a name of lower-case letters, digits and _")
+
+
+def account(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("an account is a text, such as DU1234567")  # noqa: TRY004  # every parser refuses with ValueError
+    return words.account(value)
 
 
 def host(value: object) -> str:

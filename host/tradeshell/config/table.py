@@ -68,6 +68,30 @@ _PROTECTION = tuple(
     )
 )
 
+_BARS = tuple(
+    Setting(
+        key=f"bars.{key}", parse=parse, example=example, default=default, env=f"APPS_BAR_{key.upper()}",
+    )
+    for key, parse, example, default in (
+        ("self_heal_enabled", parsers.boolean, "true", False),
+        ("health_poll_secs", parsers.span(0.1, 3600), "5", 5.0),
+        ("stall_multiplier", parsers.span(1, 1000), "3", 3.0),
+        ("stall_floor_secs", parsers.span(0, 86400), "30", 30.0),
+        ("recovery_cooldown_secs", parsers.span(1, 86400), "60", 60.0),
+        ("recovery_max_attempts", parsers.whole(1, 1000), "5", 5),
+        ("recovery_max_concurrency", parsers.whole(1, 100), "1", 1),
+        ("recovery_stall_burst_count", parsers.whole(1, 1000), "2", 2),
+    )
+)  # fmt: skip
+_LOGS = (
+    Setting(key="logs.ops", parse=parsers.log, example="on", default="on", env="APPS_OPS_LOG_PATH"),
+    Setting(
+        key="logs.gateway", parse=parsers.log, example="on", default="off", env="APPS_IB_GATEWAY_LOG_PATH"
+    ),
+    Setting(key="logs.max_mb", parse=parsers.whole(1, 10_000), example="20", default=20),
+    Setting(key="logs.keep", parse=parsers.whole(1, 1000), example="5", default=5),
+)
+
 SETTINGS: tuple[Setting, ...] = (
     Setting(
         key="broker", parse=parsers.name, example="paper", default="paper",
@@ -99,6 +123,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(key="paper_only", parse=parsers.boolean, example="true", default=True, env="PAPER_ONLY"),
     *_LIMITS,
     *_PROTECTION,
+    *_BARS,
+    *_LOGS,
     Setting(
         key="venue.replay", parse=parsers.files, example="AAPL_1m.csv", default=(), flag="replay", option="--replay",
     ),
@@ -115,10 +141,17 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         key="brokers.ibkr.client_id", parse=parsers.whole(0, MAX_INT), example="7", default=7, env="IB_CLIENT_ID",
     ),
+    Setting(key="brokers.ibkr.account", parse=parsers.account, example="DU1234567", default=None, env="IB_ACCOUNT"),
+    Setting(key="brokers.ibkr.remote", parse=parsers.boolean, example="true", default=False, env="IB_REMOTE"),
+    Setting(
+        key="brokers.ibkr.live_account", parse=parsers.account, example="U1234567", default=None,
+        flag="live_account", option="--live-account",
+    ),
 )  # fmt: skip
 
 FLAGS = frozenset(setting.flag for setting in SETTINGS if setting.flag is not None) | {"config"}
 CONFIG_ENV = "TRADESHELL_CONFIG"
+EVENT_LOG_ENV = "APPS_EVENT_LOG_PATH"  # read by the sink that writes events
 
 # Examples for what the file has beyond the table above.
 FILE_EXAMPLES: Mapping[str, str] = MappingProxyType(
@@ -141,23 +174,6 @@ FILE_EXAMPLES: Mapping[str, str] = MappingProxyType(
 # Variables of features that are not built yet: setting one says so instead of being ignored in silence.
 NOT_YET: Mapping[str, str] = MappingProxyType(
     dict.fromkeys(
-        (
-            "APPS_BAR_SELF_HEAL_ENABLED",
-            "APPS_BAR_HEALTH_POLL_SECS",
-            "APPS_BAR_STALL_MULTIPLIER",
-            "APPS_BAR_STALL_FLOOR_SECS",
-            "APPS_BAR_RECOVERY_COOLDOWN_SECS",
-            "APPS_BAR_RECOVERY_MAX_ATTEMPTS",
-            "APPS_BAR_RECOVERY_MAX_CONCURRENCY",
-            "APPS_BAR_RECOVERY_STALL_BURST_COUNT",
-        ),
-        "streams are not healed yet",
-    )
-    | dict.fromkeys(
         ("APPS_ORPHAN_EXIT_SCOPE", "APPS_ORPHAN_EXIT_ACTION"), "orphan exits are not looked for yet"
     )
-    | {
-        "APPS_OPS_LOG_PATH": "the ops log is not written yet",
-        "APPS_IB_GATEWAY_LOG_PATH": "the gateway log is not written yet",
-    }
 )

@@ -1,4 +1,4 @@
-"""Announced events about streams of bars: stalled, recovered, and what is done in between (``events`` has the rest).
+"""Announced events about streams of bars (stalled, recovered, and what is done in between) and logs (``events`` has the rest).
 
 Laws: as in ``events``; a watcher whose bars do not come is blind, and the line says so. ``seconds`` is the length of the stream's
 bars, ``rth`` whether it has regular hours only, ``watches`` the watchers that listen to it.
@@ -171,6 +171,20 @@ class BarStreamCompetingSessionCleared(Event, frozen=True, kw_only=True):
         if self.by == "link":
             return "a new connection: market data is asked for again"
         return f"market data is back after {time_words(self.blocked)}: the other session has let go of it"
+
+
+class LogFailed(Event, frozen=True, kw_only=True):
+    """A line of the ``ops`` or the ``gateway`` log could not be written; every further line is tried."""
+
+    weight: ClassVar[Weight] = Weight.BAD
+    log: str
+    reason: str
+
+    def label(self) -> str:
+        return "log"
+
+    def story(self) -> str | None:
+        return f"the {self.log} log cannot be written: {self.reason} · trading goes on, `tail {self.log}` shows how far it goes"
 
 
 def _blind(watches: tuple[str, ...]) -> str:

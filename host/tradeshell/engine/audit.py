@@ -8,9 +8,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 
 from tradeshell.core.events import Event, SinkMuted
 from tradeshell.ports import Record, Sink
+from tradeshell.upkeep import LogFile
 
 RECORD_VERSION = 1
 
@@ -32,6 +34,13 @@ class Audit:
     def names(self) -> tuple[str, ...]:
         """The sinks that still get every record."""
         return tuple(name for name, _ in self._sinks)
+
+    def log_file(self) -> LogFile:
+        """Return the log of a sink that says where it writes: such a sink has an attribute ``path``."""
+        for _, sink in self._sinks:
+            if isinstance(path := getattr(sink, "path", None), Path):
+                return LogFile(name="events", path=path)
+        return LogFile(name="events", why="no sink writes events to a file")
 
     def tell(self, event: Event) -> None:
         """Hand ``event`` to every sink."""

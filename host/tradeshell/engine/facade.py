@@ -23,9 +23,11 @@ from tradeshell.core.market import Bar, DataKind, Instrument, Price, Quote, Sess
 from tradeshell.core.orders import Order, OrderState, OrderType, Side
 from tradeshell.core.plan import TradePlan, check_plan, put_on_grid
 from tradeshell.core.trade import Trade, TradePhase, entry_of
+from tradeshell.engine.doctor import Facts, examine_broker, examine_host
 from tradeshell.engine.runtime import Engine, Unanswered
 from tradeshell.errors import BrokerError, Interrupted, OperatorError, StateError, TradeshellError
 from tradeshell.ports import Defaults, PluginReport, View
+from tradeshell.upkeep import EXAMINE_WITHIN, Finding
 from tradeshell.words import masked
 
 QUOTE_AGE = 2.0  # seconds: an older touch says nothing about a limit that is typed
@@ -36,9 +38,14 @@ class EngineTrading:
     """Implements ``ports.Trading`` over an ``Engine``."""
 
     def __init__(
-        self, engine: Engine, defaults: Defaults, reports: Callable[[], tuple[PluginReport, ...]]
+        self,
+        engine: Engine,
+        defaults: Defaults,
+        reports: Callable[[], tuple[PluginReport, ...]],
+        facts: Facts = Facts(),  # noqa: B008  # frozen
     ) -> None:
         self.defaults = defaults
+        self._facts = facts
         self._engine = engine
         self._reports = reports
         self._counter = 0
@@ -77,6 +84,9 @@ class EngineTrading:
             symbols=tuple(known),
             sinks=session.audit.names,
             replaying=bool(self._engine.plan.options.replay),
+            blind=self._engine.healer.blind(),
+            blocked=self._engine.healer.is_blocked,
+            logs=self._engine.log_files(),
         )
 
     def instrument(self, symbol: str) -> Instrument:
@@ -117,6 +127,17 @@ class EngineTrading:
     def plugins(self) -> tuple[PluginReport, ...]:
         """Return what is loaded and what was refused."""
         return self._reports()
+
+    def examine(self) -> tuple[Finding, ...]:
+        """Examine the host, then the broker."""
+        engine = self._engine
+        found = examine_host(self._facts, self._reports(), self.view())
+
+        async def ask() -> tuple[Finding, ...]:
+            with self._flowing():
+                return await examine_broker(engine.broker, engine.session.clock)
+
+        return (*found, *engine.call(ask(), EXAMINE_WITHIN * 2, "the broker"))
 
     # --- watchers -----------------------------------------------------------------------------------------------------
 

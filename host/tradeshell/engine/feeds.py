@@ -21,7 +21,7 @@ AHEAD = timedelta(seconds=5)  # a bar's end may be this far in the future: the b
 
 
 class Stream:
-    """One subscription to bars. ``since``: when it was first asked for; ``heard_at``: when its last bar came, as ``close`` says."""
+    """One subscription to bars. ``since``: when it was first asked for; ``heard_at`` and ``close`` are its last bar's."""
 
     __slots__ = ("close", "fresh_from", "handle", "heard_at", "last", "since", "turn")
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from tradeshell.core.data_events import BarStreamGapRead, BarStreamRecovered
 from tradeshell.core.events import DataRejected, Event
-from tradeshell.core.market import DataKind, Quote
+from tradeshell.core.market import DataKind
 from tradeshell.engine import health
 from tradeshell.engine.feeds import Stream
 from tradeshell.engine.session import Session
@@ -33,6 +33,7 @@ class Healer:
         self._link_up = False
         self._timer: Handle | None = None
         self._timer_at: datetime | None = None
+        self._is_started = False
         self._is_closed = False
         self._witness: StreamWitness | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -40,6 +41,7 @@ class Healer:
     def start(self) -> None:
         """Look after the session's streams from now on; after it was attached to its broker."""
         session = self._session
+        self._is_started = True
         self._link_up = session.desk.link.up
         self._witness = session.broker if isinstance(session.broker, StreamWitness) else None
         session.feeds.on_stream = self._look_soon
@@ -84,7 +86,7 @@ class Healer:
         self._look_soon()
 
     def _take_in(self, news: StreamNews) -> None:
-        if self._is_closed:
+        if self._is_closed or not self._is_started:
             return
         self._look()  # a stream that is asked for just now gets its place on the board
         self._board, events = health.hear(self._board, news, self._session.clock.now())
@@ -185,7 +187,7 @@ class Healer:
         due: dict[tuple[str, bool], datetime | None] = {}
         seen = []
         for key, stream in feeds.streams.items():
-            symbol, seconds, rth = key
+            symbol, _, rth = key
             if (symbol, rth) not in due:
                 due[symbol, rth] = self._due_since(symbol, rth=rth, now=now)
             watches = listeners.get(key, ())
@@ -221,7 +223,9 @@ class Healer:
         """Return when the latest live quote of a watched symbol was confirmed."""
         symbols = {symbol for symbol, _, _ in self._session.feeds.streams}
         quotes = (self._session.broker.latest(symbol) for symbol in symbols)
-        return max((quote.at for quote in quotes if _is_live(quote)), default=None)
+        return max(
+            (quote.at for quote in quotes if quote is not None and quote.kind is DataKind.LIVE), default=None
+        )
 
     def _urgency(self, symbol: str, stream: Stream, watches: Iterable[str]) -> tuple[float, ...]:
         """Return what is healed first: symbols with working orders, then watchers whose level is near."""
@@ -236,10 +240,6 @@ class Healer:
                 if level is not None and level > 0:
                     distance = min(distance, float(abs(stream.close - level) / level))
         return (0.0 if has_orders else 1.0, distance)
-
-
-def _is_live(quote: Quote | None) -> bool:
-    return quote is not None and quote.kind is DataKind.LIVE
 
 
 def _words(error: Exception) -> str:

@@ -15,10 +15,11 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from logging.handlers import QueueHandler, QueueListener, RotatingFileHandler
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, TextIO
+from typing import Any
 
 from tradeshell.core import data_events, events, exit_events
 from tradeshell.core.events import EngineFault, Event, Weight
@@ -33,23 +34,25 @@ OURS = "tradeshell"  # our own loggers begin so: they are listened to from INFO 
 _ACCOUNT = re.compile(r"(?<![A-Za-z0-9])D?[UFI][0-9]{5,9}[A-Z]?(?![A-Za-z0-9])", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # The desk as a whole; of single trades the operations log has what is not as it should be.
-_OPERATIONS: tuple[type[Event], ...] = (
-    data_events.BarStreamCompetingSessionBlocked,
-    data_events.BarStreamCompetingSessionCleared,
-    data_events.BarStreamGapRead,
-    data_events.BarStreamRecovered,
-    data_events.BarStreamRecoveryFailed,
-    data_events.BarStreamRecoveryScanScheduled,
-    data_events.BarStreamRecoveryStarted,
-    data_events.BarStreamStalled,
-    events.ConnectionChanged,
-    events.ReconciliationStarted,
-    events.ReconciliationCompleted,
-    events.ReplayEnded,
-    events.SessionEnded,
-    events.SessionStarted,
-    exit_events.KillSwitchEngaged,
-    exit_events.KillSwitchLifted,
+_OPERATIONS: frozenset[type[Event]] = frozenset(
+    (
+        data_events.BarStreamCompetingSessionBlocked,
+        data_events.BarStreamCompetingSessionCleared,
+        data_events.BarStreamGapRead,
+        data_events.BarStreamRecovered,
+        data_events.BarStreamRecoveryFailed,
+        data_events.BarStreamRecoveryScanScheduled,
+        data_events.BarStreamRecoveryStarted,
+        data_events.BarStreamStalled,
+        events.ConnectionChanged,
+        events.ReconciliationStarted,
+        events.ReconciliationCompleted,
+        events.ReplayEnded,
+        events.SessionEnded,
+        events.SessionStarted,
+        exit_events.KillSwitchEngaged,
+        exit_events.KillSwitchLifted,
+    )
 )
 Alias = Callable[[str], str]
 Complain = Callable[[str, str], None]
@@ -68,7 +71,7 @@ class Logs:
         """Return where each log is, or why it is not."""
         open_ = {log.name: log for log in (self._ops, None if self.wire is None else self.wire.log) if log}
         return tuple(
-            LogFile(name=name, path=open_[name].path, lost=open_[name].lost)
+            LogFile(name=name, path=open_[name].path, lost=open_[name].lost, waiting=open_[name].waiting)
             if name in open_
             else LogFile(name=name, why=self._off.get(name, ""))
             for name in ("gateway", "ops")
@@ -79,7 +82,7 @@ class Logs:
         event = record.event
         weight = event.how()
         is_wrong = weight in (Weight.BAD, Weight.ALARM)
-        if self._ops is None or not (is_wrong or isinstance(event, _OPERATIONS)):
+        if self._ops is None or not (is_wrong or type(event) in _OPERATIONS):
             return
         level = (
             logging.ERROR if isinstance(event, EngineFault) else logging.WARNING if is_wrong else logging.INFO
@@ -93,7 +96,7 @@ class Logs:
         self, name: str, path: Path | None, settings: LogSettings, alias: Alias, complain: Complain
     ) -> _Log | None:
         if path is None:
-            self._off[name] = "it is off"
+            self._off[name] = "off"
             return None
         try:
             return _Log(name, path, settings, alias, complain)
@@ -135,7 +138,7 @@ class Logs:
 
 
 class GatewayLog:
-    """Takes raw messages: ``TIME < FIELD|FIELD|…`` came, ``>`` left; a ``|`` inside a field is written ``\\|``."""
+    r"""Takes raw messages: ``TIME < FIELD|FIELD|…`` came, ``>`` left; a ``|`` inside a field is written ``\|``."""
 
     def __init__(self, log: _Log, now: Callable[[], datetime]) -> None:
         self.log = log
@@ -173,6 +176,7 @@ class _Log:
         self._file = _File(path, settings, lambda words: complain(name, words))
         self._file.setFormatter(_Lines(alias))
         self._overflow = 0
+        self._taken = 0
         self.handler = _Feeder(self)
         self._listener = _Writer(self._queue, self._file, self)
         self._listener.start()
@@ -181,6 +185,11 @@ class _Log:
     def lost(self) -> int:
         """Lines that were not written so far."""
         return self._overflow + self._file.lost
+
+    @property
+    def waiting(self) -> int:
+        """Lines that are on their way."""
+        return self._taken - self._listener.done
 
     @property
     def overflow(self) -> int:
@@ -192,6 +201,7 @@ class _Log:
         if self._queue.qsize() >= WAITING:
             self._overflow += 1
         else:
+            self._taken += 1
             self._queue.put((thing, at))
 
     def close(self) -> None:
@@ -199,7 +209,8 @@ class _Log:
         self._listener.stop()
         self.handler.close()
         if not self._listener.is_stuck:
-            self._file.close()
+            with contextlib.suppress(OSError):  # what the disk did not take it does not take now
+                self._file.close()
 
 
 class _Feeder(QueueHandler):
@@ -226,6 +237,7 @@ class _Writer(QueueListener):
         self._file = file
         self._log = log
         self._told = 0
+        self.done = 0
         self.is_stuck = False
 
     def handle(self, record: Any) -> None:
@@ -237,6 +249,7 @@ class _Writer(QueueListener):
             self._told = overflow
             self._write(logging.LogRecord(OURS, logging.WARNING, "", 0, lost, None, None), at)
         self._write(thing, at)
+        self.done += 1
 
     def _write(self, thing: Any, at: datetime) -> None:
         if isinstance(thing, logging.LogRecord):
@@ -267,10 +280,11 @@ class _File(RotatingFileHandler):
             path, maxBytes=settings.max_mb * 1_000_000, backupCount=settings.keep, encoding="utf-8"
         )
 
-    def _open(self) -> TextIO:  # type: ignore[override]  # the stubs name a narrower kind of text file
+    def _open(self) -> TextIOWrapper:
         path = Path(self.baseFilename)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return path.open("a", encoding="utf-8", errors="backslashreplace", opener=_private)
+        found = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+        return os.fdopen(found, "a", encoding="utf-8", errors="backslashreplace")
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
@@ -294,10 +308,6 @@ class _File(RotatingFileHandler):
             self._failed(
                 (isinstance(error, OSError) and error.strerror) or f"{type(error).__name__}: {error}"
             )
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 # --- lines ------------------------------------------------------------------------------------------------------------

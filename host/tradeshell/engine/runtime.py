@@ -20,6 +20,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tradeshell.core.checks import PreTradeCheck
+from tradeshell.core.data_events import LogFailed
 from tradeshell.core.desk import Desk
 from tradeshell.core.events import SessionEnded, SessionStarted, SinkMuted
 from tradeshell.core.inputs import PolicySet, StopEntryRequested
@@ -29,12 +30,15 @@ from tradeshell.core.strategy import Strategy
 from tradeshell.engine.audit import Audit
 from tradeshell.engine.clock import LoopClock, VenueLoop, WallClock
 from tradeshell.engine.crash import CrashFile
+from tradeshell.engine.healer import Healer
 from tradeshell.engine.journal import Journal
+from tradeshell.engine.logs import Logs
 from tradeshell.engine.recovery import Recovered, recover, take_up
 from tradeshell.engine.session import Session
 from tradeshell.engine.store import SAVE_EVERY, SAVE_EVERY_EMBEDDED, Keeper, Saved, snapshot
 from tradeshell.errors import BrokerError, PluginError, TradeshellError
 from tradeshell.ports import Broker, BrokerContext, BrokerOffer, Sink, SinkContext, SinkOpener, VenueOptions
+from tradeshell.upkeep import BarHealthSettings, LogFile, LogSettings
 
 T = TypeVar("T")
 NOT_RUNNING = "the engine is not running any more; leave with `quit` and start again"
@@ -62,6 +66,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     state_dir: Path
     checks: tuple[PreTradeCheck, ...] = ()
     policy: Policy = Policy()
+    bar_health: BarHealthSettings = BarHealthSettings()
+    logs: LogSettings = LogSettings()
     stopped: str = ""  # why entries were off when the session before ended: they still are
     audit_fsync: bool = False
     paper_only: bool = True
@@ -79,7 +85,9 @@ class Engine:
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self.idle: Callable[[], None] = lambda: None
         self.notes: tuple[str, ...] = ()
+        self.logs = Logs()
         self._keeper: Keeper
+        self.healer: Healer
         self.loop: asyncio.AbstractEventLoop
         self.session: Session
         self.broker: Broker
@@ -193,6 +201,14 @@ class Engine:
         core = Core(plan.strategies, plan.checks)
         self.session = Session(core, clock, None, audit, CrashFile(plan.state_dir / "crash.log"))
         self.session.paper_only = plan.paper_only
+        alias = self.session.accounts.alias
+        opened.enter_context(
+            self.logs.opened(plan.logs, plan.state_dir, alias, self._complain_of_log, clock.now)
+        )
+        self.notes = (*self.notes, *self.logs.notes)
+        audit.add("ops", self.logs.sink)
+        self.healer = Healer(self.session, plan.bar_health)
+        opened.callback(self.healer.close)
         loop.set_exception_handler(self._loop_fault)
         context = BrokerContext(
             emit=self.session.receive,
@@ -201,6 +217,8 @@ class Engine:
             options=plan.options,
             settings=plan.broker_settings,
             state_dir=plan.state_dir,
+            stream_news=self.healer.hear,
+            wire=self.logs.wire,
         )
         self.broker = opened.enter_context(plan.broker.open(context))
         # Only now: a start that fails must leave the records of the session before as they are.
@@ -217,6 +235,7 @@ class Engine:
         )
         opened.callback(journal.close)
         self.session.attach(self.broker, journal)
+        self.healer.start()
         take_up(self.session, found)
         self._keeper = keeper = Keeper(
             plan.state_dir / "state.toml",
@@ -250,6 +269,14 @@ class Engine:
     def _complain(self, words: str) -> None:
         with contextlib.suppress(RuntimeError):  # the loop may have ended just now
             self.loop.call_soon_threadsafe(self.session.tell, SinkMuted(sink="state", reason=words))
+
+    def _complain_of_log(self, log: str, words: str) -> None:
+        with contextlib.suppress(RuntimeError):  # as above; asked on the log's own thread
+            self.loop.call_soon_threadsafe(self.session.tell, LogFailed(log=log, reason=words))
+
+    def log_files(self) -> tuple[LogFile, ...]:
+        """Return the logs that `tail` can show."""
+        return (*self.logs.files(), self.session.audit.log_file())
 
     def _loop_fault(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         del loop

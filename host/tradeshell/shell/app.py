@@ -11,7 +11,7 @@ import difflib
 import io
 import shutil
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any, TextIO
@@ -133,7 +133,24 @@ class TradeShell(LivingShell):
             self._crash(error, command.name)
             return False
         self._show(answer)
+        if answer.more is not None:
+            self._follow(answer.more)
         return False
+
+    def _follow(self, more: Callable[[], Iterable[str]]) -> None:
+        """Show further lines as they come, until Enter or Ctrl-C; where nobody could end it, none."""
+        if not self.has_terminal or self.as_json or self.batch:
+            return
+        try:
+            for line in more():
+                if line:
+                    with self.pump.screen:
+                        self.write(render.answer_text((line,), self.screen()) + "\n")
+                elif self.is_line_waiting():
+                    self.stdin.readline()
+                    return
+        except KeyboardInterrupt:  # this is how it ends
+            self.write("\n")
 
     def _answer(self, command: Command, words: list[str]) -> Answer:
         """Return a command's answer, after asking where it wants a yes first."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 from pathlib import Path
 from typing import TextIO
 
@@ -99,6 +100,13 @@ class BaseShell(cmd2.Cmd):
         """Return whether the terminal was closed: it says "end of file" for ever then."""
         try:
             return not os.isatty(self.stdin.fileno())
+        except (OSError, ValueError):
+            return False
+
+    def is_line_waiting(self) -> bool:
+        """Return whether a line was typed that nobody has read."""
+        try:
+            return bool(select.select([self.stdin], [], [], 0)[0])
         except (OSError, ValueError):
             return False
 

@@ -11,6 +11,7 @@ from tradeshell.shell import (
     commands_risk,
     commands_session,
     commands_trade,
+    commands_upkeep,
 )
 
 ALIASES = MappingProxyType({"pos": "positions", "exit": "quit"})
@@ -32,5 +33,6 @@ BUILTIN_COMMANDS: tuple[Command, ...] = (
     *commands_risk.COMMANDS,
     *commands_account.COMMANDS,
     *commands_session.COMMANDS,
+    *commands_upkeep.COMMANDS,
 )
 RESERVED_WORDS: tuple[str, ...] = (*OF_THE_SHELL, *KEPT, *REMOVED, *ALIASES)

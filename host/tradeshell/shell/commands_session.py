@@ -14,6 +14,7 @@ from tradeshell.shell import choices, targets
 from tradeshell.shell.picture import (
     STALE,
     armed,
+    blind_words,
     is_embedded,
     leaving,
     mode,
@@ -30,7 +31,7 @@ NOTHING = Grammar()
 # --- status, link -----------------------------------------------------------------------------------------------------
 
 
-SCREEN = "screen"  # the sink that the shell itself is
+OURS = ("screen", "ops")  # sinks that are no audit: the shell itself, and the log for people
 
 
 def status(trading: Trading, words: Words) -> Answer:
@@ -42,7 +43,7 @@ def status(trading: Trading, words: Words) -> Answer:
     link = open_link if desk.link.is_open else _link_words(desk)
     risk, bare = open_risk(desk)
     share = protected_share(view)
-    sinks = [name for name in view.sinks if name != SCREEN]
+    sinks = [name for name in view.sinks if name not in OURS]
     rows = [
         ("mode", f"{mode(view)} · {view.broker.words}"),
         ("account", masked(desk.account or view.broker.account) or "unknown"),
@@ -59,6 +60,7 @@ def status(trading: Trading, words: Words) -> Answer:
         ),
         ("protected", "nothing is held" if share is None else f"{share} % of the shares held"),
         ("quotes", _quotes(view)),
+        *_bars(view),
         ("audit", " ".join(sinks) or "no sink: events are on the screen only"),
     ]
     data = {
@@ -75,6 +77,8 @@ def status(trading: Trading, words: Words) -> Answer:
         "risk": risk,
         "without_stop": bare,
         "protected": share,
+        "blind": view.blind,
+        "blocked": view.blocked,
         "audit": sinks,
     }
     return Answer(lines=tuple(f"  {name:<11}{text}" for name, text in rows), data=data)
@@ -103,6 +107,16 @@ def _quotes(view: View) -> str:
     old = [symbol for symbol, found in sorted(view.quotes.items()) if found.age(view.now) > STALE]
     fresh = len(view.quotes) - len(old)
     return f"{fresh} fresh" + (f" · older than {STALE:.0f} s: {targets.shortened(old)}" if old else "")
+
+
+def _bars(view: View) -> tuple[tuple[str, str], ...]:
+    """Return which streams of bars are stalled; nothing while all is well."""
+    rows = []
+    if view.blocked:
+        rows.append(("data", "taken by another session of this login; streams are not asked for meanwhile"))
+    if blind := blind_words(view):
+        rows.append(("bars", f"{targets.shortened(blind)} · nothing is entered on old data"))
+    return tuple(rows)
 
 
 def connect(trading: Trading, words: Words) -> Answer:

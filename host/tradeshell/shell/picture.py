@@ -8,6 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import NamedTuple
 
+from tradeshell.core.data_events import length_words
 from tradeshell.core.desk import Desk, Watcher, WatchPhase
 from tradeshell.core.events import money
 from tradeshell.core.orders import OrderType, Side
@@ -87,6 +88,14 @@ def stale(view: View) -> tuple[tuple[str, float | None], ...]:
     return tuple(found)
 
 
+def blind_words(view: View) -> tuple[str, ...]:
+    """Return a few words about each stream of bars that is stalled: ``AAPL 1m bars stalled 3 min``."""
+    return tuple(
+        f"{each.symbol} {length_words(each.seconds)} bars {each.state} {_age((view.now - each.since).total_seconds())}"
+        for each in view.blind
+    )
+
+
 def toolbar(view: View, width: int) -> tuple[Piece, ...]:
     """Return the toolbar's parts from left to right, the least important left out until they fit ``width`` columns."""
     desk = view.desk
@@ -106,6 +115,12 @@ def toolbar(view: View, width: int) -> tuple[Piece, ...]:
     if risk or open_trades(desk):
         pieces.append(Piece(f"risk {money(risk.quantize(Decimal('0.01')))}", "", 6))
     pieces += _protection(view)
+    if view.blocked:
+        pieces.append(Piece("DATA TAKEN BY ANOTHER SESSION", "alarm", 7))
+    blind = blind_words(view)
+    pieces += [Piece(words, "alarm", 7) for words in blind[:SHOWN]]
+    if len(blind) > SHOWN:
+        pieces.append(Piece(f"+{len(blind) - SHOWN} blind", "alarm", 6))
     for symbol, age in stale(view)[:2]:
         words = f"{symbol} no quote" if age is None else f"{symbol} quote {_age(age)} old"
         pieces.append(Piece(words, "alarm", 2))

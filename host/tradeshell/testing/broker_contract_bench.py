@@ -335,6 +335,6 @@ def _words(event: Input) -> str:
     fields = {name: getattr(event, name) for name in event.__struct_fields__ if name != "at"}
     inner = next((value for value in fields.values() if isinstance(value, Struct)), None)
     if inner is not None:
-        fields = {name: getattr(inner, name) for name in inner.__struct_fields__}
+        fields = {name: getattr(inner, name) for name in inner.__struct_fields__ if name != "at"}
     shown = " ".join(f"{name}={value}" for name, value in fields.items() if value not in (None, ""))
     return f"{event.at.astimezone(UTC):%H:%M:%S.%f} {type(event).__name__} {shown}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from msgspec.structs import replace
 
 from tradeshell.core.inputs import RefusedWhat
@@ -138,12 +140,16 @@ async def cancel_of_dead(bench: Bench) -> None:
     bench.numbers[stranger.ref] = bench.next_id + 50
     for dead in (order, stranger):
         bench.cancel(dead)
-        await bench.until(lambda dead=dead: bool(bench.refusals(dead)), f"a refusal to cancel {dead.ref}")
+        await bench.until(partial(_is_refused, bench, dead), f"a refusal to cancel {dead.ref}")
         said = bench.refusals(dead)[-1]
         ensure(said.what is RefusedWhat.CANCEL, f"{dead.ref}: it is said to be about the {said.what}")
         ensure(said.code > 0 and bool(said.text), f"no code, or no words: {said}")
     await bench.quiet()
     ensure(bench.state(order) is OrderState.FILLED, f"a filled order became {bench.state(order)}")
+
+
+def _is_refused(bench: Bench, order: OrderSpec) -> bool:
+    return bool(bench.refusals(order))
 
 
 @card("B41", Can.REFUSE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from tradeshell.core.market import Bar, Quote
 from tradeshell.testing.broker_contract_bench import BLOCKING, Bench, is_utc
@@ -85,6 +86,10 @@ async def values_of_bars(bench: Bench) -> None:
         ensure(said == [float(price) for price in prices], f"{start}: {said}, its trades made {prices}")
 
 
+def _clocks(instants: list[datetime]) -> str:
+    return " ".join(f"{at:%H:%M:%S}" for at in instants) or "none"
+
+
 def _rest() -> list[list[str]]:
     return [[b[0], max(b, key=float), min(b, key=float), b[-1]] for b in BARS[1:]]
 
@@ -99,13 +104,28 @@ async def each_bar_once(bench: Bench) -> None:
     starts = await _bars(bench, first)
     for heard in (first, second):
         said = [bar.start for bar in heard if bar.start >= starts[0]]
-        ensure(said == starts, f"bars that began at {starts} were handed over as {said}")
+        ensure(said == starts, f"bars of {_clocks(starts)} were handed over as {_clocks(said)}")
     other.cancel()
     other.cancel()  # twice is harmless
     known = len(second)
     await _play(bench, BARS[0], starts[-1] + timedelta(seconds=bench.venue.bar_seconds))
     await bench.until(lambda: len(first) > len(starts), "the fourth bar")
     ensure(len(second) == known, "a bar was handed over after its subscription had ended")
+
+
+@card("B68", Can.BARS, Can.OUTSIDE_HOURS)
+async def regular_bars(bench: Bench) -> None:
+    """A stream of regular hours has no bar of extended hours; one of all hours has."""
+    await bench.ready()
+    regular: list[Bar] = []
+    everything: list[Bar] = []
+    await bench.venue.leave_regular_hours()
+    for rth, into in ((True, regular), (False, everything)):
+        bench.broker.subscribe(bench.venue.symbol, bench.venue.bar_seconds, rth, bench.listener(into))
+    start = await _begin_of_bar(bench)
+    await _play(bench, BARS[0], start)
+    await bench.until(lambda: any(bar.start == start for bar in everything), "the bar of extended hours")
+    ensure(not regular, f"a stream of regular hours has the bar of {start}")
 
 
 @card("B58", Can.BARS, Can.HISTORY)
@@ -116,7 +136,8 @@ async def history(bench: Bench) -> None:
     await bench.trade("0.40", 100)  # in the bar that forms now
     seconds = bench.venue.bar_seconds
     found = await bench.broker.history(bench.venue.symbol, seconds, 2, False)
-    ensure([bar.start for bar in found] == starts[1:], f"two of {starts} are {[bar.start for bar in found]}")
+    said = [bar.start for bar in found]
+    ensure(said == starts[1:], f"the last two of {_clocks(starts)} are {_clocks(said)}")
     ensure(all(bar.seconds == seconds and is_utc(bar.start) for bar in found), f"length or zone: {found}")
     live = {bar.start: _values(bench, bar) for bar in bars}
     same = all(_values(bench, bar) == live.get(bar.start) for bar in found)
@@ -149,9 +170,7 @@ async def latest(bench: Bench) -> None:
     bench.broker.subscribe_quotes(bench.venue.symbol)
     for bid, ask in (("-0.02", "0.02"), ("-0.05", "-0.01")):
         await bench.touch(bid, ask)
-        await bench.until(
-            lambda bid=bid, ask=ask: _is_touch(bench, _latest(bench), bid, ask), f"{bid} x {ask}"
-        )
+        await bench.until(partial(_shows, bench, bid, ask), f"{bid} x {ask}")
     before = time.perf_counter()
     quote = _latest(bench)
     ensure(time.perf_counter() - before < BLOCKING, "latest() waits")
@@ -163,6 +182,10 @@ async def latest(bench: Bench) -> None:
 
 def _latest(bench: Bench) -> Quote | None:
     return bench.broker.latest(bench.venue.symbol)
+
+
+def _shows(bench: Bench, bid: str, ask: str) -> bool:
+    return _is_touch(bench, _latest(bench), bid, ask)
 
 
 def _is_touch(bench: Bench, quote: Quote | None, bid: str, ask: str) -> bool:
@@ -177,9 +200,7 @@ async def quote_stream(bench: Bench) -> None:
     handle = bench.broker.subscribe_quotes(bench.venue.symbol, bench.listener(quotes))
     for bid, ask in (("-0.02", "0.02"), ("-0.05", "-0.01")):
         await bench.touch(bid, ask)
-        await bench.until(
-            lambda bid=bid, ask=ask: _is_touch(bench, _last(quotes), bid, ask), f"{bid} x {ask}"
-        )
+        await bench.until(partial(_heard, bench, quotes, bid, ask), f"{bid} x {ask}")
     handle.cancel()
     handle.cancel()  # twice is harmless
     known = len(quotes)
@@ -188,8 +209,8 @@ async def quote_stream(bench: Bench) -> None:
     ensure(len(quotes) == known, "a quote was handed over after its subscription had ended")
 
 
-def _last(quotes: list[Quote]) -> Quote | None:
-    return quotes[-1] if quotes else None
+def _heard(bench: Bench, quotes: list[Quote], bid: str, ask: str) -> bool:
+    return _is_touch(bench, quotes[-1] if quotes else None, bid, ask)
 
 
 @card("B62", Can.QUOTES)
@@ -197,7 +218,7 @@ async def one_side(bench: Bench) -> None:
     """A side of the touch without a price is `None`: not 0, not -1, not the price it had."""
     await bench.ready()
     bench.broker.subscribe_quotes(bench.venue.symbol)
-    await bench.until(lambda: _is_touch(bench, _latest(bench), "-0.01", "0.01"), "the touch with two sides")
+    await bench.until(partial(_shows, bench, "-0.01", "0.01"), "the touch with two sides")
     await bench.touch(None, "0.02")
 
     def ask_only() -> bool:

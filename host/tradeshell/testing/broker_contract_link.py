@@ -127,7 +127,8 @@ async def after_close(bench: Bench) -> None:
     await bench.ready()
     bars: list[Bar] = []
     quotes: list[Quote] = []
-    if Can.BARS in bench.venue.can:
+    bars_too = Can.BARS in bench.venue.can
+    if bars_too:
         bench.broker.subscribe(bench.venue.symbol, bench.venue.bar_seconds, False, bench.listener(bars))
     if Can.QUOTES in bench.venue.can:
         bench.broker.subscribe_quotes(bench.venue.symbol, bench.listener(quotes))
@@ -138,7 +139,8 @@ async def after_close(bench: Bench) -> None:
     bench.close()
     await bench.trade("-1")
     await bench.touch("-2.01", "-2")
-    await bench.venue.pass_time(bench.venue.bar_seconds + 1)
+    if bars_too:
+        await bench.venue.pass_time(bench.venue.bar_seconds + 1)
     await bench.quiet()  # the bench looks at what was called back
 
 
@@ -291,6 +293,25 @@ async def numbers_after_restart(bench: Bench) -> None:
     ensure(link.first_order_id > used, f"{used} was used before, LinkChanged offers {link.first_order_id}")
     shown = {report.ref: report.order_id for report in (await bench.picture()).orders}
     ensure(shown.get(refs[-1]) == used, f"the snapshot shows {shown}, not {refs[-1]} under {used}")
+
+
+@card("B67", Can.RESTART)
+async def restart(bench: Bench) -> None:
+    """A restarted program finds the day's executions and its positions in the first snapshot, also what happened meanwhile."""
+    await bench.ready()
+    before, meanwhile = await bench.hold(10), bench.buy(20, limit="-1")
+    bench.send(meanwhile)
+    await bench.shown(meanwhile, OrderState.WORKING)
+    bench.close()
+    await bench.trade("-1")
+    bench.open()
+    await bench.connect()
+    found = await bench.picture()
+    shown = {execution.ref: execution.qty for execution in found.executions}
+    wanted = (shown.get(before.ref), shown.get(meanwhile.ref))
+    ensure(wanted == (10, 20), f"10 and 20 shares executed, the snapshot shows {shown}")
+    held = [position.qty for position in found.positions if position.symbol == bench.venue.symbol]
+    ensure(held == [30], f"30 shares are held, the snapshot shows {held}")
 
 
 async def _used(bench: Bench) -> int:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 
-from tradeshell.core.inputs import CommissionReported, PositionReported, RefusedWhat
-from tradeshell.core.orders import OrderState, Side
+from tradeshell.core.inputs import CommissionReported, OrderReported, PositionReported, RefusedWhat
+from tradeshell.core.orders import OrderState, Side, Tif
 from tradeshell.testing.broker_contract_bench import BLOCKING, Bench, is_utc
 from tradeshell.testing.broker_contract_play import card, cards_in
 from tradeshell.testing.broker_contract_venue import Can, ensure
+
+MANY = 30  # orders: fewer than any pacing limit of a second
 
 
 @card("B20")
@@ -121,8 +124,10 @@ async def execution_ids(bench: Bench) -> None:
     await bench.shown(order, OrderState.WORKING)
     for _ in range(4):
         await bench.trade("-1", 25)  # the same shares at the same price: four executions all the same
+    await bench.until(
+        lambda: len(bench.executions(order)) == 4, "four executions, each with an id of its own"
+    )
     told = await bench.executed(order, 100)
-    ensure(len(told) == 4, f"four executions were told under {len(told)} ids")
     shown = {e.exec_id: e.qty for e in (await bench.picture()).executions if e.ref == order.ref}
     ensure(shown == {e.exec_id: e.qty for e in told}, f"told {told}, the snapshot has {shown}")
 
@@ -205,6 +210,40 @@ async def corrections(bench: Bench) -> None:
     ensure(second.price == bench.at("0.05"), f"the corrected price is {second.price}")
     shown = [e.qty for e in (await bench.picture()).executions if e.stem == first.stem]
     ensure(shown == [8], f"the snapshot shows {shown} shares under {first.stem}")
+
+
+@card("B65", Can.GOOD_TILL)
+async def good_till(bench: Bench) -> None:
+    """An order that is good till an instant is cancelled by the broker then, and does not fill any more."""
+    await bench.ready()
+    till = bench.now().replace(microsecond=0) + timedelta(seconds=bench.venue.bar_seconds)
+    order = bench.buy(10, limit="-1", tif=Tif.GTD, good_till=till)
+    bench.send(order)
+    await bench.shown(order, OrderState.WORKING)
+    await bench.venue.pass_time((till - bench.now()).total_seconds() + 1)
+    await bench.shown(order, OrderState.CANCELLED)
+    await bench.trade("-1")
+    await bench.quiet()
+    ensure(bench.bought(order) == 0, "it filled after its time was over")
+
+
+@card("B66")
+async def many(bench: Bench) -> None:
+    """Many orders placed in one go all arrive, in the order in which they were placed, each under its own ref and number."""
+    await bench.ready()
+    orders = [bench.buy(number, limit="-1") for number in range(1, MANY + 1)]
+    before = time.perf_counter()
+    bench.send(*orders)
+    ensure(time.perf_counter() - before < BLOCKING, f"{MANY} times place() waits")
+    for order in orders:
+        report = await bench.shown(order, OrderState.WORKING)
+        ensure(report.order_id == bench.numbers[order.ref], f"{order.ref} has the number {report.order_id}")
+        ensure(report.remaining == order.qty, f"{order.ref} has {report.remaining} shares, not {order.qty}")
+    refs = [order.ref for order in orders]
+    first = list(dict.fromkeys(e.report.ref for e in bench.inputs if isinstance(e, OrderReported)))
+    ensure(first == refs, "they were taken in another order than they were placed")
+    living = {report.ref for report in (await bench.picture()).orders}
+    ensure(living >= set(refs), f"the snapshot lacks {len(set(refs) - living)} of them")
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------

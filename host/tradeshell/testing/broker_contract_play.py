@@ -98,9 +98,11 @@ async def _play(chosen: Card, under_test: BrokerUnderTest, state_dir: Path) -> N
                 await bench.quiet()
                 await under_test.stop()
         _watch(bench.strays, log.told)
-    except ContractBroken as broken:
+    except Exception as error:
+        why = str(error) if isinstance(error, ContractBroken) else f"{type(error).__name__}: {error}"
+        why = "\n".join(dict.fromkeys((*bench.strays, why)))
         told = f"what the broker told:\n{bench.story()}"
-        raise ContractBroken(f"{chosen.id}: {chosen.sentence}\n{broken}\n{told}") from broken
+        raise ContractBroken(f"{chosen.id}: {chosen.sentence}\n{why}\n{told}") from error
     finally:
         logging.getLogger().removeHandler(log)
         await _end_tasks()

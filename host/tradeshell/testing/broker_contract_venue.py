@@ -25,6 +25,7 @@ class Can(StrEnum):
     STOPS = "stop and stop-limit orders"
     BRACKETS = "children that wait for their parent"
     OCA = "groups of which one order reduces the others"
+    GOOD_TILL = "orders that end at an instant"
     OUTSIDE_HOURS = "orders outside regular hours"
     PARTIAL_FILLS = "orders fill in parts"
     COMMISSIONS = "fees are told"

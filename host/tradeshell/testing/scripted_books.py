@@ -58,8 +58,13 @@ class Books:
             elif qty * after < 0:
                 average = execution.price
             qty = after
+        con_id = next((spec.con_id for spec in self._specs.values() if spec.symbol == symbol), 0)
         return PositionReport(
-            symbol=symbol, account=self.account, qty=qty, average=average if qty else Decimal(0)
+            symbol=symbol,
+            con_id=con_id,
+            account=self.account,
+            qty=qty,
+            average=average if qty else Decimal(0),
         )
 
     def picture(self) -> Snapshot:

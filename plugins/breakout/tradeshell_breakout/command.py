@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -93,7 +94,9 @@ def _kept(trading: Trading, watcher: Watcher) -> str:
 def run_breakouts(trading: Trading, words: Words) -> Answer:
     """List watchers."""
     del words
-    watchers = tuple(trading.view().desk.watchers.values())
+    view = trading.view()
+    watchers = tuple(view.desk.watchers.values())
+    blind = {id_ for stream in view.blind for id_ in stream.watches}
     if not watchers:
         return Answer(lines=("no watchers; try: breakout AAPL level=190 qty=100 tp=195 sl=187",), data=[])
     columns = (
@@ -108,21 +111,24 @@ def run_breakouts(trading: Trading, words: Words) -> Answer:
         Column("since"),
     )
     return Answer(
-        lines=(Table(columns=columns, rows=tuple(_row(w) for w in watchers)),),
-        data=[_data(w) for w in watchers],
+        lines=(Table(columns=columns, rows=tuple(_row(w, blind) for w in watchers)),),
+        data=[_data(w, blind) for w in watchers],
     )
 
 
-def _state(watcher: Watcher) -> str:
+def _state(watcher: Watcher, blind: Collection[str]) -> str:
+    """Return what a watcher is doing; one whose bars do not come is armed in name only."""
+    if watcher.spec.id in blind:
+        return f"{watcher.phase.value}, BLIND"
     return watcher.phase.value + (f" ({watcher.end_reason})" if watcher.end_reason else "")
 
 
-def _row(watcher: Watcher) -> tuple[str, ...]:
+def _row(watcher: Watcher, blind: Collection[str]) -> tuple[str, ...]:
     plan = watcher.spec.plan
     return (
         watcher.spec.id,
         plan.symbol,
-        _state(watcher),
+        _state(watcher, blind),
         "–" if plan.level is None else money(plan.level),
         str(plan.qty),
         _targets(plan),
@@ -140,13 +146,14 @@ def _targets(plan: TradePlan) -> str:
     return " ".join(f"{qty}@{money(tp)}" for qty, tp in zip(shares, plan.tps, strict=True))
 
 
-def _data(watcher: Watcher) -> dict[str, Any]:
+def _data(watcher: Watcher, blind: Collection[str]) -> dict[str, Any]:
     plan = watcher.spec.plan
     return {
         "watch": watcher.spec.id,
         "symbol": plan.symbol,
         "state": watcher.phase.value,
         "reason": watcher.end_reason,
+        "blind": watcher.spec.id in blind,
         "level": plan.level,
         "qty": plan.qty,
         "tp": plan.tps,

@@ -45,8 +45,8 @@ class Link(Protocol):
         ...
 
     @property
-    def notices(self) -> list[Callable[[int, str], None]]:
-        """Who hears messages that are about nothing in particular (code, text)."""
+    def wire(self) -> Any:
+        """What reads messages, an ib_async ``Client``; ``None`` without a connection."""
         ...
 
     @property
@@ -54,12 +54,25 @@ class Link(Protocol):
         """Whether requests can be sent."""
         ...
 
+    @property
+    def is_served(self) -> bool:
+        """Whether they will be answered: the gateway has its own link to Interactive Brokers."""
+        ...
+
+    @property
+    def epoch(self) -> int:
+        """Which connection this is: what was subscribed on an earlier one is gone."""
+        ...
+
     def request_id(self) -> int:
         """Return a number that no request and no order has."""
         ...
 
     def ask(self, method: str, *args: Any) -> None:
-        """Send the request that ib_async's ``Client`` calls ``method`` behind everything about orders; ``BrokerError`` when there is no link."""
+        """Send the request that ib_async's ``Client`` calls ``method``, behind everything about orders.
+
+        Raises ``BrokerError`` when there is no link.
+        """
         ...
 
     def on_error(self, req_id: int, handler: Callable[[int, str], None]) -> None:
@@ -70,12 +83,8 @@ class Link(Protocol):
         """Hand on no more errors about ``req_id``."""
         ...
 
-    def hear(self, message: int, handler: Callable[[list[str]], None]) -> None:
-        """Give each message of this kind to ``handler`` as its fields, instead of decoding it."""
-        ...
-
-    def after_data(self, handler: Callable[[], None]) -> None:
-        """Call ``handler`` when the messages of one packet have been handed out."""
+    def tell(self, code: int, text: str) -> None:
+        """Tell the operator; the same words not again and again."""
         ...
 
     async def within(self, future: asyncio.Future[T], seconds: float, words: str) -> T:
@@ -122,7 +131,7 @@ class Questions:
     ) -> list[Any]:
         """Send a request and return the parts of its answer; raises ``BrokerError`` (``Refused`` for an error).
 
-        ``cancel`` is the request that calls it off when nobody waits any more. A request without a number of its own is known by ``key``.
+        ``cancel`` is the request that calls it off when nobody waits any more. A request without a number is known by ``key``.
         """
         link = self._link
         future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()

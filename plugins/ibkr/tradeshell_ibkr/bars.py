@@ -4,8 +4,8 @@ Laws: pure, no clock: instants are handed in (whole epoch seconds of the exchang
 once, when it is certain that nothing of it is still to come:
 
 *Five-second parts* (real-time bars) are final when they come. A longer bar is closed by its **last** part: the close that
-decides is one that came live. Parts of it that were missed (a start in the middle of a bar, a gap) may be filled from history; a bar
-whose last part did not come live is handed on only if history says that nothing traded in what was missed.
+decides is one that came live. Parts of it that were missed (a start in the middle of a bar, a gap) may be filled from
+history; a bar whose last part did not come live is handed on only if history says that nothing traded in what was missed.
 
 *Forming bars* (``keepUpToDate``) are closed by the first update of a later bar, or by one of their own that comes after their
 end; ``SETTLE`` later, because a correction of the ended bar may follow. What comes later still is a revision, and is ignored.
@@ -112,10 +112,8 @@ def merge(parts: Iterable[Part]) -> Part | None:
         return None
     opened, high, low, close, volume = first
     for part in found:
-        if part.high > high:
-            high = part.high
-        if part.low < low:
-            low = part.low
+        high = max(high, part.high)
+        low = min(low, part.low)
         close = part.close
         volume += part.volume
     return Part(opened, high, low, close, volume)
@@ -138,6 +136,7 @@ class Assembly:
         self._forming: dict[int, int] = {}  # length -> start of the bar that has parts and is not decided
         self._parts: dict[int, Part | None] = {}  # start -> what traded, None: nothing did
         self._lost: set[Open] = set()
+        self._poison: set[int] = set()  # starts of parts that cannot be true
         self._live: int = -PART  # start of the newest part that came live
         self._close: Price | None = None
 
@@ -162,6 +161,8 @@ class Assembly:
         if start <= self._live or start % PART:
             self._take_late(start, part)
             return closed, lost
+        if not is_sane(part):
+            self._poison.add(start)
         quiet = part.volume == 0 and trades <= 0 and part.high == part.low
         quiet = quiet and (self._close is None or part.close == self._close)
         before = self._live + PART
@@ -198,6 +199,15 @@ class Assembly:
         """Return the end of the forming bar that ends first."""
         return min((start + seconds for seconds, start in self._forming.items()), default=None)
 
+    @property
+    def live_end(self) -> int:
+        """The end of the newest part that came live."""
+        return self._live + PART
+
+    def is_wanted(self, lost: Open) -> bool:
+        """Return whether somebody would have got the bar."""
+        return lost.start + lost.seconds > self._lengths.get(lost.seconds, float("inf"))
+
     def first_forming(self) -> int | None:
         """Return the start of the forming bar that began first."""
         return min(self._forming.values(), default=None)
@@ -218,7 +228,7 @@ class Assembly:
         """
         self._lost.discard(lost)
         end = lost.start + lost.seconds
-        if lost.live <= lost.start or end <= self._lengths.get(lost.seconds, end):
+        if lost.live <= lost.start or not self.is_wanted(lost):
             return None
         for start in range(lost.live, end, PART):
             if self._parts.get(start) is not None or not (silence_is_quiet or start in self._parts):
@@ -229,14 +239,19 @@ class Assembly:
         """Take a part that is out of order or sent again: it counts as long as its bar is not decided."""
         if start % PART == 0 and any(at <= start < at + n for n, at in self._forming.items()):
             self._parts[start] = part
+            (self._poison.discard if is_sane(part) else self._poison.add)(start)
             if start == self._live:
                 self._close = part.close
 
     def _bar(self, bucket: int, seconds: int) -> Bar | None:
-        if seconds == PART:
-            made = self._parts.get(bucket)
+        made: Part | None
+        parts = self._parts
+        wrong = [at for at in self._poison if bucket <= at < bucket + seconds] if self._poison else None
+        if wrong:  # spoils its bar: handed on as it came, the host rejects it in its own words
+            made = parts[min(wrong)]
+        elif seconds == PART:
+            made = parts.get(bucket)
         else:
-            parts = self._parts
             made = merge(
                 part for s in range(bucket, bucket + seconds, PART) if (part := parts.get(s)) is not None
             )
@@ -246,6 +261,8 @@ class Assembly:
         """Forget the parts of bars that are decided."""
         keep = min((*self._forming.values(), *(bar.start for bar in self._lost)), default=self._live)
         self._parts = {start: part for start, part in self._parts.items() if start >= keep}
+        if self._poison:
+            self._poison = {start for start in self._poison if start >= keep}
 
 
 class Forming:
@@ -298,7 +315,7 @@ class Seconds:
     def __init__(self, symbol: str, since: float) -> None:
         self.symbol = symbol
         self._since = since
-        self._second = 0
+        self.second = 0  # the one that forms, or formed last
         self._bar: Part | None = None
         self._told = 0
         self._lead: float | None = (
@@ -312,15 +329,15 @@ class Seconds:
         if self._lead is None or lead < self._lead:
             self._lead = lead
         bar = self._bar
-        if second == self._second and bar is not None:
+        if second == self.second and bar is not None:
             opened, high, low, _, volume = bar
             self._bar = Part(opened, max(high, price), min(low, price), price, volume + size)
             return None
-        if second <= self._told or second < self._second:
+        if second <= self._told or second < self.second:
             self.late += 1
             return None
         closed = self.close()
-        self._second = second
+        self.second = second
         self._bar = Part(price, price, price, price, size)
         return closed
 
@@ -331,12 +348,12 @@ class Seconds:
         """
         if self._bar is None or self._lead is None:
             return None
-        return min(now, self._second + self._lead) + 1 + TICK_GRACE
+        return min(now, self.second + self._lead) + 1 + TICK_GRACE
 
     def close(self) -> Bar | None:
         """Close the second that forms and return its bar."""
         bar, self._bar = self._bar, None
         if bar is None:
             return None
-        self._told = self._second
-        return Bar(self.symbol, instant(self._second), 1, *bar) if self._second + 1 > self._since else None
+        self._told = self.second
+        return Bar(self.symbol, instant(self.second), 1, *bar) if self.second + 1 > self._since else None

@@ -9,7 +9,6 @@ dies with it, and its owner hears that it never left. A gateway that has lost In
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -22,41 +21,28 @@ from tradeshell import (
     LinkChanged,
     OrderRefusedByBroker,
     RefusedWhat,
-    masked,
 )
 from tradeshell_ibkr.codes import CODES, Effect, look_up
+from tradeshell_ibkr.guards import LinkFailure, check_account, check_place
 from tradeshell_ibkr.order_ids import FIRST_REQUEST_ID, LAST_REQUEST_ID, OrderIds
 from tradeshell_ibkr.pacing import Outbox, Priority
-from tradeshell_ibkr.settings import LIVE_PORTS, is_paper, read_settings
+from tradeshell_ibkr.pulse import Pulse
+from tradeshell_ibkr.settings import LinkSettings, is_paper
 from tradeshell_ibkr.states import STEADY_AFTER, LinkState, pause, words_of
-from tradeshell_ibkr.wire import NOT_AN_API, Hub, Raw, Wire
+from tradeshell_ibkr.wire import NOT_AN_API, Hub, Readers, Wire
 
 T = TypeVar("T")
 DIAL_WITHIN = 5.0  # seconds for the socket
 GREET_WITHIN = 6.0  # seconds for version, accounts and the next order number
-LOOK_EVERY = 5.0  # seconds between two looks at whether anything was heard
-ASK_AFTER = 10.0  # seconds of silence after which the time is asked for
-DEAD_AFTER = 20.0  # seconds of silence after which nobody is there
-DEAD_WITHOUT_IB = 300.0  # the same while the gateway has lost Interactive Brokers: it may not answer then
-TIME_EVERY = 300.0  # seconds between two looks at the broker's clock
 TOLD_AGAIN_AFTER = timedelta(seconds=60)  # the same notice is not repeated before
-CLOCK_SLACK = 2.0  # seconds: the broker tells its time in whole ones
-
-
-class LinkFailure(BrokerError):
-    """An attempt to connect failed."""
-
-    def __init__(self, state: LinkState, detail: str = "") -> None:
-        super().__init__(detail)
-        self.state, self.detail = state, detail
 
 
 class Connection:
     """The one connection of a program. The rest of the plugin hangs its handlers on it once, before the first ``connect``."""
 
-    def __init__(self, context: BrokerContext, raw: Raw | None = None) -> None:
+    def __init__(self, context: BrokerContext, settings: LinkSettings) -> None:
         self.clock: Clock = context.clock
-        self.settings = read_settings(context.settings)
+        self.settings = settings
         self.hub = Hub()
         self.outbox = Outbox(self.clock)
         self.order_ids = OrderIds(context.state_dir, self.settings.client_id, self.clock)
@@ -64,33 +50,35 @@ class Connection:
         self.notices: list[Callable[[int, str], None]] = []
         self.on_up: list[Callable[[bool], None]] = []  # (whether subscriptions are lost)
         self.on_down: list[Callable[[str], None]] = []
+        self.on_next_id: Callable[[int], None] = lambda _: None
         self.on_order_error: Callable[[int, int, str], None] = lambda *_: None
         self.account = ""
-        self.server_offset = 0.0
         self.state = LinkState.OFF
         self.words = words_of(LinkState.OFF, self.settings.place, self.settings.client_id)
         self.epoch = 0
         self.wire: Wire | None = None
         self._emit = context.emit
-        self._raw = raw
+        self._log = context.wire
+        self._readers: Readers = {}
+        self._after_data: list[Callable[[], None]] = []
         self._trial: tuple[Wire, asyncio.Future[None]] | None = None
         self._attempt: asyncio.Task[None] | None = None
         self._requests: dict[int, Callable[[int, str], None]] = {}
+        self.pulse = Pulse(self)
         self._next_request = FIRST_REQUEST_ID
         self._waits: set[asyncio.Future[Any]] = set()
         self._is_wanted = False
         self._has_ib = True
         self._is_told_up = False
+        self._askers = 0  # who waits for the attempt and will hear what became of it
+        self._state_told = LinkState.OFF
         self._tries = 0
         self._retry: Handle | None = None
-        self._beat: Handle | None = None
         self._up_at: datetime | None = None
-        self._last_heard = (0, self.clock.now())
-        self._asked_time_at: datetime | None = None
         self._told: dict[tuple[int, str], datetime] = {}
         self._unreadable_told: datetime | None = None
         self.hub.listen("error", self._error)
-        self.hub.listen("currentTime", self._time_told)
+        self.hub.listen("dataProcessed", self._data_processed)
         self.hub.listen("nextValidId", self._next_id_told)
         self.hub.listen("unreadable", self._unreadable)
 
@@ -116,6 +104,16 @@ class Connection:
         """Return the lowest number for a new order: above every one that is known here or there."""
         told = 1 if self.wire is None else self.wire.first_order_id
         return max(told, self.order_ids.highest + 1)
+
+    @property
+    def server_offset(self) -> float:
+        """Seconds the broker's clock is ahead of ours; 0 while that is not known, or too little to matter."""
+        return self.pulse.offset
+
+    @property
+    def has_ib(self) -> bool:
+        """Whether the gateway has its own link, as far as it has said."""
+        return self._has_ib
 
     # --- requests -----------------------------------------------------------------------------------------------------
 
@@ -144,6 +142,18 @@ class Connection:
         """Hear no more of a request."""
         self._requests.pop(request_id, None)
 
+    def hear(self, message: int, handler: Callable[[list[str]], None]) -> None:
+        """Give each message of a kind to ``handler`` as its fields, instead of decoding it."""
+        self._readers[message] = handler
+
+    def after_data(self, handler: Callable[[], None]) -> None:
+        """Call ``handler`` when the messages of one packet have been handed out."""
+        self._after_data.append(handler)
+
+    def _data_processed(self) -> None:
+        for handler in self._after_data:
+            handler()
+
     async def within(self, future: asyncio.Future[T], seconds: float, words: str) -> T:
         """Return the result; raises ``BrokerError`` when it is late (with ``words``) or the connection ends before."""
         self._waits.add(future)
@@ -165,7 +175,11 @@ class Connection:
             return
         if self.is_ready:
             raise BrokerError(self.words)
-        await asyncio.shield(self._attempting())
+        self._askers += 1
+        try:
+            await asyncio.shield(self._attempting())
+        finally:
+            self._askers -= 1
         if not self.is_served:
             raise BrokerError(self.words)
 
@@ -173,6 +187,7 @@ class Connection:
         """Disconnect and stay so."""
         self._is_wanted = False
         self._stop_trying()
+        self.pulse.end()
         wire, self.wire = self.wire, None
         if wire is not None:
             wire.close()
@@ -186,7 +201,7 @@ class Connection:
         wire, self.wire = self.wire, None
         if wire is not None:
             wire.close()
-        self._stop_beating()
+        self.pulse.end()
         self.outbox.drop_all("the program ends")
         self.order_ids.close()
 
@@ -220,16 +235,21 @@ class Connection:
         if state is LinkState.REFUSED and was_up:
             state = LinkState.RESTARTING
         self._set(state, failure.detail)
+        if not self._askers and state is not self._state_told:
+            self.tell(0, self.words)
+        self._state_told = state
         seconds = pause(state, self._tries, self.settings.client_id)
         if seconds is None:
             self._is_wanted = False
         self._try_later(seconds)
 
     async def _dial(self) -> None:
-        self._check_place()
         settings = self.settings
+        check_place(settings)
         ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        wire = Wire(self.hub, lambda: _resolve(ready), lambda why: self._gone(wire, why), self._raw)
+        wire = Wire(
+            self.hub, lambda: _resolve(ready), lambda why: self._gone(wire, why), self._log, self._readers
+        )
         self._trial, self._has_ib = (wire, ready), True
         try:
             try:
@@ -246,72 +266,23 @@ class Connection:
                     await ready
             except TimeoutError:
                 raise LinkFailure(LinkState.SILENT) from None
-            self._check_account(wire.accounts)
+            account = check_account(settings, wire.accounts, self.account)
+            if not wire.isConnected():
+                raise LinkFailure(LinkState.SHUT_OUT, "it ended as soon as it was there")
         except BaseException:
             self._trial = None
             wire.close()
             raise
-        self._trial = None
+        self._trial, self.account = None, account
         self._came_up(wire)
-
-    def _check_place(self) -> None:
-        settings = self.settings
-        if settings.paper_only and settings.port in LIVE_PORTS:
-            raise LinkFailure(
-                LinkState.GUARDED,
-                f"{settings.place} is the live port of {LIVE_PORTS[settings.port]} and PAPER_ONLY is true: nothing was dialled; "
-                "paper ports are 7497 (TWS) and 4002 (Gateway)",
-            )
-        if not settings.is_local and not settings.remote:
-            raise LinkFailure(
-                LinkState.GUARDED,
-                f"{settings.host} is another computer and the TWS API is not encrypted: nothing was dialled; "
-                "remote = true in [brokers.ibkr] (IB_REMOTE=true) allows it",
-            )
-
-    def _check_account(self, accounts: tuple[str, ...]) -> None:
-        settings = self.settings
-        names = ", ".join(masked(name) for name in accounts)
-        wanted = settings.account
-        if wanted and wanted not in accounts:
-            raise LinkFailure(
-                LinkState.GUARDED,
-                f"account {masked(wanted)} is not one of this login ({names}): nothing was sent",
-            )
-        if not wanted and len(accounts) > 1:
-            raise LinkFailure(
-                LinkState.GUARDED,
-                f"this login has several accounts ({names}): say which with account in [brokers.ibkr] or IB_ACCOUNT",
-            )
-        account = wanted or accounts[0]
-        if self.account and account != self.account:
-            raise LinkFailure(
-                LinkState.GUARDED,
-                f"the gateway is logged in to account {masked(account)} now, and this session trades {masked(self.account)}: "
-                "log in as before, or start again",
-            )
-        if not is_paper(account):
-            if settings.paper_only:
-                raise LinkFailure(
-                    LinkState.GUARDED,
-                    f"account {masked(account)} is live and PAPER_ONLY is true: disconnected before anything was asked",
-                )
-            if settings.live_account != account:
-                raise LinkFailure(
-                    LinkState.GUARDED,
-                    f"account {masked(account)} is live: start with --live-account and its full id to trade it",
-                )
-        self.account = account
 
     # --- up and down --------------------------------------------------------------------------------------------------
 
     def _came_up(self, wire: Wire) -> None:
         self.wire = wire
         self.epoch += 1
-        now = self.clock.now()
-        self._up_at, self._last_heard = now, (wire.heard, now)
-        self._ask_time()
-        self._look_later()
+        self._up_at = self.clock.now()
+        self.pulse.begin()
         if self._has_ib:
             self._tell_up(is_data_lost=True)
         else:
@@ -320,6 +291,7 @@ class Connection:
     def _tell_up(self, *, is_data_lost: bool, why: str = "") -> None:
         assert self.wire is not None
         self._set(LinkState.UP)
+        self._state_told = LinkState.UP
         self._is_told_up = True
         for listener in self.on_up:
             listener(is_data_lost)
@@ -336,7 +308,6 @@ class Connection:
 
     def _came_down(self, why: str) -> None:
         """Tell everybody that nothing passes any more; the second time it is told by nobody."""
-        self._stop_beating()
         self.outbox.drop_all(why)
         for future in tuple(self._waits):
             if not future.done():
@@ -359,6 +330,7 @@ class Connection:
         if wire is not self.wire:
             return
         self.wire = None
+        self.pulse.end()
         now = self.clock.now()
         if self._up_at is not None and (now - self._up_at).total_seconds() >= STEADY_AFTER:
             self._tries = 0
@@ -392,47 +364,13 @@ class Connection:
         self.state = state
         self.words = words_of(state, self.settings.place, self.settings.client_id, detail)
 
-    # --- signs of life ------------------------------------------------------------------------------------------------
-
-    def _look_later(self) -> None:
-        self._beat = self.clock.call_at(self.clock.now() + timedelta(seconds=LOOK_EVERY), self._look)
-
-    def _stop_beating(self) -> None:
-        if self._beat is not None and self.wire is None:
-            self._beat.cancel()
-            self._beat = None
-
-    def _look(self) -> None:
-        wire, now = self.wire, self.clock.now()
-        if wire is None:
-            return
-        heard, since = self._last_heard
-        if wire.heard != heard or now < since:  # or the computer's clock was set back
-            self._last_heard = (wire.heard, now)
-        silent = (now - self._last_heard[1]).total_seconds()
-        if silent >= (DEAD_AFTER if self._has_ib else DEAD_WITHOUT_IB):
-            self.drop(LinkState.LIFELESS, f"nothing was heard for {silent:.0f} s")
-            return
-        asked = self._asked_time_at
-        if silent >= ASK_AFTER or asked is None or (now - asked).total_seconds() >= TIME_EVERY:
-            self._ask_time()
-        self._look_later()
-
-    def _ask_time(self) -> None:
-        self._asked_time_at = self.clock.now()
-        with contextlib.suppress(BrokerError):  # the end of the connection is told elsewhere
-            self.ask("reqCurrentTime", priority=Priority.QUESTION)
-
-    def _time_told(self, seconds: int) -> None:
-        offset = seconds - self.clock.now().timestamp()
-        self.server_offset = 0.0 if abs(offset) <= CLOCK_SLACK else offset
-
     # --- messages -----------------------------------------------------------------------------------------------------
 
     def _next_id_told(self, order_id: int) -> None:
         """The gateway's next number: of numbers it has seen under our client id, whoever sent them."""
-        if self.wire is not None:
+        if self.wire is not None and self.order_ids.highest < order_id - 1:
             self.order_ids.see(order_id - 1)
+            self.on_next_id(order_id)
 
     def _error(self, number: int, code: int, text: str, reject: str = "") -> None:
         if reject:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from math import isfinite
 from typing import Any
 
 from ib_async.contract import Contract, ContractDetails
@@ -49,13 +51,15 @@ class Contracts:
         self._rules: dict[str, PriceGrid] = {}
         self._running: dict[str, asyncio.Task[Listed]] = {}
         link.hub.listen("contractDetails", self._on_details)
-        link.hub.listen("contractDetailsEnd", lambda req_id: questions.end(str(req_id)))
+        link.hub.listen("contractDetailsEnd", self._on_details_end)
         link.hub.listen("marketRule", self._on_rule)
 
     async def qualify(self, symbol: str) -> Instrument:
         """Return the contract that ``symbol`` means; raises ``BrokerError`` when it means none or several."""
         found = self._listed.get(symbol)
-        return (found or await asyncio.shield(self._learn(symbol))).instrument
+        if found is None:
+            found = await asyncio.shield(self._learn(symbol))
+        return found.instrument
 
     def instrument(self, symbol: str) -> Instrument | None:
         """Return the contract if it was qualified."""
@@ -84,10 +88,10 @@ class Contracts:
             return TradingHours({}).session(at)
         now = self._link.clock.now()
         wanted = new_york_day(at)
-        if not found.hours.knows(wanted) and wanted >= new_york_day(now) and self._link.is_ready:
-            if found.asked is None or now - found.asked >= RETRY:
-                found.asked = now
-                self._learn(symbol)
+        is_news = wanted >= new_york_day(now) and not found.hours.knows(wanted)
+        if is_news and self._link.is_ready and (found.asked is None or now - found.asked >= RETRY):
+            found.asked = now
+            self._learn(symbol)
         return found.hours.session(at)
 
     def close(self) -> None:
@@ -124,6 +128,9 @@ class Contracts:
         found = details.contract
         assert found is not None
         known = self._listed.get(symbol)
+        other = self._link.names.get(found.conId, symbol)
+        if other != symbol and other in self._listed:  # two names for one position would be two books
+            raise BrokerError(f"{symbol} is the same stock as {other}, which is in use here: call it {other}")
         hours = read_hours(details.tradingHours, details.liquidHours, details.timeZoneId)
         instrument = Instrument(
             symbol=symbol,
@@ -153,12 +160,19 @@ class Contracts:
         found: dict[int, ContractDetails] = {}
         for details in answers:
             contract = details.contract
-            if contract is not None and contract.conId and contract.secType == "STK" and contract.currency == "USD":
+            if (
+                contract is not None
+                and contract.conId
+                and contract.secType == "STK"
+                and contract.currency == "USD"
+            ):
                 found.setdefault(contract.conId, details)
         if not found:
             raise BrokerError(f"{symbol}: IBKR knows no US stock of that symbol")
         if len(found) > 1:
-            names = ", ".join(sorted({each.contract.primaryExchange or "?" for each in found.values() if each.contract}))
+            names = ", ".join(
+                sorted({each.contract.primaryExchange or "?" for each in found.values() if each.contract})
+            )
             raise BrokerError(
                 f"{symbol} is ambiguous at IBKR, listed on {names}; "
                 f'say which under [ibkr.primary_exchange] of the config: "{symbol}" = "{names.split(", ")[0]}"'
@@ -185,12 +199,15 @@ class Contracts:
         if rule in self._rules:
             return self._rules[rule]
         if rule.isascii() and rule.isdigit():
-            try:
+            # An older or another server has no rules: the smallest increment of the details is what is left.
+            with suppress(BrokerError):
                 await self._questions.ask(
-                    "reqMarketRule", int(rule), patience=PATIENCE, words=f"market rule {rule}", key=f"rule {rule}"
+                    "reqMarketRule",
+                    int(rule),
+                    patience=PATIENCE,
+                    words=f"market rule {rule}",
+                    key=f"rule {rule}",
                 )
-            except BrokerError:
-                pass  # an older or another server: the smallest increment of the details is what is left
             if rule in self._rules:
                 return self._rules[rule]
         return grid_of_tick(details.minTick)
@@ -203,6 +220,9 @@ class Contracts:
 
     def _on_details(self, req_id: int, details: ContractDetails) -> None:
         self._questions.part(str(req_id), details)
+
+    def _on_details_end(self, req_id: int) -> None:
+        self._questions.end(str(req_id))
 
 
 def grid_of_bands(bands: list[tuple[float, float]]) -> PriceGrid | None:
@@ -228,7 +248,7 @@ def grid_of_tick(min_tick: float) -> PriceGrid:
 
     It is the smallest of all its rules: a cent or more holds at every price; less is the sub-dollar rule of US stocks.
     """
-    step = Decimal(str(min_tick)) if min_tick == min_tick and 0 < min_tick < float("inf") else Decimal(0)
+    step = Decimal(str(min_tick)) if isfinite(min_tick) else Decimal(0)
     if step >= CENT:
         return PriceGrid((PriceBand(low_edge=Decimal(0), increment=step),))
     return US_STOCK_GRID

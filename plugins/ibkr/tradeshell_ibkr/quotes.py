@@ -95,9 +95,13 @@ class Touch:
     def data_type(self, kind: str) -> bool:
         """Take a marketDataType; return whether it changes what the touch is worth."""
         found = _KINDS.get(kind)
-        if found is None or found is self.kind:
+        return found is not None and self.set_kind(found)
+
+    def set_kind(self, kind: DataKind) -> bool:
+        """Take how far the data may be trusted; return whether that is new."""
+        if kind is self.kind:
             return False
-        self.kind = found
+        self.kind = kind
         self._quote = None
         return True
 

@@ -55,9 +55,9 @@ def is_paper(account: str) -> bool:
     return account.startswith(PAPER_PREFIXES)
 
 
-def read_settings(table: Mapping[str, Any]) -> LinkSettings:
-    """Return the settings; raises ``ConfigError`` for a key that there is not."""
-    known = LinkSettings.__struct_fields__
+def read_settings(table: Mapping[str, Any], beside: tuple[str, ...] = ()) -> LinkSettings:
+    """Return the settings; raises ``ConfigError`` for a key that there is not. ``beside``: keys that others read."""
+    known = (*LinkSettings.__struct_fields__, *beside)
     for key in table:
         if key not in known:
             near = difflib.get_close_matches(key, known, 1)

@@ -32,7 +32,7 @@ class LinkState(StrEnum):
 
 
 class Behaviour(Struct, frozen=True):
-    """``words`` with ``{place}``, ``{client_id}`` and ``{detail}``; tried again after ``first`` seconds, doubling up to ``cap``."""
+    """``words`` with ``{place}``, ``{client_id}``, ``{detail}``; tried again after ``first`` s, doubling up to ``cap``."""
 
     words: str
     first: float | None = None

@@ -22,7 +22,7 @@ from typing import Any
 from ib_async.client import Client
 from ib_async.decoder import Decoder
 
-from tradeshell import BrokerError
+from tradeshell import BrokerError, WireLog
 
 LONGEST_FRAME = 0xFFFFFF  # bytes: the most that the protocol's own servers take for a message
 LONGEST_GREETING = 256  # bytes: a version and a time
@@ -41,7 +41,7 @@ class _Zone:
 class Hub:
     """Hands each decoded message to the one who listens for it; messages that nobody listens for are dropped."""
 
-    defaultTimezone = UTC
+    defaultTimezone = UTC  # noqa: N815  # the decoder's name for it
     ib = _Zone()
 
     def listen(self, name: str, handler: Callable[..., None]) -> None:
@@ -68,13 +68,18 @@ class _Reraise:
         raise  # noqa: PLE0704  # called in an ``except`` block of the decoder, whose error goes on
 
 
-class Wire(Client):  # type: ignore[misc]  # the library's methods carry no types
+class Wire(Client):
     """One connection. ``on_ready`` is called when accounts and the next order number are there, ``on_gone`` once at its end."""
 
     def __init__(
-        self, hub: Hub, on_ready: Callable[[], None], on_gone: Callable[[str], None], raw: Raw | None
+        self,
+        hub: Hub,
+        on_ready: Callable[[], None],
+        on_gone: Callable[[str], None],
+        log: WireLog | None = None,
+        readers: Readers | None = None,
     ) -> None:
-        super().__init__(hub)
+        super().__init__(hub)  # type: ignore[no-untyped-call]  # the library's methods carry no types
         self.decoder = Decoder(hub, 0)  # type: ignore[arg-type]  # it calls methods by name, and the hub has them all
         self.decoder.logger = _Reraise()  # type: ignore[assignment]  # errors come to ``_read`` instead of a log
         self.accounts: tuple[str, ...] = ()
@@ -83,7 +88,8 @@ class Wire(Client):  # type: ignore[misc]  # the library's methods carry no type
         self.complaint = ""  # what the last of them was
         self.heard = 0  # bytes
         self.refusal = ""  # what the peer said before it was ready
-        self._on_ready, self._on_gone, self._raw = on_ready, on_gone, raw
+        self._on_ready, self._on_gone, self._log = on_ready, on_gone, log
+        self._readers = {} if readers is None else readers
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
         self._version = 0
@@ -104,7 +110,7 @@ class Wire(Client):  # type: ignore[misc]  # the library's methods carry no type
         versions = f"v{OLDEST}..{NEWEST}".encode()
         self.write(b"API\0" + len(versions).to_bytes(4, "big") + versions)
 
-    def sendMsg(self, msg: str) -> None:
+    def sendMsg(self, msg: str) -> None:  # noqa: N802  # the library's name
         """Write one message that the library has encoded."""
         payload = msg.encode(errors="backslashreplace")
         self.write(len(payload).to_bytes(4, "big") + payload)
@@ -118,18 +124,18 @@ class Wire(Client):  # type: ignore[misc]  # the library's methods carry no type
             self.end("the gateway does not read what is sent to it")
             raise BrokerError(self._why)
         transport.write(frame)
-        if self._raw is not None:
-            self._raw(">", frame)
+        if self._log is not None:
+            self._log.sent(frame[4:])
 
-    def isConnected(self) -> bool:
+    def isConnected(self) -> bool:  # noqa: N802  # the library's name
         """Return whether the versions are agreed."""
         return self._transport is not None and self._version > 0
 
-    def isReady(self) -> bool:
+    def isReady(self) -> bool:  # noqa: N802  # the library's name
         """Return whether accounts and the next order number have come."""
         return self._is_ready
 
-    def serverVersion(self) -> int:
+    def serverVersion(self) -> int:  # noqa: N802  # the library's name
         """Return the version that was agreed; 0 before."""
         return self._version
 
@@ -158,13 +164,11 @@ class Wire(Client):  # type: ignore[misc]  # the library's methods carry no type
 
     def feed(self, data: bytes) -> None:
         """Take bytes as they come, split or coalesced, and handle every complete frame."""
-        if self._raw is not None:
-            self._raw("<", data)
         self.heard += len(data)
         buffer = self._buffer
         buffer += data
         start, end = 0, len(buffer)
-        while end - start >= 4 and self._transport is not None:  # noqa: PLR1702
+        while end - start >= 4 and self._transport is not None:
             size = int.from_bytes(buffer[start : start + 4], "big")
             if size > (LONGEST_FRAME if self._version else LONGEST_GREETING):
                 self._buffer = bytearray()
@@ -173,7 +177,10 @@ class Wire(Client):  # type: ignore[misc]  # the library's methods carry no type
             stop = start + 4 + size
             if stop > end:
                 break
-            fields = buffer[start + 4 : stop].decode(errors="backslashreplace").split("\0")
+            payload = buffer[start + 4 : stop]
+            if self._log is not None:
+                self._log.received(bytes(payload))
+            fields = payload.decode(errors="backslashreplace").split("\0")
             fields.pop()
             start = stop
             if self._version:
@@ -195,16 +202,24 @@ class Wire(Client):  # type: ignore[misc]  # the library's methods carry no type
             )
             return
         self._version = self.decoder.serverVersion = version
-        self.send(71, 2, self.clientId, OPTIONS)
+        self.send(71, 2, self.clientId, OPTIONS)  # type: ignore[no-untyped-call]  # as above
 
     def _read(self, fields: list[str]) -> None:
+        kind = -1
         try:
             kind = int(fields[0])
             if not self._is_ready:
                 self._look_for_start(kind, fields)
-            self.decoder.handlers[kind](fields)
+            reader = self._readers.get(kind)
+            if reader is not None:
+                reader(fields)
+            else:
+                self.decoder.handlers[kind](fields)
         except Exception as error:  # noqa: BLE001  # a peer may send anything, and the next message may be a fill
-            if _is_ours(error.__traceback__):
+            is_read_by_us = kind in self._readers and isinstance(
+                error, ValueError | IndexError | ArithmeticError
+            )
+            if not is_read_by_us and _is_ours(error.__traceback__):
                 asyncio.get_running_loop().call_exception_handler(
                     {"message": "a message from the gateway", "exception": error}
                 )
@@ -223,7 +238,9 @@ class Wire(Client):  # type: ignore[misc]  # the library's methods carry no type
             asyncio.get_running_loop().call_soon(self._on_ready)
 
 
-Raw = Callable[[str, bytes], None]  # ``>`` or ``<``, and the bytes
+Readers = dict[
+    int, Callable[[list[str]], None]
+]  # who reads the fields of a message instead of the decoder, by its kind
 
 
 class _Ends(asyncio.Protocol):

@@ -63,7 +63,7 @@ def open_log(context: SinkContext) -> Iterator[Sink]:
     """
     log = JsonlLog(_chosen_path(context))
     try:
-        yield log.write
+        yield log
     finally:
         log.close()
 
@@ -80,7 +80,7 @@ def _chosen_path(context: SinkContext) -> Path:
 
 
 class JsonlLog:
-    """The open log. Not thread-safe: the engine's loop alone writes."""
+    """The open log. Not thread-safe: the engine's loop alone writes. It is the sink: ``path`` is what `tail events` reads."""
 
     def __init__(self, path: Path) -> None:
         """Open ``path`` for appending, repairing a torn end; raises ``StateError``."""
@@ -120,6 +120,8 @@ class JsonlLog:
             raise StateError(
                 f"event log {self.path}: {error.strerror} · nothing is logged from here on; make room and start again"
             ) from error
+
+    __call__ = write
 
     def close(self) -> None:
         """Close the file."""

@@ -19,6 +19,8 @@ from tradeshell import (
     BrokerInfo,
     DataKind,
     FeedEnded,
+    Finding,
+    Handle,
     Instrument,
     OrderSpec,
     Quote,
@@ -26,6 +28,8 @@ from tradeshell import (
     VenueClock,
 )
 from tradeshell_paper.calendar import new_york_day, new_york_instant
+from tradeshell_paper.checkup import Streams, examine
+from tradeshell_paper.cursors import OnBar
 from tradeshell_paper.feed import make_market
 from tradeshell_paper.link import OUR_CLIENT, HostLink
 from tradeshell_paper.market import MarketData
@@ -44,6 +48,7 @@ class PaperBroker(Venue, Outside):
         super().__init__(clock, market, settings.rules, settings.witness)
         self._settings = settings
         self.link = HostLink(context.emit, clock, settings, self.exchange, self._pump)
+        self._streams = Streams(clock, settings.dead_streams)
 
     def close(self) -> None:
         """Stop playing."""
@@ -95,11 +100,30 @@ class PaperBroker(Venue, Outside):
         """Return the contract of a symbol that the market has."""
         return self.instrument(symbol)
 
+    async def broker_time(self) -> datetime:
+        """Return the venue's time: the host's own."""
+        return self._clock.now()
+
+    async def examine(self) -> tuple[Finding, ...]:
+        """Return what `doctor` shows of the venue."""
+        symbol = next((symbol for symbol, _, _ in self._bars), None)
+        quote = None if symbol is None else self.latest(symbol)
+        return examine(self.info(), quote, self._clock.now())
+
     def first_order_id(self) -> int:
         """Return the lowest order number that was never used here."""
         return max(self._settings.first_order_id, self.exchange.highest_order_id(OUR_CLIENT) + 1)
 
     # --- market data --------------------------------------------------------------------------------------------------
+
+    def subscribe(self, symbol: str, seconds: int, rth: bool, on_bar: OnBar) -> Handle:
+        """Call ``on_bar`` for each bar that closes from now on, unless the stream is dead."""
+        listener = self._streams.listener((symbol, seconds, rth), on_bar)
+        return super().subscribe(symbol, seconds, rth, listener)
+
+    def last_heard(self, symbol: str, seconds: int, rth: bool) -> datetime | None:
+        """Return when the stream was alive last."""
+        return self._streams.last_heard((symbol, seconds, rth))
 
     async def history(self, symbol: str, seconds: int, count: int, rth: bool) -> tuple[Bar, ...]:
         """Return up to ``count`` bars that are closed by now, oldest first."""

@@ -281,6 +281,16 @@ class Exchange:
             self._floor.late_fill(ticket, min(qty, ticket.qty - ticket.filled), price)
         return self._done()
 
+    def execute(
+        self, now: datetime, order_id: int, price: Price, qty: Shares | None = None, client: int = 0
+    ) -> Reports:
+        """Execute up to ``qty`` shares (``None``: all that are left) of a living order, whatever the market says."""
+        self._at(now)
+        ticket = self._alive(order_id, client)
+        if ticket is not None:
+            self._floor.fill(ticket, ticket.left if qty is None else min(qty, ticket.left), price, self._floor.now)
+        return self._done()
+
     # --- time ---------------------------------------------------------------------------------------------------------
 
     def due(self, now: datetime) -> datetime | None:

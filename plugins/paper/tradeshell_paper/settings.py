@@ -19,6 +19,7 @@ Without any key the venue is clean: nothing is late, nothing is refused, orders 
 | ``refuse`` | refusals to inject: tables of ``action symbol side type leg code text advisory times``, or a callable | none |
 | ``courier`` | what becomes of each message: a table of delays and ages, or a ``Courier`` in a test | none |
 | ``unanswered`` | a snapshot that the courier leaves unanswered will ``fail``, or ``hang`` until the link drops | fail |
+| ``dead_streams`` | streams of bars that go dead: a list of ``SYM@HH:MM`` (until subscribed anew) or ``SYM@HH:MM-HH:MM`` | none |
 | ``witness`` | a callable in a test that is told what happens at the venue and what is handed to the host | none |
 | ``bars`` | a market from memory: ``Bar`` objects, each symbol and length in time order (tests, benchmarks) | none |
 | ``script`` | a market from a script: ``Bar``, ``Quote``, ``Print`` and ``Halt`` objects (tests) | none |
@@ -36,6 +37,7 @@ from typing import Any, TypeAlias, TypeVar
 from msgspec import Struct
 
 from tradeshell import Bar, ConfigError, OrderSpec, OrderType, Shares, Side, parse_account, parse_ref
+from tradeshell_paper.checkup import DeadStream, read_dead_streams
 from tradeshell_paper.courier import (
     AT_ONCE,
     KINDS,
@@ -120,6 +122,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     rules: Rules = Rules()
     courier: Courier | None = None
     hangs: bool = False
+    dead_streams: tuple[DeadStream, ...] = ()
     witness: Witness | None = None
     first_order_id: int = 1
     latency: float = 0.0
@@ -184,6 +187,7 @@ def read_settings(values: Mapping[str, Any]) -> Settings:
         rules=rules,
         courier=table.take("courier", None, lambda value: read_courier(value, _courier)),
         hangs=table.take("unanswered", "fail", _one_of("fail", "hang")) == "hang",
+        dead_streams=table.take("dead_streams", (), read_dead_streams),
         witness=table.take("witness", None, _witness),
         first_order_id=table.take("first_order_id", 1, _whole),
         latency=table.take("latency", 0.0, _seconds),

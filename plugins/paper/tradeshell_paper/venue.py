@@ -147,6 +147,14 @@ class Venue(ABC):
                 self.show_quote(quote)
                 on_quote(quote)
 
+        return self.follow(symbol, tell)
+
+    def follow(self, symbol: str, on_quote: OnQuote) -> Handle:
+        """Call ``on_quote`` whenever the touch may have changed or something traded."""
+
+        def tell(quote: Quote) -> None:  # a function of its own: the same one may follow twice
+            on_quote(quote)
+
         self._quotes[symbol] = (*self._quotes.get(symbol, ()), tell)
         self._review()
 

@@ -43,6 +43,10 @@ class Client(Protocol):
         """Send an error message."""
         ...
 
+    def abort(self) -> None:
+        """Let the connection end at once; what was not sent is lost."""
+        ...
+
 
 class AccountVenue(Venue):
     """The venue with the face of one account: what the exchange says goes to ``listener``."""
@@ -50,6 +54,7 @@ class AccountVenue(Venue):
     def __init__(self, clock: VenueClock, market: MarketData, rules: Rules) -> None:
         super().__init__(clock, market, rules)
         self.account = rules.account
+        self.fees = rules.fees
         self.listener: Callable[[str, Reports], None] = lambda account, reports: None
         self._pump.is_up = True
 

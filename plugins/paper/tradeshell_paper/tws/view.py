@@ -16,7 +16,6 @@ from msgspec import Struct
 from tradeshell import Bar, BrokerError, Price, Quote, Session, Shares
 from tradeshell_paper.calendar import Hours, new_york_day, previous_trading_day, session_on
 from tradeshell_paper.market import MarketData
-from tradeshell_paper.series import from_ms, to_ms
 from tradeshell_paper.tape import DAY, bucket_start
 
 TICK = timedelta(microseconds=1)
@@ -61,6 +60,10 @@ class MarketView(Protocol):
 
     def prints(self, symbol: str, first: datetime, after: datetime) -> list[Trade]:
         """Return the prints in ``[first, after)``; of a recording of bars none."""
+        ...
+
+    def has_prints(self, symbol: str) -> bool:
+        """Return whether single trades are known, and not bars only."""
         ...
 
     def touches(self, symbol: str, first: datetime, after: datetime) -> list[Quote]:
@@ -161,6 +164,10 @@ class TapeView:
         rows = range(known.find(first), known.find(after))
         return [Trade(known.start(row), known.prices[row], known.sizes[row]) for row in rows]
 
+    def has_prints(self, symbol: str) -> bool:
+        """Return whether single trades are known."""
+        return self._market.tape(symbol).prints is not None
+
     def touches(self, symbol: str, first: datetime, after: datetime) -> list[Quote]:
         """Return touches."""
         tape = self._market.tape(symbol)
@@ -238,11 +245,3 @@ def sessions_back(until: datetime, days: int) -> list[Session]:
             found.append(session)
         day = previous_trading_day(day)
     return found[::-1]
-
-
-def touch_rows(quotes: list[Quote]) -> list[tuple[int, Quote]]:
-    """Return touches with their second since 1970."""
-    return [(to_ms(quote.at) // 1000, quote) for quote in quotes]
-
-
-__all__ = ["DayStats", "MarketView", "TapeView", "Trade", "from_ms", "midpoint", "sessions_back"]

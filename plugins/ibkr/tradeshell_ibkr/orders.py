@@ -1,0 +1,376 @@
+"""Orders out and what is said about them: the adapter's memory of each, so that the core gets whole reports.
+
+The books are the core's. What is kept here is what the wire needs: numbers, parents, the group that the broker gave an order,
+and what was said of an order last, because the protocol says half of it in openOrder and the other half in orderStatus.
+
+Laws: nothing here waits, and nothing is raised once bytes have left. An order goes out under a number above every one known.
+A change sends the whole order with the broker's own group and with its parent only while that lives (135, 10326, 10327
+otherwise). An error is a word: what it refuses is decided by the table of codes and by what is on its way for that order; 202
+alone becomes a cancel only when no status says so within a second. Orders of other clients, other accounts and manual ones are
+never ours, whatever they are called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from ib_async.contract import Contract
+from ib_async.order import Order
+from ib_async.order import OrderState as Preview
+
+from tradeshell import (
+    BrokerError,
+    Input,
+    OrderRefusedByBroker,
+    OrderReport,
+    OrderReported,
+    OrderSpec,
+    OrderState,
+    RefusedWhat,
+    SendFailed,
+    masked,
+    parse_ref,
+)
+from tradeshell_ibkr.codes import Effect, about_order, look_up
+from tradeshell_ibkr.connection import Connection
+from tradeshell_ibkr.encode import cancel_order, contract_text, place_order
+from tradeshell_ibkr.known import Known
+from tradeshell_ibkr.order_ids import LAST_ORDER_ID
+from tradeshell_ibkr.pacing import Priority
+from tradeshell_ibkr.translate import Shown, shares_of, shown_of, state_of, ticket_of
+
+STATUS_WITHIN = timedelta(seconds=0.25)  # an openOrder is followed by its status at once, or stands alone
+CANCEL_WITHIN = timedelta(seconds=1)  # 202 follows its status, or stands alone
+DUPLICATE_ID = 103
+
+
+class Orders:
+    """The order side of the adapter."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        emit: Callable[[Input], None],
+        contract_of: Callable[[int], Contract | None],
+    ) -> None:
+        self._connection = connection
+        self._emit = emit
+        self._contract_of = contract_of
+        self._contracts: dict[int, str] = {}
+        self._by_id: dict[int, Known] = {}
+        self._by_ref: dict[str, Known] = {}
+        self._foreign: dict[tuple[int, int], Known] = {}
+        self._pending: list[Known] = []  # shown, and their status has not come
+        self._collected: dict[tuple[int, int], Known] | None = None
+        connection.hub.listen("openOrder", self._open_order)
+        connection.hub.listen("orderStatus", self._status)
+        connection.after_data(self._data_processed)
+        connection.on_order_error = self._error
+        connection.on_next_id = self._next_id
+        connection.on_down.append(self._link_lost)
+
+    # --- out ----------------------------------------------------------------------------------------------------------
+
+    def place(self, spec: OrderSpec, order_id: int) -> None:
+        """Send a new order; raises ``BrokerError`` when nothing left."""
+        connection = self._connection
+        wire = connection.must_be_served()
+        self._check(spec, order_id)
+        if order_id in self._by_id:
+            raise BrokerError(f"order number {order_id} was used before")
+        parent_id = 0
+        if spec.parent_ref is not None:
+            parent = self._by_ref.get(spec.parent_ref)
+            if parent is None:
+                raise BrokerError("its entry was not sent by this session")
+            parent_id = parent.order_id
+        known = Known(spec.ref, order_id, spec, parent_id)
+        ticket = ticket_of(
+            spec,
+            order_id,
+            self._contract(spec),
+            parent_id=parent_id,
+            ahead=connection.server_offset,
+        )
+        self._send(known, "place", _priority(spec), place_order(wire.serverVersion(), ticket))
+        self._by_id[order_id] = self._by_ref[spec.ref] = known
+        connection.order_ids.see(order_id)
+        if spec.transmit and parent_id:
+            for member in self._by_id.values():
+                if parent_id in (member.order_id, member.parent_id):
+                    member.is_staged = False
+
+    def modify(self, spec: OrderSpec, order_id: int) -> None:
+        """Send an order again with its changed values; raises ``BrokerError`` when nothing left."""
+        connection = self._connection
+        wire = connection.must_be_served()
+        self._check(spec, order_id)
+        known = self._by_id.get(order_id)
+        if known is None:  # the core knows it from before a restart, and no picture has shown it yet
+            known = Known(spec.ref, order_id, spec)
+            known.is_new = False
+        was = known.spec
+        if was is not None and (was.side, was.con_id) != (spec.side, spec.con_id):
+            raise BrokerError("side and contract of an order cannot be changed; cancel it and place another")
+        shown = known.shown
+        has_group = shown is not None and shown.oca_group != ""
+        ticket = ticket_of(
+            spec,
+            order_id,
+            self._contract(spec),
+            parent_id=self._living_parent(known),
+            oca=(shown.oca_group, shown.oca_type) if shown is not None and has_group else None,
+            transmit=True,
+            ahead=connection.server_offset,
+        )
+        self._send(known, "replace", _priority(spec), place_order(wire.serverVersion(), ticket))
+        self._by_id[order_id] = self._by_ref[spec.ref] = known
+        known.before, known.spec, known.is_changing = was, spec, True
+
+    def cancel(self, ref: str, order_id: int) -> None:
+        """Ask to cancel; raises ``BrokerError`` when nothing left."""
+        wire = self._connection.must_be_served()
+        known = self._by_id.get(order_id)
+        if order_id <= 0 or (known is not None and known.ref != ref):
+            raise BrokerError(f"order {order_id} is not ours to cancel")
+        if known is None:
+            known = Known(ref, order_id)
+        self._send(known, "cancel", Priority.CANCEL, cancel_order(wire.serverVersion(), order_id))
+        known.is_cancelling = True
+
+    def _check(self, spec: OrderSpec, order_id: int) -> None:
+        account = self._connection.account
+        if spec.account != account:
+            raise BrokerError(
+                f"the order is for account {masked(spec.account)}, connected is {masked(account)}: nothing was sent"
+            )
+        if not 0 < order_id <= LAST_ORDER_ID:
+            raise BrokerError(f"{order_id} is no order number the protocol can carry")
+
+    def _send(self, known: Known, action: str, priority: Priority, frame: bytes) -> None:
+        connection = self._connection
+        wire = connection.must_be_served()
+
+        def never_left(why: str) -> None:
+            known.is_void = known.is_void or action == "place"
+            known.is_changing = known.is_cancelling = False
+            at = connection.clock.now()
+            self._emit(SendFailed(at=at, ref=known.ref, action=action, reason=why, certain=True))
+
+        connection.outbox.post(
+            priority, lambda: wire.write(frame), never_left, key=known.order_id, after=known.parent_id
+        )
+
+    def _contract(self, spec: OrderSpec) -> str:
+        text = self._contracts.get(spec.con_id)
+        if text is None:
+            found = self._contract_of(spec.con_id)
+            if found is None:  # the id says it all; the exchange is where it goes
+                found = Contract(
+                    conId=spec.con_id, symbol=spec.symbol, secType="STK", exchange="SMART", currency="USD"
+                )
+            text = self._contracts[spec.con_id] = contract_text(found)
+        return text
+
+    def _living_parent(self, known: Known) -> int:
+        """Return the parent's number while it lives, 0 afterwards: the gateway knows no dead parents (135)."""
+        parent = self._by_id.get(known.parent_id or (0 if known.shown is None else known.shown.parent_id))
+        return parent.order_id if parent is not None and parent.state.is_live and not parent.is_void else 0
+
+    # --- what is said -------------------------------------------------------------------------------------------------
+
+    def ref_of(self, client_id: int, order_id: int, perm_id: int, said: str) -> str:
+        """Return whose an execution is: our ref for an order of ours, nothing for one that only calls itself so."""
+        is_ours = client_id == self._connection.settings.client_id
+        if is_ours and parse_ref(said) is not None:
+            return said
+        known = self._by_id.get(order_id) if is_ours else None
+        if known is not None and not known.is_void and (not said or said == known.ref):
+            return known.ref
+        for other in self._by_ref.values() if not said and perm_id else ():
+            if other.shown is not None and other.shown.perm_id == perm_id:
+                return other.ref
+        return "" if parse_ref(said) is not None else said
+
+    def collect(self) -> dict[tuple[int, int], Known]:
+        """Begin to collect the orders that are shown from now on."""
+        self._foreign.clear()
+        self._collected = {}
+        return self._collected
+
+    def stop_collecting(self) -> None:
+        """Collect no more."""
+        self._collected = None
+
+    def _open_order(self, order_id: int, contract: Contract, order: Order, preview: Preview) -> None:
+        if order.whatIf:
+            return
+        shown = shown_of(contract, order, preview.warningText)
+        connection = self._connection
+        is_mine = shown.client_id == connection.settings.client_id and order_id > 0
+        if is_mine:
+            connection.order_ids.see(order_id)
+        if shown.account and shown.account != connection.account:
+            return
+        known = self._mine(order_id, shown) if is_mine else self._somebodys(order_id, shown)
+        if known is None:
+            return
+        known.shown, known.shown_status = shown, preview.status
+        if preview.status not in ("", "PendingSubmit", "ApiPending"):
+            known.is_new = False
+        spec = known.spec
+        if known.is_changing and spec is not None:
+            known.is_changing = (shown.limit, shown.stop, shown.qty) != (
+                spec.limit if shown.limit is not None else None,
+                spec.stop if shown.stop is not None else None,
+                spec.qty,
+            )
+        known.awaits_status = True
+        self._pending.append(known)
+        if self._collected is not None:
+            self._collected[(shown.client_id, order_id or shown.perm_id)] = known
+
+    def _mine(self, order_id: int, shown: Shown) -> Known | None:
+        known = self._by_id.get(order_id)
+        if known is not None and not known.is_void and (not shown.ref or shown.ref == known.ref):
+            return known
+        if known is not None and not known.is_void:
+            self._connection.tell(
+                0, f"order {order_id} is called {shown.ref!r} there and {known.ref!r} here: not followed"
+            )
+            return None
+        known = Known(shown.ref, order_id, parent_id=shown.parent_id)  # of an earlier run of this program
+        known.is_new = False
+        self._by_id[order_id] = known
+        self._by_ref.setdefault(shown.ref, known)
+        return known
+
+    def _somebodys(self, order_id: int, shown: Shown) -> Known:
+        key = (shown.client_id, order_id or shown.perm_id)
+        known = self._foreign.get(key)
+        if known is None:
+            if parse_ref(shown.ref) is not None:
+                self._connection.tell(
+                    0,
+                    f"an order of client {shown.client_id} is called {shown.ref}: it is not ours, and not followed",
+                )
+            # No number: those of other clients are not ours to count on.
+            known = self._foreign[key] = Known("" if parse_ref(shown.ref) is not None else shown.ref, 0)
+        return known
+
+    def _status(
+        self,
+        order_id: int,
+        status: str,
+        filled: float,
+        remaining: float,
+        average: float = 0.0,
+        perm_id: int = 0,
+        parent_id: int = 0,
+        last: float = 0.0,
+        client_id: int = 0,
+        *_: object,
+    ) -> None:
+        del average, parent_id, last
+        is_mine = client_id == self._connection.settings.client_id and order_id > 0
+        known = self._by_id.get(order_id) if is_mine else self._foreign.get((client_id, order_id or perm_id))
+        if known is None or known.is_void:
+            return
+        shown = known.shown
+        if shown is not None and perm_id and shown.perm_id and perm_id != shown.perm_id:
+            return  # an older order of that number
+        known.filled, known.remaining = shares_of(filled), shares_of(remaining)
+        known.state = state_of(status, known.remaining, known.state, is_staged=known.is_staged)
+        known.has_status, known.awaits_status = True, False
+        if known.state is not OrderState.SENT:
+            known.is_new = False
+        if not known.state.is_live:
+            known.is_changing = known.is_cancelling = False
+        if is_mine:
+            self._emit(OrderReported(at=self._connection.clock.now(), report=known.report()))
+
+    def _data_processed(self) -> None:
+        """A packet has been read: what was shown without its status stands alone, unless the next packet brings it."""
+        if not self._pending:
+            return
+        pending, self._pending = self._pending, []
+        alone = [known for known in pending if known.awaits_status]
+        if alone:
+            at = self._connection.clock.now() + STATUS_WITHIN
+            self._connection.clock.call_at(at, lambda: self._stand_alone(alone))
+
+    def _stand_alone(self, orders: list[Known]) -> None:
+        for known in orders:
+            shown = known.shown
+            if (
+                not known.awaits_status
+                or shown is None
+                or known.order_id <= 0
+                or not self._connection.is_ready
+            ):
+                continue
+            known.awaits_status = False
+            state = state_of(known.shown_status, 0, known.state, is_staged=known.is_staged)
+            if state in (OrderState.FILLED, OrderState.SENT):
+                continue  # executions say the first, the second says nothing
+            known.state = state
+            known.remaining = max(0, shown.qty - known.filled)
+            self._emit(OrderReported(at=self._connection.clock.now(), report=known.report()))
+
+    def _error(self, order_id: int, code: int, text: str) -> None:
+        known = self._by_id.get(order_id)
+        connection = self._connection
+        if known is None:
+            connection.tell(code, f"order {order_id}: {text}")
+            return
+        if look_up(code).effect is Effect.CANCELLED:
+            known.words = text
+            if known.state.is_live:
+                connection.clock.call_at(
+                    connection.clock.now() + CANCEL_WITHIN, lambda: self._cancelled_without_status(known)
+                )
+            return
+        what = about_order(
+            code,
+            is_new=known.is_new,
+            is_changing=known.is_changing,
+            is_cancelling=known.is_cancelling,
+        )
+        if what is RefusedWhat.ORDER:
+            known.words = f"{code}: {text}"
+            known.is_void = known.is_void or code == DUPLICATE_ID
+        elif what is RefusedWhat.CHANGE:
+            known.is_changing = False
+            known.spec = known.before if known.before is not None else known.spec
+        elif what is RefusedWhat.CANCEL:
+            known.is_cancelling = False
+        self._emit(
+            OrderRefusedByBroker(at=connection.clock.now(), ref=known.ref, what=what, code=code, text=text)
+        )
+        if code == DUPLICATE_ID and connection.is_ready:
+            connection.ask("reqIds", 1, priority=Priority.QUESTION)
+
+    def _cancelled_without_status(self, known: Known) -> None:
+        if known.state.is_live and self._connection.is_ready:
+            known.state = OrderState.CANCELLED
+            known.is_changing = known.is_cancelling = False
+            self._emit(OrderReported(at=self._connection.clock.now(), report=known.report()))
+
+    def _next_id(self, order_id: int) -> None:
+        """The gateway counts from a higher number than we do: the core has to know before it gives out the next one."""
+        seen = OrderReport(ref="", order_id=order_id - 1, state=OrderState.CANCELLED, filled=0, remaining=0)
+        self._emit(OrderReported(at=self._connection.clock.now(), report=seen))
+
+    def _link_lost(self, why: str) -> None:
+        """What was on its way has arrived or not; an answer to it will not come any more."""
+        del why
+        self._pending.clear()
+        self._contracts.clear()
+        for known in self._by_id.values():
+            known.is_changing = known.is_cancelling = known.awaits_status = False
+
+
+def _priority(spec: OrderSpec) -> Priority:
+    parts = parse_ref(spec.ref)
+    return Priority.ENTRY if parts is not None and parts.leg == "entry" else Priority.PROTECTIVE
