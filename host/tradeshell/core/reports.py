@@ -293,7 +293,8 @@ def position_reported(turn: Turn, watchers: Watchers, report: PositionReport) ->
     if new == book:
         return
     turn.put_book(report.symbol, new)
-    if new.differs_at is not None and book.differs_at is None:
+    is_gained = new.gained_at is not None and new.gained_at != book.gained_at
+    if is_gained or (new.differs_at is not None and book.differs_at is None):
         turn.look_later(report.symbol)
     for id_, trade in new.trades.items():
         # A ladder waits for the position that confirms its shares.
