@@ -7,7 +7,7 @@ from datetime import timedelta
 from msgspec.structs import replace
 from tests.core.support import ENTRY, SL1, TP1, Desktop
 from tests.core.test_from_simulation import LADDER, NAKED, cancelled, fire, foreign, hold, timers
-from tests.core.test_totals_and_pictures import ex, picture
+from tests.core.test_totals_and_pictures import ex, picture, seen
 
 from tradeshell.core import commands as c
 from tradeshell.core import inputs as i
@@ -116,3 +116,39 @@ def test_a_loss_that_no_execution_from_before_makes_is_not_explained_by_those() 
     hold(desk, 90)
     assert desk.desk.books["AAPL"].differs_at == desk.at
     assert not cancelled(desk)
+
+
+def test_shares_that_could_not_be_exposed_when_their_leg_was_armed_get_a_leg_of_their_own_on_a_live_account() -> (
+    None
+):
+    desk = Desktop()
+    desk.desk = replace(desk.desk, paper=False)
+    desk.trigger(**LADDER)
+    desk.execute(ENTRY, 1, "190.15", "e1.01")
+    desk.wait(0.5)
+    fire(desk, "again:br-1:cover")  # the cover is lost on the way
+    desk.execute(ENTRY, 99, "190.15", "e2.01")
+    hold(desk, 100)
+    refs = ("ts:br-1:sl2:1", "ts:br-1:tp2:1")
+    for ref in refs:
+        desk.report(ref, OrderState.HELD)
+
+    def look() -> None:
+        living = [o for o in desk.desk.orders() if o.state is OrderState.HELD]
+        picture(
+            desk, *(seen(desk, o.spec.ref, OrderState.HELD, o.spec.qty) for o in living), asked_at=desk.at
+        )
+
+    desk.wait(7)
+    look()
+    desk.wait(1)
+    look()
+    assert [command.order.qty for command in desk.sent(c.PlaceOrder)] == [69, 69]
+    for ref in ("ts:br-1:sl1:1", "ts:br-1:tp1:1"):
+        desk.report(ref, OrderState.HELD)
+    desk.wait(6)
+    look()
+    assert [(command.order.ref, command.order.qty) for command in desk.sent(c.PlaceOrder)] == [
+        ("ts:br-1:sl3:1", 1),
+        ("ts:br-1:tp3:1", 1),
+    ]
