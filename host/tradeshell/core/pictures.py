@@ -18,7 +18,7 @@ from tradeshell.core.desk import Desk
 from tradeshell.core.events import InventoryConfirmFailed, OrderMissing
 from tradeshell.core.inputs import OrderReport, PositionReport, SnapshotAnswered
 from tradeshell.core.market import Price
-from tradeshell.core.orders import Order, OrderState, Signal, advance, ended
+from tradeshell.core.orders import Order, OrderState, Side, Signal, advance, ended
 from tradeshell.core.reports import (
     after,
     execution_reported,
@@ -228,6 +228,18 @@ def _missing(turn: Turn, watchers: Watchers, order: Order) -> None:
         )
     else:
         turn.timer("picture", SECOND_LOOK.total_seconds())
+
+
+def probe(turn: Turn) -> None:
+    """Ask the broker about exits that were never answered and that a picture lacks which cannot be older than they are.
+
+    Without that word pictures have to show, for as long as they may be old, that they sold nothing.
+    """
+    for order in turn.desk.orders():
+        is_silent = order.state in (OrderState.SENT, OrderState.UNKNOWN) and order.spec.side is Side.SELL
+        trade = turn.book(order.spec.symbol).trade_of(order.spec.ref)
+        if is_silent and order.absent_at is not None and not order.is_probed and trade is not None:
+            turn.probe(trade, order)
 
 
 def position_confirmed(turn: Turn, watchers: Watchers, book: Book, picture: SnapshotAnswered) -> None:
