@@ -326,7 +326,7 @@ def test_a_sale_of_shares_that_this_program_did_not_buy_is_no_loss() -> None:
 def test_after_the_loss_of_the_day_shares_can_still_be_sold() -> None:
     desk = lost_desk()
     allow(desk, max_daily_loss=d("1"), max_exposure=d("1"), max_open_risk=d("1"))
-    desk.wait(5)  # right after executions a position may be an old one
+    desk.wait(7)  # right after executions a position may be an old one
     told = i.PositionReport(symbol="AAPL", con_id=1, account=desk.desk.account, qty=50, average=d("190"))
     desk.do(i.PositionReported, position=told)
     assert send(desk, typed(side=Side.SELL, qty=50, limit=d("189")), "m-3", touch=False) == ""
@@ -351,7 +351,7 @@ def test_while_entries_are_stopped_no_watcher_and_no_buy_sends_anything() -> Non
 def test_while_entries_are_stopped_held_shares_can_be_sold_and_stops_moved() -> None:
     desk = desk_with()
     desk.open_position()
-    desk.wait(5)  # right after executions a position may be an old one
+    desk.wait(7)  # right after executions a position may be an old one
     told = i.PositionReport(
         symbol="AAPL", con_id=265598, account=desk.desk.account, qty=150, average=d("190")
     )

@@ -390,7 +390,7 @@ def test_foreign_sells_shrink_the_exits_at_once() -> None:
 def test_foreign_sells_consume_foreign_shares_first() -> None:
     desk = Desktop()
     desk.open_position()
-    desk.wait(5)
+    desk.wait(7)
     hold(desk, 150)
     sold = i.ExecutionReport(
         exec_id="x1.01", ref="", order_id=0, symbol="AAPL", account="DU…0001", side=Side.SELL, qty=60, price=d("191"), at=desk.at

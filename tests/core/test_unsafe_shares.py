@@ -161,7 +161,7 @@ def test_another_accounts_position_is_not_ours() -> None:
 
 def test_two_foreign_sells_before_the_position_follows() -> None:
     desk = in_position()
-    desk.wait(5)
+    desk.wait(7)
     hold(desk, 150)
     sold_by_hand(desk, 60, "x1.01")
     sold_by_hand(desk, 60, "x2.01")
@@ -170,7 +170,7 @@ def test_two_foreign_sells_before_the_position_follows() -> None:
 
 def test_the_position_may_come_before_the_foreign_execution() -> None:
     desk = in_position()
-    desk.wait(5)
+    desk.wait(7)
     hold(desk, 150)
     hold(desk, 90)
     sold_by_hand(desk, 60, "x1.01")

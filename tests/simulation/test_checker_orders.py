@@ -485,3 +485,17 @@ def test_a_typed_stopentry_is_in_the_audit() -> None:
     story.put("op", what="stopentry", on=True)
     assert story.wait(3).rules() == {"V28"}
     assert PLAN["qty"] == 100
+
+
+def test_a_lost_order_may_be_sent_again_when_the_venue_says_that_it_has_none() -> None:
+    def again(*, ref: str, code: int = 10147) -> set[str]:
+        story = Story({**PLAN, "qty": 60}).hold(60)
+        story.place("sl1", 60, stp="187", lmt="187", accepted=False, answered=False)
+        story.wait(6)
+        story.put("to_host", kind="refusal", ref=ref, what="cancel", code=code, text="")
+        story.pair(1, 60, generation=2)
+        return story.rules()
+
+    assert "V06" not in again(ref="ts:br-1:sl1:1")
+    assert "V06" in again(ref="ts:br-1:sl1:1", code=161)
+    assert "V06" in again(ref="ts:br-1:tp1:1")

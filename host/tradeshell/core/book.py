@@ -76,6 +76,9 @@ class Book(Struct, frozen=True, kw_only=True):
     seed: Shares | None = None  # shares of others when the book opened, and ``moves``
     moves: tuple[Move, ...] = ()  # shares that came or went without an execution, as far as that is believed
     gained: Shares = 0  # of the last of them, what an execution may still explain
+    gained_at: datetime | None = (
+        None  # when they came, while pictures are to say whether an execution was lost
+    )
     differs_at: datetime | None = None  # since when position and ledger disagree
     doubt: Doubt | None = None
     look_at: datetime | None = None  # when the next look at the position is due
@@ -325,8 +328,8 @@ def executed(book: Book, execution: ExecutionReport) -> tuple[Book, Shares]:
     )
     if book.counts(execution):
         book = replace(book, net=book.net + execution.side.sign * added)
-    if execution.side is Side.BUY and added > 0:
-        book = _explained(book, execution, added)
+    if (came := execution.side.sign * added) > 0:
+        book = _explained(book, execution, came)
     order = book.orders.get(execution.ref)
     if order is not None:
         value = execution.price * execution.qty - (
@@ -348,14 +351,16 @@ def _outdated_execution(book: Book, known: ExecutionReport, old: ExecutionReport
     return with_order(book, order)
 
 
-def _explained(book: Book, execution: ExecutionReport, added: Shares) -> Book:
-    """Return the book in which a purchase explains shares that a position had shown before its execution came."""
+def _explained(book: Book, execution: ExecutionReport, came: Shares) -> Book:
+    """Return the book in which a purchase, or a sale taken back, explains shares that a position had shown before it was told."""
     if not book.gained or execution.at > book.moves[-1].at:
         return book
-    part = min(added, book.gained)
+    part = min(came, book.gained)
     last = book.moves[-1]._replace(shares=book.moves[-1].shares - part)
     moves = (*book.moves[:-1], last) if last.shares else book.moves[:-1]
-    return replace(book, seed=(book.seed or 0) - part, moves=moves, gained=book.gained - part)
+    left = book.gained - part
+    gained_at = book.gained_at if left else None
+    return replace(book, seed=(book.seed or 0) - part, moves=moves, gained=left, gained_at=gained_at)
 
 
 def _filled(order: Order, added: Shares, value: Decimal, at: datetime, *, is_correction: bool) -> Order:
@@ -416,18 +421,34 @@ def positioned(book: Book, report: PositionReport, at: datetime) -> Book:
     is_old = report.qty == book.position and report.qty != book.expected()
     since = book.since_position if is_old else 0
     book = replace(book, position=report.qty, average=report.average, since_position=since)
-    is_calm = (book.executed_at is None or at - book.executed_at >= LAG) and not book.is_buying()
+    calm = timedelta(0) if book.is_buying() else OLD if book.executed_at is None else at - book.executed_at
+    if calm >= LAG:
+        book = _begun_earlier(book)
     more = report.qty - book.expected()
     if book.seed is None and (more > 0 or not book.executions):
         book = with_taken(replace(book, seed=report.qty - book.net))
-    elif more > 0 and is_calm and not any(move.shares < 0 for move in book.moves):
+    elif more > 0 and calm >= OLD and not any(move.shares < 0 for move in book.moves):
         # Somebody else's shares from now on. What others sold before is not given back for that: the figure may be an old one.
         # Less is never believed at once, nor that what went without an execution comes back (``reconciled`` does).
         moves = (*book.moves, Move(at, None, more))
-        book = replace(book, seed=(book.seed or 0) + more, moves=moves, gained=more)
+        book = replace(book, seed=(book.seed or 0) + more, moves=moves, gained=more, gained_at=at)
     if report.qty == book.expected():
         return replace(book, differs_at=None)
     return book if book.differs_at is not None else replace(book, differs_at=at)
+
+
+def _begun_earlier(book: Book) -> Book:
+    """Return the book begun a little earlier, if executions from just before it opened make the position that differs.
+
+    What was known of the position when it opened may have been from before them.
+    """
+    early = [e for e in book.executions.values() if not book.counts(e) and book.opened_at - e.at < OLD]
+    net = 0
+    for at in sorted({e.at for e in early}, reverse=True):
+        net += sum(e.side.sign * e.qty for e in early if e.at == at)
+        if book.seed is not None and book.position == book.expected() + net != book.expected():
+            return with_taken(replace(book, opened_at=at, net=book.net + net))
+    return book
 
 
 def reconciled(book: Book, at: datetime) -> Book:
@@ -439,7 +460,9 @@ def reconciled(book: Book, at: datetime) -> Book:
     change = book.position - book.expected()
     moves = (*book.moves, Move(at, None, change)) if change < 0 else returned(book.moves, change)
     seed = (book.seed or 0) + change
-    return with_taken(replace(book, seed=seed, moves=moves, gained=0, differs_at=None, doubt=None))
+    return with_taken(
+        replace(book, seed=seed, moves=moves, gained=0, gained_at=None, differs_at=None, doubt=None)
+    )
 
 
 def stops_of(book: Book, trade: Trade) -> tuple[Order, ...]:

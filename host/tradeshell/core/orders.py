@@ -243,6 +243,7 @@ class Order(Struct, frozen=True, kw_only=True):
     risen: tuple[Shares, ...] = ()  # totals before our latest raises
     needs_new_group: bool = False  # the broker does not change orders of its group
     is_buried: bool = False  # it was refused, and a cancel was sent so that it cannot come back
+    is_probed: bool = False  # no picture shows what was never answered: a cancel asks whether it is there
     why: str = ""  # the broker's own words when it refused or cancelled
 
     @property

@@ -13,11 +13,12 @@ from msgspec.structs import replace
 
 from tradeshell.core.book import OLD, Book, Doubt, reconciled, revived
 from tradeshell.core.cap import is_open_question
+from tradeshell.core.commands import SetTimer
 from tradeshell.core.desk import Desk
 from tradeshell.core.events import InventoryConfirmFailed, OrderMissing
 from tradeshell.core.inputs import OrderReport, PositionReport, SnapshotAnswered
 from tradeshell.core.market import Price
-from tradeshell.core.orders import Order, OrderState, Signal, advance, ended
+from tradeshell.core.orders import Order, OrderState, Side, Signal, advance, ended
 from tradeshell.core.reports import (
     after,
     execution_reported,
@@ -116,9 +117,14 @@ def _doubt_awaited(turn: Turn, book: Book, order: Order, asked_at: datetime) -> 
 
 
 def is_wanted(desk: Desk) -> bool:
-    """Return whether another picture is needed: the first one, or an order is missing, in doubt, or ended unexplained."""
+    """Return whether another picture is needed: the first one, or an order is missing, in doubt, or ended unexplained.
+
+    Shares that came without an execution are looked at, too: one of ours, or its correction, may have been lost.
+    """
     if not desk.link.up:
         return False
+    if any(book.gained_at is not None for book in desk.books.values()):
+        return True
     return not desk.link.reconciled or any(
         _is_in_doubt(order) or is_open_question(order, book.orders)
         for book in desk.books.values()
@@ -226,13 +232,31 @@ def _missing(turn: Turn, watchers: Watchers, order: Order) -> None:
         turn.timer("picture", SECOND_LOOK.total_seconds())
 
 
+def probe(turn: Turn) -> None:
+    """Ask the broker about exits that were never answered and that a picture lacks which cannot be older than they are.
+
+    Without that word pictures have to show, for as long as they may be old, that they sold nothing.
+    """
+    for order in turn.desk.orders():
+        is_silent = order.state in (OrderState.SENT, OrderState.UNKNOWN) and order.spec.side is Side.SELL
+        trade = turn.book(order.spec.symbol).trade_of(order.spec.ref)
+        if is_silent and order.absent_at is not None and not order.is_probed and trade is not None:
+            turn.probe(trade, order)
+
+
 def position_confirmed(turn: Turn, watchers: Watchers, book: Book, picture: SnapshotAnswered) -> None:
     """A complete picture has come: believe a position that has differed long enough, or look once more."""
     symbol = book.instrument.symbol
+    asked_at = picture.asked_at or turn.at
+    came_at = book.gained_at
+    if came_at is not None and asked_at - came_at >= OLD:
+        book = replace(book, gained_at=None)
+        turn.put_book(symbol, book)
+    elif came_at is not None:  # an old picture may lack the execution, or the correction, that brought them
+        turn.commands.append(SetTimer(f"position:{symbol}", came_at + OLD))
     if book.differs_at is None or book.position is None:
         turn.put_book(symbol, replace(book, doubt=None))
         return
-    asked_at = picture.asked_at or turn.at
     found = (book.position, book.expected())
     doubt = book.doubt
     if doubt is None or doubt.found != found:

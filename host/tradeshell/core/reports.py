@@ -23,6 +23,7 @@ from tradeshell.core.events import (
     LadderStopLossReplaceFailed,
     OrderChangeGivenUp,
     OrderFilled,
+    OrderMissing,
     OrderOutcomeUnknown,
     OrderRefused,
     OrderSendFailed,
@@ -71,8 +72,9 @@ from tradeshell.core.turn import ACK_TIMEOUT, SECOND_LOOK, Turn
 from tradeshell.core.watch import Watchers
 
 MAX_ORDER_ID = 2**31 - 1_000_000  # foreign numbers near the protocol's end are not followed
+NOT_THERE = 10147  # IBKR: "OrderId N that needs to be cancelled is not found"
 NOT_FOUND = (
-    10147,
+    NOT_THERE,
     10148,
     161,
     135,
@@ -293,7 +295,8 @@ def position_reported(turn: Turn, watchers: Watchers, report: PositionReport) ->
     if new == book:
         return
     turn.put_book(report.symbol, new)
-    if new.differs_at is not None and book.differs_at is None:
+    is_gained = new.gained_at is not None and new.gained_at != book.gained_at
+    if is_gained or (new.differs_at is not None and book.differs_at is None):
         turn.look_later(report.symbol)
     for id_, trade in new.trades.items():
         # A ladder waits for the position that confirms its shares.
@@ -332,6 +335,10 @@ def refused(turn: Turn, watchers: Watchers, refusal: OrderRefusedByBroker) -> No
             BrokerMessageUnclassified(code=refusal.code, text=refusal.text, order_ref=refusal.ref or None)
         )
         return
+    if order.is_probed and refusal.what is RefusedWhat.CANCEL and refusal.code == NOT_THERE:
+        _never_came(turn, trade, order)
+        after(turn, watchers, turn.desk.trade(trade.id))
+        return
     is_late = not order.state.is_live and refusal.what is not RefusedWhat.ORDER
     turn.say(
         OrderRefused(
@@ -366,6 +373,23 @@ def refused(turn: Turn, watchers: Watchers, refusal: OrderRefusedByBroker) -> No
     else:
         return
     after(turn, watchers, turn.desk.trade(trade.id))
+
+
+def _never_came(turn: Turn, trade: Trade, order: Order) -> None:
+    """The broker has no order of which nothing was ever heard: it was lost on the way, and sold nothing."""
+    if order.told_filled or order.filled or order.is_explained:
+        return
+    if order.state.is_live:
+        turn.say(
+            OrderMissing(
+                symbol=order.spec.symbol,
+                watch=trade.id,
+                leg=leg_of(order.spec.ref),
+                order_ref=order.spec.ref,
+            )
+        )
+        order = replace(advance(order, Signal.CANCELLED), why="it did not reach the broker")
+    turn.put_order(replace(ended(order, turn.at, told=False, asked=True), is_explained=True))
 
 
 def _fixed_in_group(turn: Turn, trade: Trade, order: Order, why: str) -> None:

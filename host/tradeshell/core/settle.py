@@ -242,9 +242,14 @@ def _correct(turn: Turn, trade: Trade) -> Trade:
 
 
 def _split_off(turn: Turn, trade: Trade) -> Trade:
-    """Give shares that came back to a living leg (an execution was taken back) a leg of their own: no group ever grows."""
+    """Give shares of a living leg that its stop lacks a leg of their own: no group ever grows.
+
+    They came back (an execution was taken back), or could not be exposed when the leg was armed.
+    """
     book = turn.book(trade.plan.symbol)
-    if not trade.is_armed or trade.is_flattening or not book.agrees() or not turn.desk.paper:
+    if not trade.is_armed or trade.is_flattening or not book.agrees():
+        return trade
+    if not turn.desk.paper and any(order.undone for order in exits_of(trade, book.orders)):
         return trade  # on a live account the operator says what becomes of shares that came back
     shares = leg_shares(trade, book.orders)
     for leg in trade.legs:

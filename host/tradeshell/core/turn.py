@@ -165,6 +165,14 @@ class Turn:
         self.say(_intent(order.spec, "cancel", trade, "it was refused and must not come back", None))
         self.commands.append(CancelOrder(order.spec.ref, order.order_id))
 
+    def probe(self, trade: Trade, order: Order) -> None:
+        """Cancel an order that was never answered and is in no picture: on one connection it cannot come after that."""
+        self.put_order(replace(order, is_probed=True))
+        self.say(
+            _intent(order.spec, "cancel", trade, "nothing was heard of it, and it must not come late", None)
+        )
+        self.commands.append(CancelOrder(order.spec.ref, order.order_id))
+
     def cancel(self, trade: Trade, order: Order, reason: str) -> None:
         """Ask to cancel ``order``."""
         self.put_order(replace(order, cancelling=True, cancel_reason=reason, touched_at=self.at))

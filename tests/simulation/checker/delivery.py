@@ -15,6 +15,8 @@ from tests.simulation.checker.model import LIVE, Order, Stock, stem
 if TYPE_CHECKING:
     from tests.simulation.checker.replay import Replay
 
+NOT_THERE = 10147  # the venue's code for a cancel of an order that it does not have
+
 
 class Delivery:
     """Takes what is on the way to the host from what it does not know yet."""
@@ -26,6 +28,7 @@ class Delivery:
             list[float]
         ] = []  # spans in which the host knew that the link was down, until it was reconciled
         self.silent: list[float] = []  # pictures that were asked for and never answered
+        self.denied: dict[str, float] = {}  # cancels that the venue had no order for, and when it said so
         self.snapshots: list[tuple[float, float, float]] = []  # told at, orders as of, executions as of
         self._handlers: dict[str, Callable[[dict[str, Any]], None]] = {
             name.removeprefix("_told_"): getattr(self, name)
@@ -84,6 +87,8 @@ class Delivery:
     def _told_refusal(self, record: dict[str, Any]) -> None:
         order = self._account.by_ref.get(record["ref"])
         if order is None:
+            if record["what"] == "cancel" and record["code"] == NOT_THERE:
+                self.denied.setdefault(record["ref"], self._run.now)
             return
         order.known_dead = order.known_dead or not order.is_live
         if not order.is_live or record["what"] == "order":

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.checker.disk import Intent, same_price
-from tests.simulation.checker.facts import is_account
+from tests.simulation.checker.facts import NEVER, is_account
 from tests.simulation.checker.model import Order
 
 if TYPE_CHECKING:
@@ -137,13 +137,16 @@ class OrderRules:
         return ended is not None and any(of >= ended for _, of, _ in self._run.delivery.snapshots)
 
     def _check_absent(self, order: Order, intent: Intent) -> None:
-        """The generation before may have never reached the venue: then two pictures have to show that."""
+        """The generation before may have never reached the venue: the venue says so to its cancel, or two pictures show it."""
         run = self._run
         ref = f"ts:{order.watch}:{order.leg}:{order.generation - 1}"
         earlier = run.log.placed.get(ref)
         if ref in run.account.by_ref or earlier is None or ref in self._no_bytes:
             return
         if any(record["order_ref"] == ref for record in run.log.by_event.get("OrderRefused", ())):
+            return
+        if run.delivery.denied.get(ref, NEVER) <= intent.t + SLACK:
+            self._tell.excused("V06 the venue has no such order")
             return
         if sum(earlier.t < t <= intent.t + SLACK for t, _, _ in run.delivery.snapshots) < 2:
             self._tell.breach("V06", run.now, f"{order!r} accepted, and no two pictures lacked {ref}")

@@ -1,0 +1,154 @@
+"""Sequences that random schedules found, about whose shares a position shows: each as short as it can be told."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from msgspec.structs import replace
+from tests.core.support import ENTRY, SL1, TP1, Desktop
+from tests.core.test_from_simulation import LADDER, NAKED, cancelled, fire, foreign, hold, timers
+from tests.core.test_totals_and_pictures import ex, picture, seen
+
+from tradeshell.core import commands as c
+from tradeshell.core import inputs as i
+from tradeshell.core.orders import OrderState, Side
+from tradeshell.core.trade import TradePhase
+
+LOOK = "position:AAPL"
+
+
+def sold_out(qty: int = 100) -> Desktop:
+    """Return a desk whose trade's target sold everything, and is over."""
+    desk = Desktop()
+    desk.open_position()
+    hold(desk, 100)
+    desk.wait(1)
+    desk.execute(TP1, qty, "195", "e2.01")
+    desk.report(SL1, OrderState.CANCELLED)
+    assert desk.trade().phase is TradePhase.CLOSED
+    hold(desk, 0)
+    desk.wait(10)
+    return desk
+
+
+def test_shares_that_come_back_after_the_close_are_looked_for_in_pictures_until_those_cannot_be_old() -> None:
+    desk = sold_out()
+    hold(desk, 100)
+    assert LOOK in timers(desk)
+    desk.wait(1)
+    fire(desk, LOOK)
+    assert desk.sent(c.AskSnapshot)
+    picture(desk, asked_at=desk.at)  # an old one: the correction is not in it
+    assert LOOK in timers(desk)
+    desk.wait(5)
+    fire(desk, "picture")  # one that was never answered
+    assert desk.sent(c.AskSnapshot)
+    picture(desk, asked_at=desk.at)
+    assert LOOK not in timers(desk)
+    assert desk.trade().phase is TradePhase.CLOSED  # somebody bought them
+    fire(desk, "picture")
+    assert not desk.sent(c.AskSnapshot)
+
+
+def test_a_lost_correction_that_a_picture_shows_protects_the_shares_that_the_position_had_shown() -> None:
+    desk = sold_out()
+    hold(desk, 100)
+    desk.wait(1)
+    busted = replace(ex("e2.02", TP1, Side.SELL, 0), at=desk.at - timedelta(seconds=11))
+    picture(desk, asked_at=desk.at, executions=(busted,))
+    assert desk.trade().phase is TradePhase.OPEN
+    assert desk.desk.books["AAPL"].own() == desk.desk.books["AAPL"].expected() == 100
+    assert desk.desk.books["AAPL"].foreign() == 0
+
+
+def test_a_correction_explains_no_more_of_what_came_than_it_brings() -> None:
+    desk = sold_out()
+    hold(desk, 130)
+    desk.wait(1)
+    desk.do(
+        i.ExecutionReported,
+        execution=replace(ex("e2.02", TP1, Side.SELL, 0), at=desk.at - timedelta(seconds=11)),
+    )
+    assert desk.desk.books["AAPL"].foreign() == 30
+    picture(desk, asked_at=desk.at, held=130)
+    assert LOOK in timers(desk)  # the others may still be ours
+
+
+def test_an_old_figure_of_a_picture_after_a_sale_is_no_purchase_of_others() -> None:
+    desk = Desktop()
+    desk.open_position()
+    hold(desk, 100)
+    desk.wait(1)
+    desk.execute(TP1, 40, "195", "e2.01")
+    hold(desk, 60)
+    desk.wait(5)
+    hold(desk, 100)  # as it was five seconds ago
+    assert desk.desk.books["AAPL"].expected() == 60
+    desk.wait(1)
+    hold(desk, 60)
+    assert desk.desk.books["AAPL"].agrees()
+
+
+def test_what_others_sold_just_before_the_book_opened_takes_nothing_from_our_trades() -> None:
+    desk = Desktop()
+    desk.trigger(**LADDER, cover="none")
+    before = desk.desk.books["AAPL"].opened_at
+    foreign(desk, Side.SELL, 2, "x1.01", before - timedelta(seconds=1))
+    foreign(desk, Side.SELL, 1, "x2.01", before - timedelta(seconds=1))
+    foreign(desk, Side.SELL, 5, "x3.01", before - timedelta(seconds=7))
+    desk.execute(ENTRY, 100, "190.15", "e1.01")
+    hold(desk, 97)
+    assert not desk.desk.books["AAPL"].agrees()  # it may be an old figure
+    desk.wait(3)
+    hold(desk, 97)
+    assert desk.desk.books["AAPL"].agrees()
+    assert desk.trade().taken == 0
+    assert [command.order.qty for command in desk.sent(c.PlaceOrder)] == [70, 70, 30, 30]
+
+
+def test_a_loss_that_no_execution_from_before_makes_is_not_explained_by_those() -> None:
+    desk = Desktop()
+    desk.trigger(**NAKED)
+    before = desk.desk.books["AAPL"].opened_at
+    foreign(desk, Side.SELL, 3, "x1.01", before - timedelta(seconds=1))
+    desk.execute(ENTRY, 100, "190.15", "e1.01")
+    desk.wait(3)
+    hold(desk, 90)
+    assert desk.desk.books["AAPL"].differs_at == desk.at
+    assert not cancelled(desk)
+
+
+def test_shares_that_could_not_be_exposed_when_their_leg_was_armed_get_a_leg_of_their_own_on_a_live_account() -> (
+    None
+):
+    desk = Desktop()
+    desk.desk = replace(desk.desk, paper=False)
+    desk.trigger(**LADDER)
+    desk.execute(ENTRY, 1, "190.15", "e1.01")
+    desk.wait(0.5)
+    fire(desk, "again:br-1:cover")  # the cover is lost on the way
+    desk.execute(ENTRY, 99, "190.15", "e2.01")
+    hold(desk, 100)
+    refs = ("ts:br-1:sl2:1", "ts:br-1:tp2:1")
+    for ref in refs:
+        desk.report(ref, OrderState.HELD)
+
+    def look() -> None:
+        living = [o for o in desk.desk.orders() if o.state is OrderState.HELD]
+        picture(
+            desk, *(seen(desk, o.spec.ref, OrderState.HELD, o.spec.qty) for o in living), asked_at=desk.at
+        )
+
+    desk.wait(7)
+    look()
+    desk.wait(1)
+    look()
+    assert [command.order.qty for command in desk.sent(c.PlaceOrder)] == [69, 69]
+    for ref in ("ts:br-1:sl1:1", "ts:br-1:tp1:1"):
+        desk.report(ref, OrderState.HELD)
+    desk.wait(6)
+    look()
+    assert [(command.order.ref, command.order.qty) for command in desk.sent(c.PlaceOrder)] == [
+        ("ts:br-1:sl3:1", 1),
+        ("ts:br-1:tp3:1", 1),
+    ]
