@@ -75,8 +75,8 @@ def test_a_refused_cancel_is_not_repeated_at_once() -> None:
 def test_a_refused_reduction_is_not_repeated_at_once() -> None:
     desk = Desktop()
     desk.open_position()
-    desk.report(SL1, OrderState.HELD, qty=100)
     desk.execute(TP1, 40, "195", "e2.01")
+    desk.report(SL1, OrderState.HELD, qty=100)
     desk.wait(1)
     desk.do(i.TimerFired, key="again:br-1:calm")
     assert changed_totals(desk) == [(SL1, 60)]
@@ -115,6 +115,8 @@ def test_a_reduction_that_crossed_the_brokers_own_is_corrected() -> None:
     desk.open_position()
     desk.report(TP1, OrderState.WORKING, qty=100)
     desk.report(SL1, OrderState.WORKING, qty=100)
+    desk.do(i.ReplaceRequested, ref=TP1, limit=d("194"))
+    desk.report(TP1, OrderState.WORKING, qty=100)
     desk.execute(SL1, 87, "187", "e2.01")
     desk.report(TP1, OrderState.WORKING, qty=13)
     desk.report(TP1, OrderState.WORKING, qty=3)  # the broker's own reductions by 87 and by 10

@@ -35,8 +35,7 @@ def test_a_process_that_dies_on_hearing_of_a_loss_is_not_short_by_its_own_doing(
     def sold(*, dies: bool) -> set[str]:
         story = Story({**PLAN, "qty": 60}).hold(60)
         story.pair(1, 60)
-        story.foreign("SELL", 60)
-        story.put("to_host", kind="position", sym="AAPL", qty=0)
+        story.foreign("SELL", 60, told=True)
         if dies:
             story.put("kill")
         story.wait(8)
@@ -172,8 +171,7 @@ def test_an_exit_that_nobody_has_answered_is_made_smaller_once_somebody_has() ->
     def sold(*, answered: bool, reacts: bool = True, seconds: float = 5) -> set[str]:
         story = Story({**PLAN, "qty": 60}).hold(60)
         ref = story.place("sl1", 60, stp="187", lmt="187", answered=answered)
-        story.foreign("SELL", 20)
-        story.wait(0.1).put("to_host", kind="position", sym="AAPL", qty=40)
+        story.foreign("SELL", 20, told=True)
         story.wait(seconds)
         story.put("to_host", kind="status", id=2, ref=ref, state="held", filled=0, left=60)
         if reacts:
@@ -193,7 +191,7 @@ def test_a_total_that_crossed_a_sale_binds_no_other_exit() -> None:
         story.pair(1, 60)
         story.fill("ts:br-1:tp1:1", 4, told=not crossed)
         story.state("ts:br-1:sl1:1", "held", qty=56, left=56)
-        story.change("ts:br-1:sl1:1", qty=60)
+        story.wait(2).change("ts:br-1:sl1:1", qty=60)
         if crossed:
             exec_id = next(r["exec_id"] for r in reversed(story.b) if r["event"] == "exec")
             story.put(
@@ -482,8 +480,7 @@ def test_what_a_bracket_bought_and_sold_before_anybody_was_told_takes_nothing_fr
         story.fill(stop, sold, told=False, px="187")
         story.state(stop, "cancelled")
         if sold < 60:
-            story.foreign("SELL", 60 - sold)
-            story.put("to_host", kind="position", sym="AAPL", qty=60)
+            story.foreign("SELL", 60 - sold, told=True)
             story.wait(30).quote("189.99", "190.01")
         story.pair(1, 60)
         return story.rules()

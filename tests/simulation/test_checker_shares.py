@@ -165,8 +165,7 @@ def test_a_reduction_that_does_not_follow_a_foreign_sell_is_an_oversell() -> Non
     def sold(seconds: float) -> set[str]:
         story = Story({**PLAN, "qty": 60}).hold(60)
         story.place("sl1", 60, stp="187", lmt="187")
-        story.foreign("SELL", 20)
-        story.wait(0.1).put("to_host", kind="position", sym="AAPL", qty=40)
+        story.foreign("SELL", 20, told=True)
         story.wait(seconds).change("ts:br-1:sl1:1", qty=40)
         return story.rules()
 

@@ -156,6 +156,7 @@ def shown(order: Order, report: OrderReport, at: datetime) -> Order:
         and report.state.is_live
     ):
         order = replace(revived(order), state=OrderState.UNKNOWN)  # pictures lacked it, and it speaks
+    order = _unveiled(order, report.filled)
     after = _signalled(order, report)
     if _sells_on(order, report):  # it sold more than we knew it could: its total was not what we took it for
         after = replace(order, state=report.state)
@@ -182,6 +183,7 @@ def shown(order: Order, report: OrderReport, at: datetime) -> Order:
         before=_shrunk(order.before, spec.qty, report) if changing else None,
         retries=order.retries if changing or order.cancelling else 0,
         grown=grown,
+        unseen_since=order.unseen_since if report.qty is None else None,
         absent_at=None,
         is_missed=is_echo,
         cancelling=order.cancelling and after.state.is_live,
@@ -208,6 +210,14 @@ def revived(order: Order) -> Order:
         was_told=False,
         is_mourned=False,
     )
+
+
+def _unveiled(order: Order, told: Shares) -> Order:
+    """Return a purchase of which a correction was heard first, after a word about its count: what is missing was taken back.
+
+    Of a sale nobody believes that before pictures agree; of a purchase it would be careless not to.
+    """
+    return replace(order, undone=max(order.undone, told - order.filled)) if order.is_veiled else order
 
 
 def _sells_on(order: Order, report: OrderReport) -> bool:
@@ -335,6 +345,8 @@ def executed(book: Book, execution: ExecutionReport) -> tuple[Book, Shares]:
         value = execution.price * execution.qty - (
             Decimal(0) if before is None else before.price * before.qty
         )
+        if before is None and execution.revision > 1 and execution.side is Side.BUY:
+            order = replace(order, is_veiled=True)
         book = with_order(book, _filled(order, added, value, execution.at, is_correction=before is not None))
     return book if _is_plain(book, book.trade_of(execution.ref)) else with_taken(book), added
 
@@ -365,17 +377,18 @@ def _explained(book: Book, execution: ExecutionReport, came: Shares) -> Book:
 
 def _filled(order: Order, added: Shares, value: Decimal, at: datetime, *, is_correction: bool) -> Order:
     filled = order.filled + added
+    undone = max(0, order.undone - added) if is_correction or order.is_veiled else order.undone
+    if order.is_veiled:
+        undone = max(undone, order.told_filled - filled)
     # While a reduction is on its way the broker may still work the larger total.
     total = order.spec.qty if order.before is None else max(order.spec.qty, order.before.qty)
-    is_full = filled + order.undone >= total or (
-        order.told_final is not None and filled >= order.told_final > 0
-    )
+    is_full = filled + undone >= total or (order.told_final is not None and filled >= order.told_final > 0)
     after = advance(order, Signal.FULL_FILL if is_full else Signal.PART_FILL)
     after = replace(
         after,
         filled=filled,
         notional=order.notional + value,
-        undone=max(0, order.undone - added) if is_correction else order.undone,
+        undone=undone,
         absent_at=None,
         is_missed=False,
         left=max(0, order.left - max(0, added)),

@@ -2,7 +2,7 @@
 
 Laws: *quiet* (nothing to do, nothing sent), *convergent* (after the changes took effect: quiet), *patient* (what is in flight
 counts as asked for), *modify rather than cancel and place*. An order in flight or being changed is left alone until the broker
-has spoken, and one that it has just refused to change until the pause is over.
+has spoken (unless it would sell more than is held), and one that it has just refused to change until the pause is over.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ def compare(desired: Iterable[DesiredExit], living: Iterable[Order], now: dateti
         order = by_leg.pop(wanted.leg, None)
         if order is None:
             additions.append(PlaceExit(wanted))
-        elif not is_patient(order, now) and (change := _difference(order, wanted)) is not None:
+        elif (change := _difference(order, wanted)) is not None and (
+            not is_patient(order, now) or _is_pressing(change, now)
+        ):
             changes.append(change)
     changes += [
         DropExit(order) for order in by_leg.values() if not order.cancelling and not rests(order, now)
@@ -68,6 +70,14 @@ def is_patient(order: Order, now: datetime) -> bool:
     """Return whether an order must be left alone for now: something is on its way, or was refused a moment ago."""
     in_flight = order.changing or order.cancelling or order.state in (OrderState.SENT, OrderState.UNKNOWN)
     return in_flight or rests(order, now)
+
+
+def _is_pressing(change: ChangeExit, now: datetime) -> bool:
+    """Return whether an order that nobody has answered yet would sell more than is held: what follows reaches it in order."""
+    order = change.order
+    if order.changing or order.cancelling or order.absent_at is not None or rests(order, now):
+        return False
+    return change.qty < order.spec.qty
 
 
 def rests(order: Order, now: datetime) -> bool:

@@ -208,6 +208,9 @@ class Order(Struct, frozen=True, kw_only=True):
     told_filled: Shares = 0  # what statuses claim; ahead of ``filled`` while executions are on their way
     untrue: Shares = 0  # of that, what pictures did not show
     undone: Shares = 0  # executed shares that corrections took back: the broker does not work them again
+    is_veiled: bool = (
+        False  # of a purchase, the first word was a correction: nobody said how much it took back
+    )
     told_final: Shares | None = None  # the broker called it filled at this many shares
     before: OrderSpec | None = None
     changing: bool = False  # a modify has left and is not acknowledged
@@ -238,6 +241,7 @@ class Order(Struct, frozen=True, kw_only=True):
     repriced_at: datetime | None = None
     sent_at: datetime | None = None
     touched_at: datetime | None = None  # when its last command left
+    unseen_since: datetime | None = None  # when a sibling executed, until the broker shows this total again
     is_ours: bool = False  # its last change was ours
     outdated: tuple[tuple[Price | None, Price | None], ...] = ()  # (stop, limit) before our latest changes
     risen: tuple[Shares, ...] = ()  # totals before our latest raises

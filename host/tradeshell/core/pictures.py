@@ -52,6 +52,7 @@ def pictured(turn: Turn, watchers: Watchers, picture: SnapshotAnswered) -> None:
             # Whatever was on its way has arrived or is lost: the picture was asked for after it left.
             turn.put_order(replace(order, changing=False, cancelling=False, before=None))
         order_reported(turn, watchers, report)
+        _keep_unseen(turn, order, picture)
     held = {position.symbol for position in picture.positions}
     for position in picture.positions:
         position_reported(turn, watchers, position)
@@ -67,7 +68,8 @@ def pictured(turn: Turn, watchers: Watchers, picture: SnapshotAnswered) -> None:
             position_reported(turn, watchers, flat)
     for order in turn.desk.orders():
         if order.state.is_live and order.spec.ref not in shown_refs:
-            if _is_young(order, picture) and not _is_established(order, picture):
+            is_proven = _is_established(order, picture) or _is_outlived(turn, order, shown_refs)
+            if _is_young(order, picture) and not is_proven:
                 turn.put_order(replace(order, is_missed=True))
                 turn.timer("picture", SECOND_LOOK.total_seconds())
                 continue
@@ -75,6 +77,16 @@ def pictured(turn: Turn, watchers: Watchers, picture: SnapshotAnswered) -> None:
     living = {report.ref for report in picture.orders if report.state.is_live}
     for book in tuple(turn.desk.books.values()):
         _explain(turn, book, picture.asked_at or turn.at, living)
+
+
+def _keep_unseen(turn: Turn, before: Order | None, picture: SnapshotAnswered) -> None:
+    """What a picture shows that was asked for before a sibling executed may be from before the broker reduced the order."""
+    if before is None or before.unseen_since is None or picture.asked_at is None:
+        return
+    now = turn.desk.order(before.spec.ref)
+    assert now is not None  # an order of ours stays in our books
+    if picture.asked_at < before.unseen_since and now.state.is_live:
+        turn.put_order(replace(now, unseen_since=before.unseen_since))
 
 
 def _explain(turn: Turn, book: Book, asked_at: datetime, living: set[str]) -> None:
@@ -183,6 +195,12 @@ def _is_established(order: Order, picture: SnapshotAnswered) -> bool:
     """
     asked_at, sent_at = picture.asked_at, order.sent_at
     return asked_at is not None and sent_at is not None and asked_at - sent_at >= OLD
+
+
+def _is_outlived(turn: Turn, order: Order, shown_refs: set[str]) -> bool:
+    """Whether a picture shows a child of the order, which was placed after it: it is not too old to show the order."""
+    children = (o for o in turn.desk.orders() if o.spec.parent_ref == order.spec.ref)
+    return any(child.spec.ref in shown_refs for child in children)
 
 
 def _is_old_news(order: Order, report: OrderReport, picture: SnapshotAnswered) -> bool:

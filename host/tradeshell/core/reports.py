@@ -73,10 +73,11 @@ from tradeshell.core.watch import Watchers
 
 MAX_ORDER_ID = 2**31 - 1_000_000  # foreign numbers near the protocol's end are not followed
 NOT_THERE = 10147  # IBKR: "OrderId N that needs to be cancelled is not found"
+NOT_NOW = 161  # IBKR: the order is not in a state in which it can be cancelled
 NOT_FOUND = (
     NOT_THERE,
     10148,
-    161,
+    NOT_NOW,
     135,
 )  # IBKR: the order is not there to be cancelled; a picture tells what became of it
 BOUGHT = "state: Filled"  # IBKR's words with 10148
@@ -84,6 +85,7 @@ DENIED_FOR = timedelta(seconds=5)
 GROUP_FIXED = (10326, 10327)  # IBKR: revision of an OCA group is not allowed
 GROUP_WORDS = "OCA group revision"
 NOT_YET = 399  # IBKR: "your order will not be placed at the exchange until ..."
+REDUCTIONS = 3  # refusals of a reduction after which the exit is replaced by a smaller one
 STORM = 10  # refusals that stop entries
 STORM_WITHIN = timedelta(seconds=10)
 
@@ -209,6 +211,7 @@ def execution_reported(turn: Turn, watchers: Watchers, execution: ExecutionRepor
         order = replace(order, executed_at=turn.at)
         turn.put_order(order)
         _spoil(turn, order)
+        _hide_siblings(turn, trade, order)
         if order.filled < before.filled:
             _taken_back(turn, trade, order)
         _tell_fill(turn, book, trade, order, execution)
@@ -225,6 +228,16 @@ def _spoil(turn: Turn, order: Order) -> None:
     for other in tuple(orders.values()):
         if other.lost_at is not None and not other.is_explained and group_of(other) == group_of(order):
             turn.put_order(replace(other, lost_at=turn.at, gone_at=None))
+
+
+def _hide_siblings(turn: Turn, trade: Trade, order: Order) -> None:
+    """After an execution the broker takes off its siblings what was sold: their totals are old until it shows them."""
+    leg = find_leg(trade, order.spec.ref)
+    if leg is None or not is_exit(trade, order.spec.ref):
+        return
+    for other in live(leg_orders(trade, leg, turn.book(trade.plan.symbol).orders)):
+        if other.spec.ref != order.spec.ref and other.unseen_since is None:
+            turn.put_order(replace(other, unseen_since=turn.at))
 
 
 def _taken_back(turn: Turn, trade: Trade, order: Order) -> None:
@@ -361,7 +374,7 @@ def refused(turn: Turn, watchers: Watchers, refusal: OrderRefusedByBroker) -> No
         tell_refused_entry(turn, watchers, trade, order, f"{refusal.code}: {refusal.text}")
     elif refusal.what in (RefusedWhat.CHANGE, RefusedWhat.CANCEL):
         if refusal.code in NOT_FOUND:
-            _denied(turn, order, refusal.text)
+            _denied(turn, order, refusal)
         elif refusal.what is RefusedWhat.CHANGE and (
             refusal.code in GROUP_FIXED or GROUP_WORDS in refusal.text
         ):
@@ -407,14 +420,16 @@ def _fixed_in_group(turn: Turn, trade: Trade, order: Order, why: str) -> None:
         )
 
 
-def _denied(turn: Turn, order: Order, words: str) -> None:
+def _denied(turn: Turn, order: Order, refusal: OrderRefusedByBroker) -> None:
     """The broker has no such order, or it is over there: what became of it a picture tells, and nothing is asked again before.
 
-    An entry that it calls filled is there, and its executions are on their way: old pictures that lack both say nothing.
+    An entry that it calls filled is there, and its executions are on their way: old pictures that lack both say nothing. An order
+    that cannot be cancelled now may work on.
     """
-    is_bought = order.spec.side is Side.BUY and BOUGHT in words
+    is_bought = order.spec.side is Side.BUY and BOUGHT in refusal.text
     new = replace(order, changing=False, cancelling=False, before=None, is_missed=True)
-    new = replace(new, is_bought=is_bought, denied_at=order.denied_at if is_bought else turn.at)
+    says_nothing = is_bought or refusal.code == NOT_NOW
+    new = replace(new, is_bought=is_bought, denied_at=order.denied_at if says_nothing else turn.at)
     # A cancel that met nothing ended nothing: whoever asked for it did not end this order.
     new = replace(new, by_operator=False, cancel_reason="" if order.cancelling else order.cancel_reason)
     turn.put_order(replace(new, retry_at=turn.at + DENIED_FOR))
@@ -433,6 +448,15 @@ def tell_refused_entry(turn: Turn, watchers: Watchers, trade: Trade, before: Ord
 def take_back(turn: Turn, trade: Trade, order: Order, is_change: bool, why: str) -> None:
     """A change or a cancel did not happen: the order works as before and is left alone for a while."""
     old = reverted(order, turn.at)
+    is_reduction = order.before is not None and order.spec.qty < order.before.qty
+    if (
+        is_change
+        and is_reduction
+        and old.retries >= REDUCTIONS
+        and find_leg(trade, order.spec.ref) is not None
+    ):
+        # It may not stand over more than is held: a pair of the right size takes its place.
+        old = replace(old, needs_new_group=True, retries=0, retry_at=turn.at)
     turn.put_order(old)
     if is_change:
         turn.put_trade(adopted(trade, old))

@@ -13,7 +13,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from tradeshell.core import arming, hours, incidents
-from tradeshell.core.book import LAG, moved
+from tradeshell.core.book import LAG, OLD, moved
 from tradeshell.core.diff import ChangeExit, DropExit, compare, is_patient
 from tradeshell.core.events import (
     InventoryConfirmed,
@@ -60,6 +60,7 @@ from tradeshell.core.turn import EARLY, Turn
 # What the broker gets to cancel an OCA sibling before we ask ourselves, and to reduce one before we do.
 SIBLING_PATIENCE = timedelta(seconds=2)
 REDUCTION_PATIENCE = timedelta(seconds=1)
+UNSEEN_PATIENCE = timedelta(seconds=2)  # as long as it has not shown the order since
 ALARM_EVERY = timedelta(seconds=15)
 ALARM_AT_NIGHT = timedelta(minutes=15)  # while the market is closed nobody can do anything about it
 ALARMING = ("UNPROTECTED", "PARTIAL", "EMERGENCY", "OVERSOLD")
@@ -297,9 +298,11 @@ def _change(turn: Turn, trade: Trade, change: ChangeExit) -> None:
     joined_late = order.spec.oca_group is not None and not order.spec.oca_group.endswith(
         f":{order.spec.ref.rpartition(':')[2]}"
     )
-    is_calm_needed = is_reduction and has_sibling and not order.grown and not joined_late
-    if is_calm_needed and sibling_just_executed(trade, order, turn):
-        turn.again(trade, (sibling_executed_at(turn, trade, order) or turn.at) + REDUCTION_PATIENCE, "calm")
+    # What grew by a change of ours goes down at once; without one, an old word has come late.
+    is_touched = order.is_ours and order.touched_at is not None and turn.at - order.touched_at < OLD
+    is_calm_needed = is_reduction and has_sibling and not joined_late and not (order.grown and is_touched)
+    if is_calm_needed and (due := _calm_at(turn, trade, order)) is not None:
+        turn.again(trade, due, "calm")
         return
     if order.needs_new_group:  # a pair in a group of its own takes its place once both are gone
         turn.cancel(trade, order, "the broker does not change orders of its group")
@@ -308,6 +311,22 @@ def _change(turn: Turn, trade: Trade, change: ChangeExit) -> None:
     if not is_reduction and change.stop != order.spec.stop and trade.milestone:
         reason = f"target {trade.milestone} reached"
     turn.modify(trade, moved(order, qty=change.qty, limit=change.limit, stop=change.stop), reason)
+
+
+def _calm_at(turn: Turn, trade: Trade, order: Order) -> datetime | None:
+    """Return when a total of ours crosses no reduction of the broker's own any more, ``None`` when that is over.
+
+    An order that the broker has not shown since its sibling executed is looked at first: it may be smaller already.
+    """
+    since = sibling_executed_at(turn, trade, order)
+    if since is None:
+        return None
+    if turn.at + EARLY < since + REDUCTION_PATIENCE:
+        return since + REDUCTION_PATIENCE
+    if order.unseen_since is None or turn.at + EARLY >= since + UNSEEN_PATIENCE:
+        return None
+    turn.look_again()
+    return since + UNSEEN_PATIENCE
 
 
 def sibling_just_executed(trade: Trade, order: Order, turn: Turn) -> bool:
@@ -346,7 +365,9 @@ def _drop(turn: Turn, trade: Trade, order: Order) -> None:
         return
     since = sibling_executed_at(turn, trade, order)
     if since is None and fills_of(trade, orders).bought == 0:
-        since = orders[trade.refs[0]].ended_at
+        entry = orders[trade.refs[0]]
+        # What was bought and taken back has released its children: the broker cancels none of them.
+        since = None if entry.undone or entry.is_veiled else entry.ended_at
         if (
             order.state is OrderState.SENT and order.sent_at is not None
         ):  # it has just left; the answer comes first

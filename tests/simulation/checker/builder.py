@@ -353,8 +353,8 @@ class Story:
                 self.tell(ref, "filled")
         return exec_id
 
-    def foreign(self, side: str, qty: int) -> None:
-        """Let somebody else trade the account."""
+    def foreign(self, side: str, qty: int, *, told: bool = False) -> None:
+        """Let somebody else trade the account; ``told``: the host hears of the execution."""
         self._executions += 1
         named = {
             "id": self._executions,
@@ -366,6 +366,8 @@ class Story:
             "px": "190",
         }
         self.put("exec", exec_id=f"y.{self._executions}.01", **named)
+        if told:
+            self.put("to_host", kind="exec", exec_id=f"y.{self._executions}.01", **named)
 
     # --- whole pieces -------------------------------------------------------------------------------------------------
 

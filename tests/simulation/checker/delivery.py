@@ -70,7 +70,10 @@ class Delivery:
         for key in earlier:
             self._deliver(stock, key)
         if exec_id not in stock.pending and not earlier:
-            self._run.findings.saw("replayed exec")
+            if exec_id in stock.hinted:
+                self._deliver(stock, exec_id)
+            else:
+                self._run.findings.saw("replayed exec")
             return
         order = self._account.orders.get((0, record["id"]))
         if order is not None:
@@ -95,8 +98,9 @@ class Delivery:
             order.end_told_at = order.end_told_at or self._run.now
 
     def _told_position(self, record: dict[str, Any]) -> None:
+        """Take a position: it tells what others did, unless executions of ours that are not told may explain it."""
         stock = self._account.stock(record["sym"])
-        if not stock.pending:
+        if not stock.pending or any(untold.kind in ("buy", "sell") for untold in stock.pending.values()):
             return
         qty = record["qty"]
         moves = [key for key, untold in stock.pending.items() if untold.kind in ("loss", "gain")]
@@ -105,7 +109,10 @@ class Delivery:
             if stock.pending[key].position == qty:
                 last = max(last, row + 1)
         for key in moves[:last]:
-            self._deliver(stock, key)
+            untold = stock.pending[key]
+            self._deliver(stock, key, is_sure=False)
+            if untold.kind == "loss":
+                stock.hinted[key] = (untold, self._run.was_ready)
 
     def _told_link(self, record: dict[str, Any]) -> None:
         if record["up"]:
@@ -139,6 +146,9 @@ class Delivery:
             return
         self.snapshots.append((self._run.now, orders, executions))
         for stock in self._account.stocks.values():
+            for key, (hinted, _) in tuple(stock.hinted.items()):
+                if hinted.t <= max(executions, positions):
+                    self._deliver(stock, key)
             for key, untold in tuple(stock.pending.items()):
                 seen = orders if untold.kind == "end" else executions
                 if untold.kind in ("loss", "gain"):
@@ -148,11 +158,17 @@ class Delivery:
                         self._count(self._account.executions[stem(key)]["order"], untold.shares)
                     self._deliver(stock, key)
 
-    def _deliver(self, stock: Stock, key: str) -> None:
+    def _deliver(self, stock: Stock, key: str, *, is_sure: bool = True) -> None:
         untold = stock.pending.pop(key, None)
         stock.told_at.setdefault(key, self._run.now)
-        if untold is not None and untold.kind == "loss":
-            stock.losses.append((self._run.now, untold.shares, self._run.was_ready))
+        hinted = stock.hinted.pop(key, None)
+        if hinted is not None:
+            stock.sure.append((self._run.now, hinted[0].shares, self._run.was_ready))
+        elif untold is not None and untold.kind == "loss":
+            told = (self._run.now, untold.shares, self._run.was_ready)
+            stock.losses.append(told)
+            if is_sure:
+                stock.sure.append(told)
         elif untold is not None and untold.kind == "sell":
             order = self._account.executions[stem(key)]["order"]
             stock.sales.append((self._run.now, untold.shares, order, untold.t))

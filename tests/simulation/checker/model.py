@@ -163,6 +163,10 @@ class Stock:
         self.trades: list[Trade] = []
         self.pending: dict[str, Untold] = {}
         self.losses: list[tuple[float, int, float]] = []  # told losses: when, shares, by the time to act
+        self.sure: list[
+            tuple[float, int, float]
+        ] = []  # of those, what an execution or a picture has told, and when
+        self.hinted: dict[str, tuple[Untold, float]] = {}  # the others: a position alone may be an old one
         self.sales: list[
             tuple[float, int, Order, float]
         ] = []  # told own sales: when, shares, by which order, executed when
@@ -178,9 +182,16 @@ class Stock:
         self.worst = self.cover = self.need = self.uncovered = 0
         self.lots: list[list[float]] = []
         self.excess: Any = None
+        self.crossed: list[
+            tuple[int, set[str], float]
+        ] = []  # what totals of ours raised that crossed a sale nobody knew of
         self.gap: Any = None
         self.orphans: dict[str, Any] = {}
         self.short_told = self.short_lost = self.short_raced = 0  # shares short: breached, or excused
+
+    def hints(self, ready: float, patience: float) -> int:
+        """Return the losses of which only a position has told, not longer ago than the program may look for them."""
+        return sum(untold.shares for untold, since in self.hinted.values() if ready - since <= patience)
 
     @property
     def inventory(self) -> int:

@@ -337,6 +337,8 @@ class Replay:
             stock.busted(change)
         else:
             stock.others(change, self.now, by_us=order is not None and order.is_own)
+        # What had been sold already when a purchase was taken back was no oversale.
+        stock.short_lost += max(0, min(0, before) - stock.inventory)
         moved = stock.inventory - before
         if moved:
             kind = "loss" if moved < 0 else "gain"

@@ -96,6 +96,8 @@ class CoverRules:
             and stock.covered(run.now, self._bounds.elected, order.trade) >= order.trade.need()
         ):
             return True  # it covered shares of others beside its own, and its own are still covered
+        if order.changes_refused >= 3 and stock.cover > stock.need:
+            return True  # the venue did not let it become smaller, and exits could sell more than there is
         placed = run.log.placed.get(order.ref)
         sold = sum(member.executed for member in run.account.groups[order.group])
         if order.is_live and placed is not None and order.left >= placed.record["qty"] - sold:
@@ -105,7 +107,7 @@ class CoverRules:
             t > change.t and _is_correction(key) for key, t in stock.told_at.items()
         ):
             return True  # a sale was taken back while this was under way
-        if any(run.now - t <= 5.0 for t, _, _ in stock.losses):
+        if any(run.now - t <= 5.0 for t, _, _ in (*stock.losses, *stock.sure)):
             return True  # somebody else sold: exits shrink at once, whatever else is not known yet
         return any(name == stock.name and run.now - 60 <= t <= run.now for t, name in self._rungs)
 

@@ -49,8 +49,10 @@ class OversellRules:
                 self._alerts.append((stock, run.now, exec_id))
             return
         untold = sum(u.shares for u in stock.pending.values() if u.kind == "loss")
+        untold += stock.hints(run.was_ready, self._bounds.orphan_troubled)
+        untold += self._still_crossed(stock, asked=did_act(run, stock, run.now - 10, run.now))
         # A process that died before it read what was told could do nothing about it.
-        fresh = sum(shares for _, shares, ready in stock.losses if run.was_ready - ready <= self._bounds.race)
+        fresh = sum(shares for _, shares, ready in stock.sure if run.was_ready - ready <= self._bounds.race)
         asked = (
             order.asked_cancel is not None
             or order.changes_refused
@@ -129,12 +131,35 @@ class OversellRules:
             else:
                 known += min(shares, self._crossed(seller, executed, t))
         known += sum(shares for t, shares, _ in stock.losses if t > unread)
-        if worst > max(0, known):
+        if worst <= max(0, known):
+            self._note_crossing(stock, order, worst)
+        else:
             self._tell.breach(
                 "V02",
                 self._run.now,
                 f"{order!r} accepted: {worst} shares could be sold of {known} that are known",
             )
+
+    def _note_crossing(self, stock: Stock, order: Order, worst: int) -> None:
+        """Note by how much a total raised what its group sells, because its sibling had executed and nobody could know."""
+        unknown = {
+            exec_id
+            for exec_id, untold in stock.pending.items()
+            if untold.kind == "sell"
+            and self._run.account.executions[stem(exec_id)]["order"].group == order.group
+        }
+        more = min(worst - max(0, stock.inventory), stock.exposed(order.group))
+        if order.modified_at > order.since and more > 0:
+            stock.crossed.append((more, unknown, self._run.was_ready))
+
+    def _still_crossed(self, stock: Stock, *, asked: bool) -> int:
+        """Return how much of that nobody can have taken back yet: the sale is not told, was a moment ago, or it is under way."""
+        run, found = self._run, 0
+        for more, unknown, ready in stock.crossed:
+            is_fresh = run.was_ready - ready <= self._bounds.race + self._bounds.lag
+            if asked or is_fresh or any(exec_id in stock.pending for exec_id in unknown):
+                found = max(found, more)
+        return found
 
     def _released_untold(self, stock: Stock, order: Order, decided: float) -> int:
         """Return what children could sell beyond the purchases of their entry, whose end the program has not heard of.
@@ -175,7 +200,7 @@ class OversellRules:
     def _crossed(self, seller: Order, executed: float, told: float) -> int:
         """Return how many shares more its group sells because a total of ours was on its way when it executed.
 
-        Decided before that was told, it undid what the venue had taken from the sibling. Nobody could know.
+        Decided before that was read, it undid what the venue had taken from the sibling. Nobody could know.
         """
         run = self._run
         members = run.account.groups.get(seller.group, ())
@@ -183,10 +208,10 @@ class OversellRules:
         sold = sum(m.executed for m in members)
         more = 0
         for m in members:
-            change = run.log.last_intent(m.ref, "replace", told)
+            change = run.log.last_intent(m.ref, "replace", told + self._bounds.lag)
             if m is seller or not m.is_live or change is None:
                 continue
-            if change.t < told and m.modified_at > executed:
+            if m.modified_at > executed:
                 more = max(more, m.left + sold - max(placed, default=0))
         return more
 
@@ -217,6 +242,7 @@ class OversellRules:
             stock.excess = stock.excess or Duty(self._run.now)
         else:
             stock.excess = None
+            stock.crossed.clear()
 
     def refused(self, stock: Stock) -> None:
         """Note that the venue refused something about an exit."""
@@ -231,7 +257,7 @@ class OversellRules:
                 self._run_excess(stock, stock.excess, ready, end)
 
     def _run_excess(self, stock: Stock, duty: Duty, ready: float, end: float) -> None:
-        if self._is_unanswered(stock):
+        if self._is_unanswered(stock) or self._is_hinted(stock):
             wait = min(ready, max(0.0, self._bounds.orphan_troubled - duty.waited))
             duty.waited += wait
             ready -= wait
@@ -256,6 +282,11 @@ class OversellRules:
         """Return whether exits that nobody has answered account for the excess: what is in flight is left alone."""
         unanswered = sum(o.left for o in stock.sells if not o.is_answered and not o.waits())
         return unanswered >= stock.worst - max(0, stock.inventory)
+
+    def _is_hinted(self, stock: Stock) -> bool:
+        """Return whether it is a loss of which a position alone has told: exits shrink when an execution or pictures say it."""
+        hints = stock.hints(self._run.was_ready, self._bounds.orphan_troubled)
+        return hints >= stock.worst - max(0, stock.inventory)
 
     def _is_silent(self, stock: Stock, since: float) -> bool:
         """Return whether an entry ended without a word in time: only pictures tell what its children may sell, and may be old."""

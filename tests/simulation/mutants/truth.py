@@ -170,7 +170,7 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             Edit(
                 "core.reports:refused",
-                "_denied(turn, order, refusal.text)",
+                "_denied(turn, order, refusal)",
                 "turn.put_order(ended(advance(order, Signal.CANCELLED), turn.at, told=True, asked=True))",
             ),
         ),

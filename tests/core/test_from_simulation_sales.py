@@ -1,0 +1,223 @@
+"""Sequences that random schedules found about what may be sold: totals that cross, purchases taken back, exits too large."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from tests.core.support import ENTRY, SL1, TP1, Desktop, d
+from tests.core.test_from_simulation import LADDER, cancelled, fire, hold, timers
+from tests.core.test_totals_and_pictures import picture, seen
+
+from tradeshell.core import commands as c
+from tradeshell.core import inputs as i
+from tradeshell.core.events import OrderMissing
+from tradeshell.core.orders import OrderState
+from tradeshell.core.reports import REDUCTIONS
+
+SL2, TP2 = "ts:br-1:sl2:1", "ts:br-1:tp2:1"
+
+
+def totals(desk: Desktop) -> list[tuple[str, int]]:
+    """Return the changes that the last input sent."""
+    return [(change.order.ref, change.order.qty) for change in desk.sent(c.ModifyOrder)]
+
+
+def refuse(desk: Desktop, ref: str, what: i.RefusedWhat, code: int = 201, text: str = "no") -> None:
+    """Let the broker refuse something."""
+    desk.do(i.OrderRefusedByBroker, ref=ref, what=what, code=code, text=text)
+
+
+def armed(*, answered: bool = True) -> Desktop:
+    """Return a desk with a ladder of 70 and 30 shares."""
+    desk = Desktop()
+    desk.trigger(**LADDER)
+    desk.report(ENTRY, OrderState.WORKING)
+    desk.execute(ENTRY, 100, "190.15", "e1.01")
+    hold(desk, 100)
+    if answered:
+        for ref in desk.refs()[1:]:
+            desk.report(ref, OrderState.HELD)
+    return desk
+
+
+# --- the broker reduces a sibling by itself ----------------------------------------------------------------------------
+
+
+def test_a_stop_that_the_broker_has_not_shown_since_its_target_sold_is_looked_at_before_it_is_reduced() -> (
+    None
+):
+    desk = armed()
+    desk.execute(TP1, 20, "195", "e2.01")
+    desk.wait(1)
+    fire(desk, "again:br-1:calm")
+    assert (totals(desk), len(desk.sent(c.AskSnapshot))) == ([], 1)
+    assert "again:br-1:calm" in timers(desk)
+    desk.wait(1)
+    fire(desk, "again:br-1:calm")
+    assert totals(desk) == [(SL1, 50)]
+
+
+def test_a_stop_that_is_shown_as_large_as_before_is_reduced_after_a_second() -> None:
+    desk = armed()
+    desk.execute(TP1, 20, "195", "e2.01")
+    desk.report(SL1, OrderState.HELD, qty=70)
+    desk.wait(1)
+    fire(desk, "again:br-1:calm")
+    assert totals(desk) == [(SL1, 50)]
+
+
+def test_a_picture_that_was_asked_for_before_the_sale_shows_nothing_of_its_reduction() -> None:
+    def shown(asked_after: float | None) -> list[tuple[str, int]]:
+        desk = armed()
+        desk.wait(10)
+        desk.execute(TP1, 20, "195", "e2.01")
+        asked_at = None if asked_after is None else desk.at + timedelta(seconds=asked_after)
+        desk.wait(0.2)
+        orders = (
+            seen(desk, SL1, OrderState.HELD, 70),
+            seen(desk, TP1, OrderState.WORKING, 70, 20),
+            seen(desk, SL2, OrderState.HELD, 30),
+            seen(desk, TP2, OrderState.WORKING, 30),
+        )
+        picture(desk, *orders, asked_at=asked_at, held=80)
+        desk.wait(0.9)
+        fire(desk, "again:br-1:calm")
+        return totals(desk)
+
+    assert shown(0.1) == [(SL1, 50)]
+    assert shown(None) == [(SL1, 50)]  # an answer to no question of ours is from now
+    assert shown(-0.1) == []
+
+
+def test_a_larger_total_that_no_change_of_ours_explains_is_an_old_word_at_first() -> None:
+    desk = armed()
+    desk.wait(10)
+    desk.execute(TP1, 2, "195", "e2.01")
+    desk.report(SL1, OrderState.HELD, qty=68)
+    desk.report(SL1, OrderState.HELD, qty=69)  # the order of words is not always that of events
+    assert totals(desk) == []
+    desk.wait(1)
+    fire(desk, "again:br-1:calm")
+    assert totals(desk) == [(SL1, 68)]
+
+
+# --- purchases that are taken back -------------------------------------------------------------------------------------
+
+
+def test_a_purchase_that_is_taken_back_before_it_is_heard_of_leaves_its_children_nothing_to_sell() -> None:
+    desk = Desktop()
+    desk.trigger()
+    for ref in desk.refs():
+        desk.report(ref, OrderState.WORKING if ref == ENTRY else OrderState.HELD)
+    desk.execute(ENTRY, 0, "190.15", "e1.02")  # the execution itself was lost
+    assert cancelled(desk) == set()
+    desk.report(ENTRY, OrderState.FILLED, filled=100)
+    assert cancelled(desk) == {TP1, SL1}
+    desk.execute(ENTRY, 100, "190.15", "e1.01")
+    assert desk.trade().protection == "FLAT"
+
+
+def test_what_else_a_purchase_bought_counts_though_a_part_was_taken_back_unheard() -> None:
+    desk = Desktop()
+    desk.trigger()
+    desk.report(ENTRY, OrderState.FILLED, filled=100)
+    desk.execute(ENTRY, 0, "190.15", "e1.02")
+    assert desk.order(ENTRY).state is OrderState.FILLED
+    desk.execute(ENTRY, 60, "190.15", "e2.01")
+    assert (desk.order(ENTRY).filled, desk.order(ENTRY).done) == (60, 100)
+
+
+def test_a_sale_that_is_taken_back_before_it_is_heard_of_is_waited_for() -> None:
+    desk = Desktop()
+    desk.open_position()
+    desk.execute(TP1, 0, "195", "e2.02")
+    desk.report(TP1, OrderState.FILLED, filled=100)
+    desk.report(SL1, OrderState.CANCELLED)
+    desk.wait(1)
+    fire(desk, "again:br-1:stop1")
+    assert desk.sent(c.PlaceOrder) == []
+
+
+def test_a_picture_with_children_and_without_their_entry_shows_that_it_is_over() -> None:
+    def looked(*, with_children: bool) -> list[OrderMissing]:
+        desk = Desktop()
+        desk.trigger()
+        asked = []
+        for _ in range(2):
+            desk.wait(1.1)
+            asked.append(desk.at)
+            children = (seen(desk, TP1, OrderState.WORKING), seen(desk, SL1, OrderState.HELD))
+            desk.wait(0.1)
+            picture(desk, *(children if with_children else ()), asked_at=asked[-1])
+        return [event for event in desk.ever_told(OrderMissing) if event.order_ref == ENTRY]
+
+    assert len(looked(with_children=True)) == 1
+    assert looked(with_children=False) == []  # it may be older than the orders
+
+
+def test_exits_on_their_way_shrink_at_once_when_a_purchase_is_taken_back() -> None:
+    desk = armed(answered=False)
+    desk.execute(ENTRY, 80, "190.15", "e1.02")
+    assert totals(desk) == [(SL2, 10), (TP2, 10)]
+    desk.execute(ENTRY, 75, "190.15", "e1.03")  # one change at a time
+    assert totals(desk) == []
+    for ref in (SL2, TP2):
+        desk.report(ref, OrderState.HELD, qty=30)  # the answer to what was sent first
+        assert desk.order(ref).changing
+        desk.report(ref, OrderState.HELD, qty=10)
+    assert totals(desk) == [(TP2, 5)]
+
+
+# --- exits that the broker does not let become smaller, or go -----------------------------------------------------------
+
+
+def test_an_exit_whose_reduction_is_refused_again_and_again_makes_way_for_a_smaller_one() -> None:
+    desk = armed()
+    desk.execute(ENTRY, 80, "190.15", "e1.02")
+    hold(desk, 80)
+    for number in range(1, REDUCTIONS + 1):
+        for ref in (SL2, TP2):
+            assert desk.order(ref).changing
+            refuse(desk, ref, i.RefusedWhat.CHANGE)
+            assert cancelled(desk) == ({ref} if number == REDUCTIONS else set())
+        desk.wait(5)
+        for ref in (SL2, TP2):
+            fire(desk, f"retry:{ref}")
+    for ref in (SL2, TP2):
+        desk.report(ref, OrderState.CANCELLED)
+    desk.wait(0.5)
+    fire(desk, "again:br-1:stop2")
+    assert [(order.order.ref, order.order.qty) for order in desk.sent(c.PlaceOrder)] == [
+        ("ts:br-1:sl2:2", 10),
+        ("ts:br-1:tp2:2", 10),
+    ]
+
+
+def test_a_price_that_is_refused_again_and_again_costs_no_stop() -> None:
+    desk = Desktop()
+    desk.open_position()
+    for _ in range(REDUCTIONS + 1):
+        desk.do(i.ReplaceRequested, ref=SL1, stop=d("188"))
+        refuse(desk, SL1, i.RefusedWhat.CHANGE)
+        assert cancelled(desk) == set()
+        desk.wait(10)
+
+
+def test_an_order_that_cannot_be_cancelled_now_is_not_gone_because_old_pictures_lack_it() -> None:
+    def ended(code: int) -> bool:
+        desk = armed()
+        desk.report(SL1, OrderState.CANCELLED)
+        desk.wait(0.5)
+        fire(desk, "again:br-1:stop1")
+        assert cancelled(desk) == {TP1}
+        refuse(desk, TP1, i.RefusedWhat.CANCEL, code, "not in a cancellable state")
+        for _ in range(2):
+            desk.wait(1.1)
+            asked_at = desk.at
+            desk.wait(0.1)
+            others = (seen(desk, SL2, OrderState.HELD, 30), seen(desk, TP2, OrderState.WORKING, 30))
+            picture(desk, *others, asked_at=asked_at)
+        return not desk.order(TP1).state.is_live
+
+    assert ended(10147)
+    assert not ended(161)

@@ -1,0 +1,142 @@
+"""What the checker excuses about sales: what nobody could know of losses and totals, and nothing beside it."""
+
+from __future__ import annotations
+
+from tests.simulation.checker.builder import PLAN, Story
+
+
+def bust(story: Story, exec_id: str, ref: str, *, told: bool) -> None:
+    """Take an execution of 60 shares back."""
+    corrected = exec_id.removesuffix(".01") + ".02"
+    story.put("corrected", exec_id=corrected, qty=0, px="190.01")
+    if told:
+        tell(story, corrected, ref, qty=0)
+
+
+def tell(story: Story, exec_id: str, ref: str, *, qty: int = 60) -> None:
+    """Let the host hear of an execution."""
+    order = story.orders[ref]
+    named = {"id": order["id"], "ref": ref, "sym": "AAPL", "side": order["side"], "qty": qty, "px": "190.01"}
+    story.put("to_host", kind="exec", exec_id=exec_id, **named)
+
+
+def test_a_position_tells_no_loss_of_shares_whose_purchase_is_not_told() -> None:
+    def armed(*, bought_first: bool) -> set[str]:
+        story = Story({**PLAN, "qty": 60})
+        ref = story.entry(60)
+        exec_id = story.fill(ref, 60, told=False)
+        if bought_first:
+            tell(story, exec_id, ref)
+        bust(story, exec_id, ref, told=False)
+        story.put("to_host", kind="position", sym="AAPL", qty=0)
+        story.wait(3)
+        if not bought_first:
+            tell(story, exec_id, ref)
+        story.pair(1, 60)
+        return story.rules()
+
+    assert "V02" not in armed(bought_first=False)
+    assert "V02" in armed(bought_first=True)
+
+
+def test_exits_shrink_when_more_than_a_position_tells_of_a_loss_and_do_not_wait_for_ever() -> None:
+    def stands(seconds: float, *, told: bool) -> set[str]:
+        story = Story({**PLAN, "qty": 60}).hold(60)
+        story.pair(1, 60)
+        story.foreign("SELL", 20, told=told)
+        story.put("to_host", kind="position", sym="AAPL", qty=40)
+        for _ in range(int(seconds)):
+            story.wait(1).quote("189.99", "190.01")
+        return story.rules()
+
+    assert "V02" not in stands(10, told=False)
+    assert "V02" in stands(10, told=True)
+    assert "V02" in stands(30, told=False)
+
+
+def test_a_picture_tells_a_loss_of_which_a_position_has_told() -> None:
+    def stands(*, pictured: bool) -> set[str]:
+        story = Story({**PLAN, "qty": 60}).hold(60)
+        story.pair(1, 60)
+        story.foreign("SELL", 60)
+        story.put("to_host", kind="position", sym="AAPL", qty=0)
+        story.wait(1)
+        if pictured:
+            story.put("snapshot", orders_as_of=story.t, executions_as_of=story.t, positions_as_of=story.t)
+        story.wait(8).fill("ts:br-1:tp1:1", 60)
+        return story.rules()
+
+    assert "V01" not in stands(pictured=False)
+    assert "V01" in stands(pictured=True)
+
+
+def test_an_order_is_not_accepted_over_shares_that_a_position_lacks() -> None:
+    story = Story({**PLAN, "qty": 60}).hold(60)
+    story.foreign("SELL", 60)
+    story.put("to_host", kind="position", sym="AAPL", qty=0)
+    story.wait(3).pair(1, 60)
+    assert "V02" in story.rules()
+
+
+def test_a_stop_may_be_taken_away_that_the_venue_does_not_let_become_smaller() -> None:
+    def cancelled(*, refusals: int, sale: int) -> set[str]:
+        story = Story({**PLAN, "qty": 90}).hold(90)
+        story.pair(1, 60)
+        story.pair(2, 30)
+        if sale:
+            story.foreign("SELL", sale, told=True)
+        story.wait(6)
+        ref = "ts:br-1:sl1:1"
+        for _ in range(refusals):
+            order = story.orders[ref]
+            story.put("refuse", id=order["id"], client=0, ref=ref, action="modify", code=201, text="no")
+        story.cancel(ref)
+        story.end(ref, "cancelled")
+        return story.rules()
+
+    assert "V16" not in cancelled(refusals=3, sale=20)
+    assert "V16" in cancelled(refusals=2, sale=20)
+    assert "V16" in cancelled(refusals=3, sale=0)
+
+
+def test_what_was_sold_when_a_purchase_is_taken_back_is_no_oversale_and_what_is_sold_later_is() -> None:
+    def sold(*, late: bool) -> set[str]:
+        story = Story({**PLAN, "qty": 60})
+        ref = story.entry(60)
+        exec_id = story.fill(ref, 60)
+        cover = story.place("cover", 60, stp="187")
+        if late:
+            story.cancel(cover)
+            story.end(cover, "cancelled")
+        story.pair(1, 60)
+        story.take(1, 60)
+        bust(story, exec_id, ref, told=True)
+        story.say("LadderProtectionStateChanged", symbol="AAPL", state="OVERSOLD", held=-60, protected=0)
+        story.wait(30).fill(cover, 40)
+        story.say("LadderProtectionStateChanged", symbol="AAPL", state="OVERSOLD", held=-100, protected=0)
+        return story.rules()
+
+    assert "V01" not in sold(late=True)
+    assert "V01" in sold(late=False)
+
+
+def test_a_total_that_crossed_a_sale_is_taken_back_once_that_is_known() -> None:
+    def sold(*, told: bool, acts: bool = False) -> set[str]:
+        story = Story({**PLAN, "qty": 60}).hold(60)
+        story.pair(1, 60)
+        exec_id = story.fill("ts:br-1:tp1:1", 20, told=False)
+        story.state("ts:br-1:sl1:1", "held", qty=40, left=40)
+        story.change("ts:br-1:sl1:1", qty=60, stp="188", lmt="188")
+        if told:
+            tell(story, exec_id, "ts:br-1:tp1:1", qty=20)
+        story.wait(12)
+        if acts:
+            story.say(
+                "OrderIntent", symbol="AAPL", leg="sl1", order_ref="ts:br-1:sl1:1", action="cancel", reason=""
+            )
+        story.wait(2).fill("ts:br-1:sl1:1", 60, told=False)
+        return story.rules()
+
+    assert "V01" not in sold(told=False)
+    assert "V01" in sold(told=True)
+    assert "V01" not in sold(told=True, acts=True)
