@@ -23,7 +23,7 @@ from tradeshell.engine.runtime import Engine, Plan
 from tradeshell.engine.store import Saved, SavedWatcher, StateFolder, load
 from tradeshell.errors import ConfigError
 from tradeshell.plugins import PluginHost
-from tradeshell.ports import BrokerOffer, SinkContext, SinkOpener
+from tradeshell.ports import BrokerOffer, ProgramContext, SinkContext, SinkOpener
 from tradeshell.shell.app import TradeShell
 from tradeshell.shell.commands import BUILTIN_COMMANDS, RESERVED_WORDS
 from tradeshell.shell.pump import EventPump
@@ -53,12 +53,39 @@ class Program(Struct, kw_only=True):
     pump: EventPump
 
 
-@contextmanager
-def program(settings: Settings, run: Run, environ: Mapping[str, str]) -> Iterator[Program]:
-    """Open a whole program and close it again; raises ``TradeshellError`` with one line when a part cannot be opened."""
+def load_plugins(settings: Settings) -> PluginHost:
+    """Load the plugins that the settings allow."""
     plugins = PluginHost(only=settings.load_plugins, safe_mode=settings.safe_mode)
     plugins.add_builtin(BUILTIN_COMMANDS, RESERVED_WORDS)
     plugins.load()
+    return plugins
+
+
+def run_program(
+    settings: Settings, plugins: PluginHost, words: tuple[str, ...], environ: Mapping[str, str]
+) -> int | None:
+    """Run the program of a plugin that the first word names and return its exit code; ``None`` when there is none.
+
+    A command of the shell comes first: a program cannot take its name away.
+    """
+    offer = plugins.programs.get(words[0])
+    if offer is None or words[0] in plugins.commands:
+        return None
+    return offer.run(
+        ProgramContext(words=words[1:], environ=environ, state_dir=open_state_dir(settings, words[0]))
+    )
+
+
+@contextmanager
+def program(
+    settings: Settings, run: Run, environ: Mapping[str, str], plugins: PluginHost | None = None
+) -> Iterator[Program]:
+    """Open a whole program and close it again; raises ``TradeshellError`` with one line when a part cannot be opened.
+
+    ``plugins`` are those of ``load_plugins``, when somebody has loaded them already.
+    """
+    if plugins is None:
+        plugins = load_plugins(settings)
     offer = _broker(settings, plugins)
     is_replay = bool(settings.venue.replay)
     base = open_state_dir(settings, "replay" if is_replay else "paper" if offer.own_clock else "live")

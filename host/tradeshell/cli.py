@@ -23,6 +23,7 @@ tradeshell                          interactive shell
        tradeshell -c COMMAND [-c …]       run several; the first that fails ends the run with exit code 1
        tradeshell run_script FILE         run the commands of a file
        tradeshell demo [--seed N]         a breakout from bar to closed trade on a generated market
+       tradeshell gateway --port N        a paper gateway that speaks the TWS API (gateway --help)
 """
 
 
@@ -104,7 +105,7 @@ def _is_file_name(word: str) -> bool:
 
 def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     # --help and --version must not pay for the trading side.
-    from tradeshell.bootstrap import Run, program  # noqa: PLC0415  # see above
+    from tradeshell.bootstrap import Run, load_plugins, program, run_program  # noqa: PLC0415  # see above
     from tradeshell.config import load_settings  # noqa: PLC0415  # see above
 
     flags = {
@@ -121,10 +122,15 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
         elif options.words:
             commands.append(shlex.join(options.words))
         settings = load_settings(flags, environ)
+        plugins = load_plugins(settings)
+        if options.words:
+            code = run_program(settings, plugins, tuple(options.words), environ)
+            if code is not None:
+                return code
         batch = bool(commands) or not sys.stdin.isatty()
         run = Run(commands=tuple(commands) if commands else None, batch=batch)
         _end_on_signal()
-        with program(settings, run, environ) as running:
+        with program(settings, run, environ, plugins) as running:
             return running.shell.run()
 
 

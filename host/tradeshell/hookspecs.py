@@ -7,7 +7,7 @@ import pluggy
 from tradeshell.core.checks import Check
 from tradeshell.core.strategy import Strategy
 from tradeshell.grammar import Command
-from tradeshell.ports import BrokerOffer, Register, SinkOpener
+from tradeshell.ports import BrokerOffer, ProgramOffer, Register, SinkOpener
 
 PROJECT = "tradeshell"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -61,4 +61,14 @@ def register_event_sinks(register: Register[SinkOpener]) -> None:
     Called: once, at start-up, before the first prompt.
     Calls back: the sink on the engine's loop for every record, in order; it must not wait.
     On error: the sink is muted after its first failure and the shell says so; trading goes on.
+    """
+
+
+@hookspec
+def register_programs(register: Register[ProgramOffer]) -> None:
+    """Offer programs of their own that ``tradeshell NAME`` runs instead of the shell, such as a server.
+
+    Called: once, at start-up, before the first prompt.
+    Calls back: ``ProgramOffer.run`` on the main thread when the first word of the command line is its name.
+    On error: the plugin is refused whole; an error of ``run`` that says so in one line ends the program with exit code 1.
     """

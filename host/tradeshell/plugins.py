@@ -27,7 +27,7 @@ from tradeshell.core.strategy import Strategy
 from tradeshell.errors import PluginError
 from tradeshell.grammar import Command, Grammar, shown
 from tradeshell.hookspecs import PROJECT, hookimpl
-from tradeshell.ports import BrokerOffer, PluginReport, Register, SinkOpener
+from tradeshell.ports import BrokerOffer, PluginReport, ProgramOffer, Register, SinkOpener
 
 T = TypeVar("T")
 
@@ -110,12 +110,14 @@ class PluginHost:
         self._strategies = _Shelf("strategy", _strategy)
         self._checks = _Shelf("check", _pre_trade_check)
         self._sinks = _Shelf("sink", _sink)
+        self._programs = _Shelf("program", _program)
         self._shelves: dict[str, _Shelf[Any]] = {
             "register_commands": self._commands,
             "register_brokers": self._brokers,
             "register_strategies": self._strategies,
             "register_pre_trade_checks": self._checks,
             "register_event_sinks": self._sinks,
+            "register_programs": self._programs,
         }
         self._loaded: dict[str, Candidate] = {}
         self._reports: list[PluginReport] = []
@@ -150,6 +152,11 @@ class PluginHost:
         return MappingProxyType(self._sinks.things)
 
     @property
+    def programs(self) -> Mapping[str, ProgramOffer]:
+        """Programs by name."""
+        return MappingProxyType(self._programs.things)
+
+    @property
     def reports(self) -> tuple[PluginReport, ...]:
         """One line per plugin in the order of loading: what it offers, or why it is not there."""
         return tuple(self._reports)
@@ -163,7 +170,10 @@ class PluginHost:
         return tuple(self._problems)
 
     def owner(self, kind: str, name: str) -> str | None:
-        """Return the plugin that provides ``name``; ``kind`` is ``command``, ``broker``, ``strategy``, ``check`` or ``sink``."""
+        """Return the plugin that provides ``name``.
+
+        ``kind`` is ``command``, ``broker``, ``strategy``, ``check``, ``sink`` or ``program``.
+        """
         shelf = next(shelf for shelf in self._shelves.values() if shelf.kind == kind)
         return shelf.owners.get(name)
 
@@ -472,6 +482,13 @@ def _pre_trade_check(name: str, thing: object) -> Check:
 def _sink(name: str, thing: object) -> SinkOpener:
     _check_opener(f"sink {name!r}", thing)
     return cast("SinkOpener", thing)
+
+
+def _program(name: str, thing: object) -> ProgramOffer:
+    if not isinstance(thing, ProgramOffer):
+        raise PluginError(f"program {name!r} is {_kind_of(thing)} · offer a tradeshell.ProgramOffer")
+    _check_callable(f"program {name!r}: run", thing.run, ("context",))
+    return thing
 
 
 def _check_opener(what: str, thing: object) -> None:

@@ -258,6 +258,24 @@ class SinkContext(Struct, frozen=True, kw_only=True):
 SinkOpener: TypeAlias = Callable[[SinkContext], AbstractContextManager[Sink]]
 
 
+# --- programs ---------------------------------------------------------------------------------------------------------
+
+
+class ProgramContext(Struct, frozen=True, kw_only=True):
+    """What a program of a plugin gets: the words behind its name, the environment, and a folder that it may keep things in."""
+
+    words: tuple[str, ...]
+    environ: Mapping[str, str]
+    state_dir: Path
+
+
+class ProgramOffer(Struct, frozen=True, kw_only=True):
+    """A program by name: ``tradeshell NAME WORDS…`` runs it instead of the shell. ``run`` returns the exit code."""
+
+    run: Callable[[ProgramContext], int]
+    words: str
+
+
 # --- commands ---------------------------------------------------------------------------------------------------------
 
 

@@ -10,14 +10,13 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tradeshell import Broker, BrokerContext, BrokerError, OrderSpec, Price, Shares
+from tests.contract.live_market import LiveMarket
+
+from tradeshell import Broker, BrokerContext, OrderSpec, Price, Shares
 from tradeshell.testing.broker_contract import BrokerUnderTest, Can
 from tradeshell_paper.broker import PaperBroker
 from tradeshell_paper.courier import CleanCourier
-from tradeshell_paper.market import stock
-from tradeshell_paper.series import Prints, Touches, to_ms
 from tradeshell_paper.settings import Refusal, read_settings
-from tradeshell_paper.tape import Tape, bucket_start
 
 NEW_YORK = ZoneInfo("America/New_York")
 START = datetime.combine(date(2025, 12, 22), time(10), NEW_YORK).astimezone(UTC)
@@ -29,25 +28,6 @@ EVERYTHING = frozenset(Can) - {
     Can.AMBIGUOUS,  # each symbol means one stock here
     Can.RESTART,  # the venue ends with the program
 }
-
-
-class LiveMarket:
-    """A market of one symbol that has no rows but those which a test appends."""
-
-    def __init__(self, symbol: str) -> None:
-        self.start = START
-        self.end: datetime | None = None
-        self.words = "a market of a test"
-        self.live = Tape(symbol, in_force=False)
-        self.live.prints = Prints(symbol)
-        self.live.touches = Touches(symbol)
-
-    def tape(self, symbol: str) -> Tape:
-        """Return the tape of the one symbol."""
-        stock(symbol)
-        if symbol != self.live.symbol:
-            raise BrokerError(f"{symbol}: {self.words} has no such symbol")
-        return self.live
 
 
 class Trouble(CleanCourier):
@@ -81,7 +61,7 @@ class PaperUnderTest(BrokerUnderTest):
     calm = 0.02
 
     def __init__(self) -> None:
-        self.market = LiveMarket(self.symbol)
+        self.market = LiveMarket(self.symbol, START)
         self.courier = Trouble()
         self.refusals = Refusals()
         self.settings: dict[str, Any] = {
@@ -110,26 +90,15 @@ class PaperUnderTest(BrokerUnderTest):
     async def touch(
         self, bid: Price | None, ask: Price | None, bid_size: Shares = 5000, ask_size: Shares = 5000
     ) -> None:
-        """Append a touch to the tape and show it."""
+        """Let the market have a touch."""
         await asyncio.sleep(MOMENT)
-        touches = self.market.live.touches
-        assert touches is not None
-        touches.append(to_ms(self._now()), bid, ask, bid_size, ask_size)
-        self.broker.on_touch(self._now(), self.symbol)
+        self.market.touch(self._now(), (bid, bid_size), (ask, ask_size), (self.broker,))
         await asyncio.sleep(MOMENT)
 
     async def trade(self, price: Price, size: Shares = 1000) -> None:
-        """Append a print to the tape, play it, and let bars that form know of it."""
+        """Let a trade happen."""
         await asyncio.sleep(MOMENT)
-        tape, now = self.market.live, self._now()
-        assert tape.prints is not None
-        tape.prints.append(now, price, size)
-        if self.broker.exchange.is_listed(self.symbol):
-            self.broker.on_print(now, self.symbol, price, size)
-        for cursor in self.broker._bars.values():
-            cursor._row = tape.prints.find(bucket_start(now, cursor._seconds, cursor._hours))
-            cursor._prepare()
-            self.broker._pump.add(cursor)
+        self.market.trade(self._now(), price, size, (self.broker,))
         await asyncio.sleep(MOMENT)
 
     async def leave_regular_hours(self) -> None:

@@ -28,6 +28,7 @@ from tradeshell.config.file import BARS, model
 from tradeshell.config.table import SETTINGS
 from tradeshell.core.policy import Limits, Policy
 from tradeshell.errors import ConfigError, StateError
+from tradeshell.upkeep import BarHealthSettings, LogSettings
 
 
 @pytest.fixture(autouse=True)
@@ -409,6 +410,67 @@ def test_the_variables_of_ibkr_win_over_its_table(file: Path) -> None:
     environ = {"IB_HOST": "gateway.local", "IB_PORT": "4001", "IB_CLIENT_ID": "0"}
     settings = read(file, "[brokers.ibkr]\nport = 4002\n", environ)
     assert settings.brokers["ibkr"] == IBKR | {"host": "gateway.local", "port": 4001, "client_id": 0}
+
+
+def test_the_health_of_bar_streams_is_set_in_the_file_and_by_its_variables(file: Path) -> None:
+    assert read(file, "").bar_health == BarHealthSettings()
+    assert BarHealthSettings().self_heal_enabled is False
+    environ = {
+        "APPS_BAR_SELF_HEAL_ENABLED": "true",
+        "APPS_BAR_HEALTH_POLL_SECS": "2.5",
+        "APPS_BAR_STALL_MULTIPLIER": "4",
+        "APPS_BAR_STALL_FLOOR_SECS": "0",
+        "APPS_BAR_RECOVERY_COOLDOWN_SECS": "90",
+        "APPS_BAR_RECOVERY_MAX_ATTEMPTS": "7",
+        "APPS_BAR_RECOVERY_MAX_CONCURRENCY": "2",
+        "APPS_BAR_RECOVERY_STALL_BURST_COUNT": "3",
+    }
+    chosen = BarHealthSettings(
+        self_heal_enabled=True,
+        health_poll_secs=2.5,
+        stall_multiplier=4,
+        stall_floor_secs=0,
+        recovery_cooldown_secs=90,
+        recovery_max_attempts=7,
+        recovery_max_concurrency=2,
+        recovery_stall_burst_count=3,
+    )
+    assert load_settings({}, environ).bar_health == chosen
+    lines = [f"{name.removeprefix('APPS_BAR_').lower()} = {value}" for name, value in environ.items()]
+    assert read(file, "\n".join(["[bars]", *lines])).bar_health == chosen
+
+
+@pytest.mark.parametrize(
+    "name, value, rule",
+    [
+        ("APPS_BAR_HEALTH_POLL_SECS", "0", "is a number from 0.1 to 3600"),
+        ("APPS_BAR_STALL_MULTIPLIER", "0.5", "is a number from 1 to 1000"),
+        ("APPS_BAR_STALL_FLOOR_SECS", "-1", "is a number from 0 to 86400"),
+        ("APPS_BAR_RECOVERY_COOLDOWN_SECS", "1e3", "is a number from 1 to 86400"),
+        ("APPS_BAR_RECOVERY_MAX_ATTEMPTS", "0", "is a whole number from 1 to 1000"),
+        ("APPS_BAR_RECOVERY_MAX_CONCURRENCY", "none", "is a whole number from 1 to 100"),
+        ("APPS_BAR_RECOVERY_STALL_BURST_COUNT", "1.5", "is a whole number from 1 to 1000"),
+        ("APPS_BAR_SELF_HEAL_ENABLED", "maybe", "is true or false"),
+    ],
+)
+def test_a_setting_of_bar_health_that_makes_no_sense_is_refused(name: str, value: str, rule: str) -> None:
+    with pytest.raises(ConfigError, match=rule):
+        load_settings({}, {name: value})
+
+
+def test_a_slip_in_the_name_of_a_variable_of_bar_health_is_refused() -> None:
+    with pytest.raises(ConfigError, match="did you mean APPS_BAR_SELF_HEAL_ENABLED"):
+        load_settings({}, {"APPS_BAR_SELFHEAL_ENABLED": "true"})
+
+
+def test_logs_are_on_off_or_at_a_path_beside_the_file(file: Path) -> None:
+    assert read(file, "").logs == LogSettings(ops="on", gateway="off", max_mb=20, keep=5)
+    logs = read(file, '[logs]\nops = "off"\ngateway = "logs/wire.log"\nmax_mb = 1\n').logs
+    assert (logs.ops, logs.gateway, logs.max_mb) == ("off", file.parent / "logs/wire.log", 1)
+    environ = {"APPS_OPS_LOG_PATH": "ops.txt", "APPS_IB_GATEWAY_LOG_PATH": "ON"}
+    assert load_settings({}, environ).logs == LogSettings(ops=Path("ops.txt"), gateway="on")
+    with pytest.raises(ConfigError, match="is on, off, or a path"):
+        read(file, "[logs]\nops = 3\n")
 
 
 def test_a_variable_that_has_no_effect_yet_says_so() -> None:

@@ -232,10 +232,10 @@ def bracket(program: Program, ask: float) -> None:
         ),
     )
     program.forget()
-    moved = round(ask * 0.85, 2)
+    moved = round(ask * 0.85, 2)  # a child is on its own once its parent has filled: no parentId any more
     program.placeOrder(
         first + 2, stock(),
-        order("SELL", "STP", 7, "flow:sl", auxPrice=moved, tif="GTC", parentId=first, transmit=True),
+        order("SELL", "STP", 7, "flow:sl", auxPrice=moved, tif="GTC", transmit=True),
     )  # fmt: skip
     program.await_all("the changed stop", named("openOrder", id=first + 2, stop=moved))
     program.forget()

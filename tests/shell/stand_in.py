@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.shell.support import LIVE, PAPER, Line, make_shell
 
 from tradeshell.grammar import Answer, Command, Grammar, Words
+from tradeshell.upkeep import LogFile
 
 
 def _boom(trading: object, words: Words) -> Answer:
@@ -59,6 +60,7 @@ def main() -> int:
         live=True,
         stdin=None,
     )
+    trading.logs = (LogFile(name="ops", path=options.state_dir / "ops.log"),)
     if options.hold:
         trading.hold_position()
         trading.on_wait = (options.state_dir / "waiting").touch

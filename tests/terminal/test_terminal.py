@@ -219,3 +219,23 @@ def test_a_damaged_history_is_set_aside_and_the_shell_starts(tmp_path: Path) -> 
         opened.sees("history")
         opened.type("ready\r")
         opened.until(lambda: "ready" in opened.everything, "the command's answer")
+
+
+@pytest.mark.parametrize("key", ["\r", CTRL_C])
+def test_a_log_is_followed_until_a_key_ends_it_and_the_prompt_comes_back(tmp_path: Path, key: str) -> None:
+    log = tmp_path / "ops.log"
+    log.write_text("one\ntwo\n")
+    with terminal(tmp_path) as opened:
+        opened.prompts("paper>")
+        opened.type("tail ops n=1 follow\r")
+        opened.sees("two")
+        with log.open("a") as file:
+            file.write("three\n\x1b[31mfour\n")
+        opened.sees("?[31mfour")
+        opened.type(key)
+        opened.type("ready\r")
+        opened.until(lambda: "ready" in opened.everything, "the next command's answer")
+        assert "one" not in opened.everything
+        assert [line for line in opened.everything if line in ("two", "three", "?[31mfour")] == [
+            "two", "three", "?[31mfour",
+        ]  # fmt: skip

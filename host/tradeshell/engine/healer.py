@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from tradeshell.core.data_events import BarStreamGapRead, BarStreamRecovered
+from tradeshell.core.data_events import BarStreamGapRead, BarStreamRecovered, BarStreamStalled
 from tradeshell.core.events import DataRejected, Event
 from tradeshell.core.market import DataKind
 from tradeshell.engine import health
@@ -37,6 +37,7 @@ class Healer:
         self._is_closed = False
         self._witness: StreamWitness | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._gaps: dict[StreamKey, datetime] = {}  # of stalled streams: the start of the last bar before
 
     def start(self) -> None:
         """Look after the session's streams from now on; after it was attached to its broker."""
@@ -131,13 +132,28 @@ class Healer:
     def _tell(self, events: Iterable[Event]) -> None:
         for event in events:
             self._session.tell(event)
-            if isinstance(event, BarStreamRecovered) and event.missed and self._settings.self_heal_enabled:
-                task = asyncio.get_running_loop().create_task(self._read_gap(event))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+            if isinstance(event, BarStreamStalled | BarStreamRecovered):
+                self._mind_the_gap(event)
         if events:
             for callback in self._session.changed:
                 callback()
+
+    def _mind_the_gap(self, event: BarStreamStalled | BarStreamRecovered) -> None:
+        """Remember where a gap begins, and have it read when it is over."""
+        assert event.symbol is not None
+        key = (event.symbol, event.seconds, event.rth)
+        stream = self._session.feeds.streams[key]
+        if isinstance(event, BarStreamStalled):
+            self._gaps[key] = stream.since if stream.last is None else stream.last
+            return
+        begin = self._gaps.pop(key, None)
+        if begin is None or event.missed == 0 or not self._settings.self_heal_enabled:
+            return
+        now = self._session.clock.now()
+        end = now if stream.last is None or stream.last <= begin else stream.last
+        task = asyncio.get_running_loop().create_task(self._read_gap(event, begin, end))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _renew(self, key: StreamKey) -> None:
         try:
@@ -150,11 +166,9 @@ class Healer:
                 )
             )
 
-    async def _read_gap(self, event: BarStreamRecovered) -> None:
-        """Tell what history says about the bars that did not come."""
+    async def _read_gap(self, event: BarStreamRecovered, begin: datetime, end: datetime) -> None:
+        """Tell what history says about the bars that did not come: those that start after ``begin`` and are over at ``end``."""
         assert event.symbol is not None
-        until = self._session.clock.now()
-        since = until - timedelta(seconds=event.silent)
         count = min(event.missed + 2, MOST_MISSED)
         try:
             bars = await self._session.broker.history(event.symbol, event.seconds, count, event.rth)
@@ -165,7 +179,7 @@ class Healer:
                 )
             )
             return
-        missed = [bar for bar in bars if since < bar.end < until]
+        missed = [bar for bar in bars if begin < bar.start and bar.end <= end]
         if missed:
             self._session.tell(
                 BarStreamGapRead(

@@ -130,11 +130,12 @@ class Logs:
         try:
             yield self
         finally:
+            if gateway is not None:
+                gateway.close()
             ours.setLevel(level)
             root.removeHandler(handler)
-            for log in (gateway, ops):
-                if log is not None:
-                    log.close()
+            if ops is not None:
+                ops.close()
 
 
 class GatewayLog:
@@ -208,9 +209,6 @@ class _Log:
         """Write what waits, as long as the disk takes it within ``CLOSE_WITHIN``."""
         self._listener.stop()
         self.handler.close()
-        if not self._listener.is_stuck:
-            with contextlib.suppress(OSError):  # what the disk did not take it does not take now
-                self._file.close()
 
 
 class _Feeder(QueueHandler):
@@ -238,7 +236,6 @@ class _Writer(QueueListener):
         self._log = log
         self._told = 0
         self.done = 0
-        self.is_stuck = False
 
     def handle(self, record: Any) -> None:
         """Write one line, and before it what was lost."""
@@ -266,7 +263,11 @@ class _Writer(QueueListener):
             return
         self.enqueue_sentinel()
         thread.join(CLOSE_WITHIN)
-        self.is_stuck = thread.is_alive()
+
+    def _monitor(self) -> None:
+        super()._monitor()  # type: ignore[misc]  # what the thread runs; the stubs do not name it
+        with contextlib.suppress(OSError):  # what the disk did not take it does not take now
+            self._file.close()
 
 
 class _File(RotatingFileHandler):
@@ -353,4 +354,5 @@ def _escaped(found: re.Match[str]) -> str:
 
 def _fields(event: Event) -> str:
     names = (name for name in event.__struct_fields__ if name not in Event.__struct_fields__)
-    return " ".join(f"{name}={getattr(event, name)}" for name in names)
+    values = ((name, getattr(event, name)) for name in names)
+    return " ".join(f"{name}={value}" for name, value in values if value not in (None, "", ()))

@@ -21,7 +21,8 @@ async def _begin_of_bar(bench: Bench) -> datetime:
     length = timedelta(seconds=bench.venue.bar_seconds)
     left = length - (bench.now() - EPOCH) % length
     await bench.venue.pass_time(left.total_seconds() + 0.1)
-    return bench.now() - (bench.now() - EPOCH) % length
+    now = bench.now()
+    return now - (now - EPOCH) % length
 
 
 async def _end_of(bench: Bench, start: datetime) -> None:

@@ -14,17 +14,20 @@ truth, unless the test says otherwise; what is told while the link is down is lo
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import TypeAlias
 
 from tradeshell.core import inputs as i
 from tradeshell.core.market import Bar, Instrument, Price, Quote, Session, Shares
 from tradeshell.core.orders import OrderState
+from tradeshell.engine.clock import WallClock
 from tradeshell.errors import BrokerError
-from tradeshell.ports import Broker, BrokerContext, BrokerOffer, Clock, Snapshot
+from tradeshell.ports import Broker, BrokerContext, BrokerOffer, Clock, Snapshot, VenueOptions
 from tradeshell.testing.scripted_books import Books
 from tradeshell.testing.scripted_broker import ScriptedBroker, Sent
 
@@ -154,6 +157,21 @@ class ScriptedVenue:
         finally:
             broker.close()
             self.broker = None
+
+    @contextmanager
+    def alone(self) -> Iterator[tuple[Broker, list[i.Input]]]:
+        """Open the broker without an engine, on the running loop; also gives the list of everything that it tells."""
+        told: list[i.Input] = []
+        context = BrokerContext(
+            emit=told.append,
+            clock=WallClock(asyncio.get_running_loop()),
+            venue_clock=None,
+            options=VenueOptions(),
+            settings={},
+            state_dir=Path(),
+        )
+        with self.open(context) as broker:
+            yield broker, told
 
     def answer(self, action: str, *scripts: Script) -> None:
         """Answer the next calls of ``action``, one after the other, by ``scripts``; then as ``self.scripts`` says again."""

@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo
 
 from ib_async.contract import Contract
 from ib_async.objects import CommissionReport, Execution, ExecutionFilter
+from ib_async.util import parseIBDatetime
 
 from tradeshell import (
     BrokerError,
@@ -41,6 +42,7 @@ from tradeshell_ibkr.states import LinkState
 from tradeshell_ibkr.translate import UNSET, average_of, execution_of, is_shares, name_of, ref_of, shares_of
 
 NEW_YORK = ZoneInfo("America/New_York")
+EXECUTION, EXECUTION_TIME = 11, 15  # the message's kind, and where in it the time stands
 ANSWER_WITHIN = 4.0  # seconds for the whole picture
 NO_END_AFTER = 1.2  # seconds after the rest is complete: a gateway without executions may forget to say so
 GIVE_UP_AFTER = 3  # pictures in a row that did not come
@@ -86,6 +88,7 @@ class Account:
         hub.listen("positionEnd", self._position_ends.came)
         hub.listen("position", self._position)
         hub.listen("execDetails", self._execution)
+        connection.hear(EXECUTION, self._read_execution)
         hub.listen("execDetailsEnd", self._executions_end)
         hub.listen("commissionReport", self._fee)
         connection.on_up.append(self._up)
@@ -194,6 +197,17 @@ class Account:
         self._is_bound = False
 
     # --- as it happens ------------------------------------------------------------------------------------------------
+
+    def _read_execution(self, fields: list[str]) -> None:
+        """Decode an execution; one whose time is written in a way nobody can read has happened all the same: now."""
+        wire = self._connection.wire
+        if wire is None:
+            return
+        try:
+            parseIBDatetime(fields[EXECUTION_TIME])
+        except Exception:  # noqa: BLE001  # names of zones come from another computer, and any may be unknown here
+            fields[EXECUTION_TIME] = str(int(self._connection.clock.now().timestamp()))
+        wire.decoder.execDetails(fields)  # type: ignore[no-untyped-call]  # the library's methods carry no types
 
     def _execution(self, number: int, contract: Contract, execution: Execution) -> None:
         del number

@@ -34,6 +34,7 @@ SETTLE = 0.3  # seconds after the first update of a new bar in which the old one
 TICK_GRACE = 0.25  # seconds after the end of a second in which its trades may still arrive
 LONG_NUMBER = 12  # digits; a longer price is the noise of a binary fraction
 NOISE = Decimal("0.000001")
+NO_NUMBER = Decimal("NaN")
 
 
 class Part(NamedTuple):
@@ -55,9 +56,9 @@ def read_price(text: str) -> Price:
     """Return the price a field holds, without the noise of binary fractions; raises ``ValueError`` for what is no number."""
     try:
         price = Decimal(text)
-        return (
-            price if len(text) <= LONG_NUMBER or not price.is_finite() else price.quantize(NOISE).normalize()
-        )
+        if len(text) <= LONG_NUMBER or not price.is_finite():
+            return price
+        return price.quantize(NOISE).normalize()
     except InvalidOperation:
         raise ValueError(f"not a price: {text!r}") from None
 
@@ -73,8 +74,19 @@ def read_shares(text: str) -> Shares:
 
 
 def read_part(opened: str, high: str, low: str, close: str, volume: str) -> Part:
-    """Return the prices of a bar as they were sent."""
+    """Return the prices of a bar as they were sent; raises ``ValueError``."""
+    if len(opened) <= LONG_NUMBER >= len(high) and len(low) <= LONG_NUMBER >= len(close):
+        try:
+            return Part(Decimal(opened), Decimal(high), Decimal(low), Decimal(close), int(volume))
+        except (InvalidOperation, ValueError):
+            pass  # a fraction of a share, or no number
     return Part(read_price(opened), read_price(high), read_price(low), read_price(close), read_shares(volume))
+
+
+def without_signals(part: Part) -> Part:
+    """Return ``part`` with every NaN made a quiet one: a signalling one would raise in whoever compares it."""
+    opened, high, low, close = (NO_NUMBER if price.is_snan() else price for price in part[:4])
+    return Part(opened, high, low, close, part.volume)
 
 
 def is_sane(part: Part) -> bool:
@@ -162,28 +174,37 @@ class Assembly:
             self._take_late(start, part)
             return closed, lost
         if not is_sane(part):
+            part = without_signals(part)
             self._poison.add(start)
-        quiet = part.volume == 0 and trades <= 0 and part.high == part.low
+        quiet = part.volume <= 0 and trades <= 0 and part.high == part.low
         quiet = quiet and (self._close is None or part.close == self._close)
         before = self._live + PART
         self._parts[start] = None if quiet else part
         self._live = start
         self._close = part.close
         end = start + PART
+        forming = self._forming
+        is_decided = False
         for seconds, since in self._lengths.items():
-            bucket = start - start % seconds
-            forming = self._forming.get(seconds)
-            if forming is not None and forming < bucket:
-                lost.append(Open(forming, seconds, before))
-                del self._forming[seconds]
-            if end < bucket + seconds:
-                self._forming[seconds] = bucket
+            if seconds != PART:
+                bucket = start - start % seconds
+                if forming.get(seconds, bucket) < bucket:
+                    lost.append(Open(forming.pop(seconds), seconds, before))
+                if end < bucket + seconds:
+                    forming[seconds] = bucket
+                    continue
+                forming.pop(seconds, None)
+                is_decided = True
+                bar = self._bar(bucket, seconds) if end > since else None
+            elif quiet or end <= since:
                 continue
-            self._forming.pop(seconds, None)
-            if end > since and (bar := self._bar(bucket, seconds)) is not None:
+            else:
+                bar = Bar(self.symbol, instant(start), PART, *part)
+            if bar is not None:
                 closed.append(bar)
-        self._lost.update(lost)
-        if closed or not self._forming:
+        if lost:
+            self._lost.update(lost)
+        if is_decided or not forming:
             self._tidy()
         return closed, lost
 
@@ -198,6 +219,11 @@ class Assembly:
     def next_end(self) -> int | None:
         """Return the end of the forming bar that ends first."""
         return min((start + seconds for seconds, start in self._forming.items()), default=None)
+
+    @property
+    def is_forming(self) -> bool:
+        """Whether a bar has parts and has not ended."""
+        return bool(self._forming)
 
     @property
     def live_end(self) -> int:
@@ -238,7 +264,7 @@ class Assembly:
     def _take_late(self, start: int, part: Part) -> None:
         """Take a part that is out of order or sent again: it counts as long as its bar is not decided."""
         if start % PART == 0 and any(at <= start < at + n for n, at in self._forming.items()):
-            self._parts[start] = part
+            self._parts[start] = without_signals(part)
             (self._poison.discard if is_sane(part) else self._poison.add)(start)
             if start == self._live:
                 self._close = part.close
@@ -249,8 +275,6 @@ class Assembly:
         wrong = [at for at in self._poison if bucket <= at < bucket + seconds] if self._poison else None
         if wrong:  # spoils its bar: handed on as it came, the host rejects it in its own words
             made = parts[min(wrong)]
-        elif seconds == PART:
-            made = parts.get(bucket)
         else:
             made = merge(
                 part for s in range(bucket, bucket + seconds, PART) if (part := parts.get(s)) is not None
@@ -259,10 +283,13 @@ class Assembly:
 
     def _tidy(self) -> None:
         """Forget the parts of bars that are decided."""
-        keep = min((*self._forming.values(), *(bar.start for bar in self._lost)), default=self._live)
-        self._parts = {start: part for start, part in self._parts.items() if start >= keep}
-        if self._poison:
+        if self._forming or self._lost:
+            keep = min((*self._forming.values(), *(bar.start for bar in self._lost)))
+            self._parts = {start: part for start, part in self._parts.items() if start >= keep}
             self._poison = {start for start in self._poison if start >= keep}
+        elif len(self._parts) > 1 or self._poison:
+            self._parts = {self._live: self._parts[self._live]}
+            self._poison = self._poison & {self._live}
 
 
 class Forming:

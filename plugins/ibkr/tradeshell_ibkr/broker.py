@@ -26,8 +26,6 @@ from tradeshell import (
     Quote,
     Session,
     Snapshot,
-    StreamNews,
-    StreamWord,
 )
 from tradeshell_ibkr.account import Account
 from tradeshell_ibkr.connection import Connection
@@ -35,7 +33,6 @@ from tradeshell_ibkr.examine import examine
 from tradeshell_ibkr.market_data import DataSettings, MarketData
 from tradeshell_ibkr.orders import Orders
 from tradeshell_ibkr.settings import LinkSettings, is_paper, read_settings
-from tradeshell_ibkr.trouble import Trouble, TroubleKind
 
 
 class IbkrBroker:
@@ -44,7 +41,7 @@ class IbkrBroker:
     def __init__(self, context: BrokerContext) -> None:
         link, data = split_settings(context.settings)
         self.connection = Connection(context, link)
-        self.data = MarketData(self.connection, data, lambda trouble: _tell(context, trouble))
+        self.data = MarketData(self.connection, data, context.stream_news)
         self.orders = Orders(self.connection, context.emit, self.data.contract)
         self.account = Account(self.connection, context.emit, self.orders)
         self.connection.on_up.append(self.data.on_connected)
@@ -132,7 +129,7 @@ class IbkrBroker:
 
     def last_heard(self, symbol: str, seconds: int, rth: bool) -> datetime | None:
         """Return the last sign of life of a stream of bars."""
-        return self.data.heard_at(symbol, seconds, rth)
+        return self.data.last_heard(symbol, seconds, rth)
 
     async def broker_time(self) -> datetime:
         """Return the broker's time, in whole seconds."""
@@ -141,30 +138,6 @@ class IbkrBroker:
     async def examine(self) -> tuple[Finding, ...]:
         """Return what `doctor` should know about the link."""
         return await examine(self.connection, self.account)
-
-
-_WORDS = {
-    TroubleKind.DEAD: StreamWord.BROKEN,
-    TroubleKind.REFUSED: StreamWord.BROKEN,
-    TroubleKind.COMPETING: StreamWord.BLOCKED,
-    TroubleKind.CLEARED: StreamWord.CLEARED,
-}
-
-
-def _tell(context: BrokerContext, trouble: Trouble) -> None:
-    """Hand the host what it looks after: streams of bars; the rest is in the words of the answers."""
-    word = _WORDS.get(trouble.kind)
-    if word is not None and trouble.seconds:
-        context.stream_news(
-            StreamNews(
-                word=word,
-                symbol=trouble.symbol,
-                seconds=trouble.seconds,
-                rth=trouble.rth,
-                code=trouble.code,
-                text=trouble.text,
-            )
-        )
 
 
 def split_settings(table: Mapping[str, Any]) -> tuple[LinkSettings, DataSettings]:

@@ -21,7 +21,8 @@ from tradeshell import US_STOCK_GRID, BrokerError, Instrument, PriceBand, PriceG
 from tradeshell_ibkr.asking import Link, Questions, Refused
 from tradeshell_ibkr.hours import TradingHours, new_york_day, read_hours
 
-PATIENCE = 10.0  # seconds for contract details, and for a market rule
+PATIENCE = 10.0  # seconds for contract details
+RULE_PATIENCE = 3.0  # seconds for a market rule
 RETRY = timedelta(minutes=1)  # between two attempts to learn newer hours
 NO_SUCH_SECURITY = 200
 CENT = Decimal("0.01")
@@ -49,6 +50,7 @@ class Contracts:
         self._listed: dict[str, Listed] = {}
         self._by_id: dict[int, Listed] = {}
         self._rules: dict[str, PriceGrid] = {}
+        self._silent: set[str] = set()  # rules about which nothing was answered
         self._running: dict[str, asyncio.Task[Listed]] = {}
         link.hub.listen("contractDetails", self._on_details)
         link.hub.listen("contractDetailsEnd", self._on_details_end)
@@ -175,7 +177,7 @@ class Contracts:
             )
             raise BrokerError(
                 f"{symbol} is ambiguous at IBKR, listed on {names}; "
-                f'say which under [ibkr.primary_exchange] of the config: "{symbol}" = "{names.split(", ")[0]}"'
+                f'say which under [brokers.ibkr.primary_exchange] of the config: "{symbol}" = "{names.split(", ")[0]}"'
             )
         return next(iter(found.values()))
 
@@ -198,18 +200,19 @@ class Contracts:
         rule = rules[at].strip() if at < len(rules) else ""
         if rule in self._rules:
             return self._rules[rule]
-        if rule.isascii() and rule.isdigit():
+        if rule.isascii() and rule.isdigit() and rule not in self._silent:
             # An older or another server has no rules: the smallest increment of the details is what is left.
             with suppress(BrokerError):
                 await self._questions.ask(
                     "reqMarketRule",
                     int(rule),
-                    patience=PATIENCE,
-                    words=f"market rule {rule}",
+                    patience=RULE_PATIENCE,
+                    words=f"market rule {rule} was not answered",
                     key=f"rule {rule}",
                 )
             if rule in self._rules:
                 return self._rules[rule]
+            self._silent.add(rule)
         return grid_of_tick(details.minTick)
 
     def _on_rule(self, rule: int, bands: list[Any]) -> None:

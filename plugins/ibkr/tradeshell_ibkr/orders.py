@@ -61,6 +61,7 @@ class Orders:
         self._by_id: dict[int, Known] = {}
         self._by_ref: dict[str, Known] = {}
         self._foreign: dict[tuple[int, int], Known] = {}
+        self._warned: set[int] = set()  # clients whose orders carry refs like ours
         self._pending: list[Known] = []  # shown, and their status has not come
         self._collected: dict[tuple[int, int], Known] | None = None
         connection.hub.listen("openOrder", self._open_order)
@@ -250,10 +251,12 @@ class Orders:
         key = (shown.client_id, order_id or shown.perm_id)
         known = self._foreign.get(key)
         if known is None:
-            if parse_ref(shown.ref) is not None:
+            if parse_ref(shown.ref) is not None and shown.client_id not in self._warned:
+                self._warned.add(shown.client_id)
                 self._connection.tell(
                     0,
-                    f"an order of client {shown.client_id} is called {shown.ref}: it is not ours, and not followed",
+                    f"client {shown.client_id} has orders that are called as ours are ({shown.ref}): "
+                    "another tradeshell trades this account; its orders are not followed",
                 )
             # No number: those of other clients are not ours to count on.
             known = self._foreign[key] = Known("" if parse_ref(shown.ref) is not None else shown.ref, 0)

@@ -43,6 +43,7 @@ class Budget:
         self.used = 0
         self.tick_lines = tick_lines
         self.ticking = 0
+        self.ticked_at: dict[str, datetime] = {}  # the last tick-by-tick request for each symbol
         self._real_time: deque[float] = deque()
         self.found_quiet = 0  # bars that history found complete although parts were missing
 
@@ -115,8 +116,9 @@ class Source(ABC):
         """Return the bars that depend on it."""
 
     def restore(self) -> None:
-        """The link is back and subscriptions are said to live."""
-        if not self.is_asked:
+        """The link is back and subscriptions are said to live: what never spoke may not have left before the link went."""
+        asked, heard = self._asked_at, self.heard_at
+        if not self.is_asked or asked is None or heard is None or heard < asked:
             self.start()
 
     @abstractmethod
@@ -130,7 +132,7 @@ class Source(ABC):
         heard = max(filter(None, (self.heard_at, self._asked_at)), default=None)
         return self._is_dead or heard is None or (self._link.clock.now() - heard).total_seconds() > SILENT
 
-    def _hear(self) -> float:
+    def _hear(self) -> datetime:
         """Take note of a sign of life; return the present instant."""
         now = self._link.clock.now()
         self.heard_at = now
@@ -138,7 +140,7 @@ class Source(ABC):
         if self._is_blocked:
             self._is_blocked = False
             self._tell(StreamWord.CLEARED, 0, "data are back")
-        return now.timestamp()
+        return now
 
     # --- errors ---------------------------------------------------------------------------------------------------------
 

@@ -44,7 +44,7 @@ STATES = {
     LinkState.CONNECTING: Behaviour("connecting to {place}"),
     LinkState.UP: Behaviour("connected to {place}"),
     LinkState.WITHOUT_IB: Behaviour(
-        "the gateway at {place} has lost Interactive Brokers: nothing is sent until it is back; orders work on there"
+        "the gateway at {place} has lost Interactive Brokers: nothing is sent until it is back"
     ),
     LinkState.REFUSED: Behaviour(
         "{place} refuses the connection: start TWS or IB Gateway there and enable its API "

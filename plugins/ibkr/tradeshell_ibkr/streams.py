@@ -119,8 +119,9 @@ class Stream(Source):
 
     def restore(self) -> None:
         """Ask again for what often does not live on: histories that were kept up to date."""
+        kept = tuple(self._kept)
         super().restore()
-        for seconds in tuple(self._kept):
+        for seconds in kept:
             self._stop_kept(seconds)
             self._keep(seconds)
 
@@ -147,26 +148,30 @@ class Stream(Source):
 
     def _on_part(self, fields: list[str]) -> None:
         """Take a ``realtimeBar``: version, number, start, open, high, low, close, volume, average, trades."""
-        start = int(fields[3])
-        part = read_part(*fields[4:9])
+        _, _, _, when, opened, high, low, close, volume, _, trades = fields[:11]
+        start = int(when)
+        part = read_part(opened, high, low, close, volume)
         now = self._hear()
-        if start > now + FUTURE:
+        expected = self._expected
+        if start != expected and start > now.timestamp() + FUTURE:
             raise ValueError(f"a bar that starts at {start} is not here yet")
-        lead = now - start - PART
-        if self._lead is None or lead < self._lead:
-            self._lead = lead
-        closed, lost = self._assembly.part(start, part, int(fields[10] or 0) if len(fields) > 10 else 0)
+        closed, lost = self._assembly.part(start, part, int(trades or 0))
         for bar in closed:
-            self._hand_on(bar)
-        if start != self._expected:
-            self._repair()
-        else:
+            for on_bar in self._listeners.get(bar.seconds, ()):
+                on_bar(bar)
+        self._expected = max(start + PART, expected)
+        if start == expected:
             self._repairs = REPAIRS
-        self._expected = max(start + PART, self._expected)
+        else:
+            self._repair()
+        if self._assembly.is_forming:
+            lead = now.timestamp() - start - PART
+            if self._lead is None or lead < self._lead:
+                self._lead = lead
+            if self._timer is None:
+                self._watch_end()
         if lost:
             self._ended_unfinished(lost)
-        if self._timer is None:
-            self._watch_end()
 
     def _watch_end(self) -> None:
         """Look after the end of the bar that ends first whether its last part has come."""
@@ -290,7 +295,7 @@ class Stream(Source):
 
     def _on_kept(self, seconds: int, forming: Forming, fields: list[str]) -> None:
         """Take the first answer, or an update: number, trades, start, open, close, high, low, average, volume."""
-        now = self._hear()
+        now = self._hear().timestamp()
         if fields[0] == "17":
             for start, part in read_rows(fields)[0]:
                 forming.seed(start, part)

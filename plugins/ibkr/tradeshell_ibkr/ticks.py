@@ -8,7 +8,7 @@ into the second that the exchange stamped on it. Reported trades only; delayed o
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 
 from tradeshell import Bar, Handle
@@ -33,7 +33,6 @@ class SecondStream(Source):
         self._ticks: int | None = None
         self._quotes: int | None = None
         self._has_words = False  # trades come with their time
-        self._ticked_at: datetime | None = None
         self._timer: Handle | None = None
         self._later: Handle | None = None
 
@@ -68,14 +67,15 @@ class SecondStream(Source):
         self.stop()
         now = self._link.clock.now()
         self._asked_at, self._is_dead = now, False
-        again = None if self._ticked_at is None else self._ticked_at + timedelta(seconds=TICK_PAUSE)
+        before = self._budget.ticked_at.get(self.symbol)
+        again = None if before is None else before + timedelta(seconds=TICK_PAUSE)
         if self._budget.ticking >= self._budget.tick_lines:
             self._fall_back()
         elif again is not None and again > now:
             self._later = self._link.clock.call_at(again, self._start_later)
         else:
             self._budget.ticking += 1
-            self._ticked_at = now
+            self._budget.ticked_at[self.symbol] = now
             self._ticks = self._request(
                 self._on_trade, self._tick_error, "reqTickByTickData", "Last", 0, False
             )
@@ -95,7 +95,7 @@ class SecondStream(Source):
             if req_id is not None:
                 self._drop(req_id)
         self._forget()
-        self._ticked_at = None
+        self._budget.ticked_at.pop(self.symbol, None)
 
     def close(self) -> None:
         """End what runs by the clock."""
@@ -130,13 +130,13 @@ class SecondStream(Source):
 
     def _on_trade(self, fields: list[str]) -> None:
         """Take a ``tickByTick``: number, type, second, price, size, attributes, exchange, conditions."""
-        now = self._hear()
+        now = self._hear().timestamp()
         if fields[2] in {"1", "2"} and not int(fields[6] or 0) & UNREPORTED:
             self._trade(int(fields[3]), read_price(fields[4]), fields[5], now)
 
     def _on_quote_line(self, fields: list[str]) -> None:
         """Take a tick of a quote line: only those about trades matter."""
-        now = self._hear()
+        now = self._hear().timestamp()
         if fields[0] == "46" and fields[3] in TRADE_WORDS:
             words = fields[4].split(";")
             if words[0] and words[2]:

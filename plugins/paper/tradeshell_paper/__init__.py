@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from tradeshell import Broker, BrokerContext, BrokerOffer, Register, hookimpl
+from tradeshell import (
+    Broker,
+    BrokerContext,
+    BrokerOffer,
+    ProgramContext,
+    ProgramOffer,
+    Register,
+    hookimpl,
+)
 
 
 def open_venue(context: BrokerContext) -> AbstractContextManager[Broker]:
@@ -27,4 +35,19 @@ def register_brokers(register: Register[BrokerOffer]) -> None:
             own_clock=True,
             words="the embedded paper venue: a generated market, or recorded files with --replay",
         ),
+    )
+
+
+def run_gateway(context: ProgramContext) -> int:
+    """Run the paper gateway until a signal ends it."""
+    from tradeshell_paper.tws.program import run  # noqa: PLC0415  # the shell does not pay for it
+
+    return run(context)
+
+
+@hookimpl
+def register_programs(register: Register[ProgramOffer]) -> None:
+    """Offer the program ``gateway``."""
+    register(
+        "gateway", ProgramOffer(run=run_gateway, words="the simulated exchange behind the TWS API, on a port")
     )

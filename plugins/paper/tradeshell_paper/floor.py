@@ -35,10 +35,15 @@ from tradeshell_paper.witness import ACTION_OF, Recorder, Witness
 
 
 class Report(Struct, frozen=True):
-    """Something the exchange tells: ``client`` is whose order it is about; executions and positions concern the account."""
+    """Something the exchange tells: ``client`` is whose order it is about; executions and positions concern the account.
+
+    Of an order: ``held_by`` is what it waits for (``child``: its parent, ``trigger``: its stop price), ``is_over`` that it has ended.
+    """
 
     client: int
     input: Input
+    held_by: tuple[str, ...] = ()
+    is_over: bool = False
 
     @property
     def concerns_account(self) -> bool:
@@ -76,7 +81,8 @@ class Floor:
         line.is_stale = True
         if self.recorder is not None:
             self.recorder.state(self.now, ticket, line)
-        self._out.append(Report(ticket.client, OrderReported(at=self.now, report=ticket.report())))
+        said = OrderReported(at=self.now, report=ticket.report())
+        self._out.append(Report(ticket.client, said, ticket.held_by, ticket.is_over))
 
     def refuse(
         self, client: int, order_id: int, ref: str, what: RefusedWhat, refusal: Refusal, action: str = ""

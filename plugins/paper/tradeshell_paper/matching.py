@@ -96,14 +96,6 @@ class Exchange:
         ticket = self._floor.ticket(client, order_id)
         return ticket is not None and not ticket.is_over and not ticket.staged
 
-    def why_held(self, order_id: int, client: int = 0) -> tuple[str, ...]:
-        """Return what a held order waits for: ``child`` for its parent, ``trigger`` for its stop price; nothing else is named."""
-        ticket = self._floor.ticket(client, order_id)
-        if ticket is None or ticket.state is not OrderState.HELD:
-            return ()
-        waits = ticket.parent is not None and ticket.parent.state is not OrderState.FILLED
-        return (*(("child",) if waits else ()), *(("trigger",) if ticket.waits_for_stop else ()))
-
     def open_orders(self) -> tuple[OrderReport, ...]:
         """Return every living order that was transmitted, oldest first."""
         return tuple(t.report() for t in self._floor.tickets() if not t.is_over and not t.staged)
@@ -288,7 +280,9 @@ class Exchange:
         self._at(now)
         ticket = self._alive(order_id, client)
         if ticket is not None:
-            self._floor.fill(ticket, ticket.left if qty is None else min(qty, ticket.left), price, self._floor.now)
+            self._floor.fill(
+                ticket, ticket.left if qty is None else min(qty, ticket.left), price, self._floor.now
+            )
         return self._done()
 
     # --- time ---------------------------------------------------------------------------------------------------------

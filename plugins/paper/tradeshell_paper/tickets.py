@@ -104,6 +104,16 @@ class Ticket(Struct, kw_only=True, eq=False):
         return not self.is_held and not self.is_over
 
     @property
+    def held_by(self) -> tuple[str, ...]:
+        """What it waits for: ``child`` its parent, ``trigger`` its stop price; of hours and refusals nothing is said."""
+        if self.state is not OrderState.HELD:
+            return ()
+        waits = self.parent is not None and self.parent.state is not OrderState.FILLED
+        if self.waits_for_stop:
+            return ("child", "trigger") if waits else ("trigger",)
+        return ("child",) if waits else ()
+
+    @property
     def awaits_touch(self) -> bool:
         """Whether the next touch concerns it: it has met none yet, or takes whatever comes."""
         return self.is_ready and not self.waits_for_stop and (self.fresh or self.takes_any_price)

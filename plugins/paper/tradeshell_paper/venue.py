@@ -313,5 +313,9 @@ class Venue(ABC):
     def start(self) -> None:
         """Set the venue's clock to the market's first instant."""
         self._clock.start_at(self._market.start)
+        self.play_to_end()
+
+    def play_to_end(self) -> None:
+        """Let a recorded market end at its last row; the clock has been set by somebody."""
         if self._market.end is not None:
             self._pump.add(EndCursor(self._market.end, self))

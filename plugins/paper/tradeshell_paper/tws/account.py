@@ -17,7 +17,9 @@ from tradeshell_paper.tws.values import WireContract
 
 REPEAT = 180.0  # seconds
 PROFIT = 1.0
-SUMMARY_EXTRA = frozenset({"AccountType", "Cushion", "LookAheadNextChange", "DayTradesRemaining", "Leverage-S"})
+SUMMARY_EXTRA = frozenset(
+    {"AccountType", "Cushion", "LookAheadNextChange", "DayTradesRemaining", "Leverage-S"}
+)
 ZERO = Decimal(0)
 
 
@@ -142,8 +144,16 @@ class AccountDesk:
             values = self._house.books[account].values()
             for tag in tags:
                 if tag.startswith("$LEDGER"):
-                    for key in ("CashBalance", "StockMarketValue", "RealizedPnL", "UnrealizedPnL", "ExchangeRate"):
-                        self._client.send(outgoing.account_summary(request, account, key, values[key][0], "USD"))
+                    for key in (
+                        "CashBalance",
+                        "StockMarketValue",
+                        "RealizedPnL",
+                        "UnrealizedPnL",
+                        "ExchangeRate",
+                    ):
+                        self._client.send(
+                            outgoing.account_summary(request, account, key, values[key][0], "USD")
+                        )
                 elif tag in values:
                     self._client.send(outgoing.account_summary(request, account, tag, *values[tag]))
 
@@ -158,7 +168,9 @@ class AccountDesk:
             return
         contract, shares, average = self._position(account, symbol)
         self._client.send(
-            encode_orders.portfolio_value(account, contract, shares, book.mark(symbol), average, held.realized)
+            encode_orders.portfolio_value(
+                account, contract, shares, book.mark(symbol), average, held.realized
+            )
         )
 
     # --- profit and loss ----------------------------------------------------------------------------------------------
@@ -199,7 +211,12 @@ class AccountDesk:
                     value = book.mark(symbol) * held.shares
                     self._client.send(
                         outgoing.pnl_single(
-                            request, held.shares, open_profit + held.realized, open_profit, held.realized, value
+                            request,
+                            held.shares,
+                            open_profit + held.realized,
+                            open_profit,
+                            held.realized,
+                            value,
                         )
                     )
                     return

@@ -23,7 +23,9 @@ HOURS_DAYS = 6  # days of trading hours in the details
 def hours(house: House, *, regular: bool) -> str:
     """Return the trading hours of the days from now on, as clients see them."""
     day = new_york_day(house.now())
-    return ";".join(_hours_on(day + timedelta(days=ahead), house.offset, regular=regular) for ahead in range(HOURS_DAYS))
+    return ";".join(
+        _hours_on(day + timedelta(days=ahead), house.offset, regular=regular) for ahead in range(HOURS_DAYS)
+    )
 
 
 def _hours_on(day: date, offset: timedelta, *, regular: bool) -> str:
@@ -31,7 +33,9 @@ def _hours_on(day: date, offset: timedelta, *, regular: bool) -> str:
     if session is None:
         shown = datetime.combine(day, time(12)) + offset
         return f"{shown:%Y%m%d}:CLOSED"
-    first, last = (session.open, session.close) if regular else (session.extended_open, session.extended_close)
+    first, last = (
+        (session.open, session.close) if regular else (session.extended_open, session.extended_close)
+    )
     return f"{minute_text(first + offset)}-{minute_text(last + offset)}"
 
 

@@ -155,9 +155,10 @@ class Fields:
 
     def maybe_whole(self, name: str = "") -> int | None:
         """Return a whole number, ``None`` when it is not set."""
-        text = self.text(name)
-        self._at -= 1
-        return None if text in ("", UNSET_INT) else self.whole(name)
+        if self._at < len(self._values) and self._values[self._at] in ("", UNSET_INT):
+            self._at += 1
+            return None
+        return self.whole(name)
 
     def real(self, name: str = "") -> Decimal | None:
         """Return a number, ``None`` when it is not set."""

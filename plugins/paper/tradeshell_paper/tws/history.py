@@ -1,7 +1,7 @@
 """Bars of one client: historical requests, their updates, real-time bars, and smaller questions about the past.
 
-Laws: an answer is made in steps, so that a year of bars holds nobody up; the last bar of an answer up to now is unfinished. Updates
-repeat the unfinished bar, a closed one is told once more when it ends, and the next one begins with its first trade.
+Laws: an answer is made in steps, so that a year of bars holds nobody up; the last bar of an answer up to now is unfinished.
+Updates repeat the unfinished bar, a closed one is told once more when it ends, and the next one begins with its first trade.
 """
 
 from __future__ import annotations
@@ -29,12 +29,15 @@ REAL_TIME = 5  # seconds
 class Job:
     """One historical request that is being answered."""
 
-    def __init__(self, desk: HistoryDesk, request: HistoryRequest, symbol: str, span: Span, until: datetime) -> None:
+    def __init__(
+        self, desk: HistoryDesk, request: HistoryRequest, symbol: str, span: Span, until: datetime
+    ) -> None:
         self._desk = desk
         self._request = request
         self._symbol = symbol
         self._span = span
         self._until = until
+        self._is_newest = until >= desk.house.now() or not request.end
         self._found: list[Bar] = []
         self._chunks: Iterator[list[Bar]] = iter(())
         self.is_over = False
@@ -43,7 +46,7 @@ class Job:
         """Begin with the bar that lasts."""
         house, span = self._desk.house, self._span
         now = house.now()
-        if self._until >= now and span.count > 0:
+        if self._is_newest and span.count > 0:
             forming = house.view.forming(self._symbol, span.seconds, self._request.rth, now)
             if forming is not None and forming.seconds == span.seconds:
                 self._found.append(forming)
@@ -224,7 +227,9 @@ class HistoryDesk:
 
     def _keep_beating(self) -> None:
         if self._beat is None and self._kept:
-            self._beat = self.house.clock.call_at(self._next(self.house.switches.update_seconds), self._on_beat)
+            self._beat = self.house.clock.call_at(
+                self._next(self.house.switches.update_seconds), self._on_beat
+            )
 
     def _on_beat(self) -> None:
         self._beat = None
@@ -243,7 +248,11 @@ class HistoryDesk:
         sessions = sessions_back(until, span.days or span.count)
         rows = []
         for session in sessions:
-            first, last = (session.open, session.close) if request.rth else (session.extended_open, session.extended_close)
+            first, last = (
+                (session.open, session.close)
+                if request.rth
+                else (session.extended_open, session.extended_close)
+            )
             rows.append((_dash(first + offset), _dash(last + offset), stamp(session.open + offset)[:8]))
         start, end = (rows[0][0], rows[-1][1]) if rows else ("", "")
         self.client.send(outgoing.historical_schedule(request.request, start, end, rows))
@@ -261,7 +270,9 @@ class HistoryDesk:
         elif lines >= house.switches.lines:
             self.client.error(number_, 101, "Max number of tickers has been reached")
         elif house.switches.history_pacing and not self._pacing.allows_real_time(house.now()):
-            self.client.error(number_, 420, "Invalid Real-time Query:Historical data request pacing violation")
+            self.client.error(
+                number_, 420, "Invalid Real-time Query:Historical data request pacing violation"
+            )
         else:
             try:
                 tuple(house.view.past(found[0].symbol, REAL_TIME, False, house.now(), 1))
@@ -284,7 +295,11 @@ class HistoryDesk:
         self._bar_beat = None
         now = self.house.now()
         # A clock of floats may stand a moment behind the instant that was asked for.
-        end = now - (now - EPOCH + timedelta(milliseconds=500)) % timedelta(seconds=REAL_TIME) + timedelta(milliseconds=500)
+        end = (
+            now
+            - (now - EPOCH + timedelta(milliseconds=500)) % timedelta(seconds=REAL_TIME)
+            + timedelta(milliseconds=500)
+        )
         for number_, (request, symbol) in tuple(self.real_time.items()):
             self._tell_real_time(number_, request, symbol, end)
         self._keep_bar_beating()
@@ -337,12 +352,19 @@ class HistoryDesk:
         if found is None:
             self.client.error(number_, 200, NO_SECURITY)
             return
-        start, end = house.parse_time(request.start, "startDateTime"), house.parse_time(request.end, "endDateTime")
+        start, end = (
+            house.parse_time(request.start, "startDateTime"),
+            house.parse_time(request.end, "endDateTime"),
+        )
         if (start is None) is (end is None):
-            self.client.error(number_, 321, "Error validating request.-'cB' : cause - Either start or end is needed.")
+            self.client.error(
+                number_, 321, "Error validating request.-'cB' : cause - Either start or end is needed."
+            )
             return
         if request.what not in ("TRADES", "BID_ASK", "MIDPOINT") or not 0 < request.count <= MOST_TICKS:
-            self.client.error(number_, 321, "Error validating request.-'cB' : cause - Number of ticks or kind is invalid.")
+            self.client.error(
+                number_, 321, "Error validating request.-'cB' : cause - Number of ticks or kind is invalid."
+            )
             return
         now = house.now() + TICK
         first = start if start is not None else min(end or now, now) - timedelta(days=1)
@@ -350,7 +372,14 @@ class HistoryDesk:
         self.client.send(self._ticks(number_, found[0].symbol, request, first, after, newest=start is None))
 
     def _ticks(
-        self, number_: int, symbol: str, request: TicksRequest, first: datetime, after: datetime, *, newest: bool
+        self,
+        number_: int,
+        symbol: str,
+        request: TicksRequest,
+        first: datetime,
+        after: datetime,
+        *,
+        newest: bool,
     ) -> bytes:
         def cut(rows: list[tuple[object, ...]]) -> list[tuple[object, ...]]:
             return rows[-request.count :] if newest else rows[: request.count]
@@ -368,7 +397,8 @@ class HistoryDesk:
         quotes = [q for q in view.touches(symbol, first, after) if q.bid is not None and q.ask is not None]
         if request.what == "BID_ASK":
             rows = [
-                (epoch(shown(q.at)), 0, number(q.bid or 0), number(q.ask or 0), q.bid_size, q.ask_size) for q in quotes
+                (epoch(shown(q.at)), 0, number(q.bid or 0), number(q.ask or 0), q.bid_size, q.ask_size)
+                for q in quotes
             ]
             return outgoing.historical_ticks(number_, cut(rows), 97)
         rows = [(epoch(shown(q.at)), 0, number(((q.bid or 0) + (q.ask or 0)) / 2), 0) for q in quotes]

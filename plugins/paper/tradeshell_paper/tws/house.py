@@ -1,7 +1,7 @@
 """What the parts of the gateway share: the clock, the market, the accounts, the switches, and who is connected.
 
-Laws: there is one instant for everything, the market's; clients see it moved by ``offset``, a whole number of hours, in every time
-that the API carries, in both directions. Parts know each other through this module only.
+Laws: there is one instant for everything, the market's; clients see it moved by ``offset``, a whole number of hours, in every
+time that the API carries, in both directions. Parts know each other through this module only.
 """
 
 from __future__ import annotations
@@ -12,20 +12,23 @@ from typing import Any, Protocol
 
 from msgspec.structs import replace
 
-from tradeshell import BrokerError, Handle, Instrument, Price, VenueClock
-from tradeshell_paper.market import stock
+from tradeshell import BrokerError, Handle, Instrument, OrderSpec, Price, VenueClock
+from tradeshell_paper.market import MarketData, stock
 from tradeshell_paper.matching import Reports
-from tradeshell_paper.settings import Rules
-from tradeshell_paper.market import MarketData
+from tradeshell_paper.settings import Refusal, RefuseRule, Rules
 from tradeshell_paper.tws.book import Book
 from tradeshell_paper.tws.fields import parse_instant
+from tradeshell_paper.tws.frames import MAX_VERSION
 from tradeshell_paper.tws.switches import Switches
 from tradeshell_paper.tws.values import WireContract
 from tradeshell_paper.tws.view import MarketView
 from tradeshell_paper.venue import Venue
 
 # US stocks trade on the routing exchange or on one of these; the primary one is where they are listed.
-EXCHANGES = ("SMART", "AMEX", "NYSE", "CBOE", "PHLX", "ISE", "CHX", "ARCA", "NASDAQ", "DRCTEDGE", "BEX", "BATS", "EDGEA", "BYX", "IEX", "EDGX", "PEARL", "MEMX", "ISLAND")  # fmt: skip
+EXCHANGES = (
+    "SMART", "AMEX", "NYSE", "CBOE", "PHLX", "ISE", "CHX", "ARCA", "NASDAQ", "DRCTEDGE",
+    "BEX", "BATS", "EDGEA", "BYX", "IEX", "EDGX", "PEARL", "MEMX", "ISLAND",
+)  # fmt: skip
 PRIMARY = "NASDAQ"
 
 
@@ -52,11 +55,15 @@ class AccountVenue(Venue):
     """The venue with the face of one account: what the exchange says goes to ``listener``."""
 
     def __init__(self, clock: VenueClock, market: MarketData, rules: Rules) -> None:
-        super().__init__(clock, market, rules)
+        super().__init__(clock, market, replace(rules, refuse=self._ask))
         self.account = rules.account
         self.fees = rules.fees
-        self.listener: Callable[[str, Reports], None] = lambda account, reports: None
+        self.listener: Callable[[str, Reports], None] = lambda _account, _reports: None
+        self.rule: RefuseRule | None = None
         self._pump.is_up = True
+
+    def _ask(self, spec: OrderSpec, at: datetime, action: str) -> Refusal | None:
+        return None if self.rule is None else self.rule(spec, at, action)
 
     def hear(self, reports: Reports) -> None:
         """Hand on what the exchange says."""
@@ -93,8 +100,9 @@ class House:
         self.offset = offset
         self.clients: dict[int, Client] = {}
         self.books = {account: Book(self.mark) for account in self.venues}
+        self.highest_version = MAX_VERSION
         self.is_cut_off = False  # the line between gateway and exchange is down
-        self.log: Callable[[str], None] = lambda line: None
+        self.log: Callable[[str], None] = lambda _: None
         self._symbols: dict[int, str] = {}
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -120,7 +121,9 @@ class OrderDesk:
             at = house.parse_time(order.good_after, "goodAfterTime")
         except FieldError as error:
             self._news.discard(record)
-            self._news.error_to(record.client, record.number, 321, f"Error validating request.-'bK' : cause - {error}")
+            self._news.error_to(
+                record.client, record.number, 321, f"Error validating request.-'bK' : cause - {error}"
+            )
             return
         if at is not None:
             delay = (at - house.now()).total_seconds()
@@ -252,6 +255,16 @@ class OrderDesk:
         for record in list(self.records.values()):
             if not record.is_over:
                 self.cancel_record(record)
+
+    def forget_staged(self) -> None:
+        """Lose what was never transmitted, as a restart does."""
+        for key, record in list(self.records.items()):
+            if not record.is_told and not record.is_over and not record.order.transmit:
+                self._send(record, partial(self._drop, record))
+                del self.records[key]
+
+    def _drop(self, record: Record, now: datetime) -> Reports:
+        return self._venue(record).exchange.cancel(now, record.number, record.client)
 
     # --- the line to the exchange -------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """How much a client may ask: messages a second, historical requests in ten minutes. Pure of clocks: every call takes ``now``.
 
-Laws: what is refused does not count; the limits are those of the real gateway. Bars of a minute and more are not limited in number.
+Laws: what is refused does not count; the limits are those of the real gateway. Bars of a minute and more are not limited.
 """
 
 from __future__ import annotations

@@ -35,7 +35,9 @@ COMPETING = "No market data during competing live session"
 class Line:
     """One reqMktData."""
 
-    def __init__(self, house: House, client: Client, request: QuoteRequest, symbol: str, delayed: bool) -> None:
+    def __init__(
+        self, house: House, client: Client, request: QuoteRequest, symbol: str, delayed: bool
+    ) -> None:
         self.request = request
         self.symbol = symbol
         self._house = house
@@ -99,12 +101,19 @@ class Line:
         if halted is not self._halted:
             self._halted = halted
             send(outgoing.tick_generic(number_, 49, int(halted)))
-        sides = ((1, 0, self._bid, (quote.bid, quote.bid_size)), (2, 3, self._ask, (quote.ask, quote.ask_size)))
+        sides = (
+            (1, 0, self._bid, (quote.bid, quote.bid_size)),
+            (2, 3, self._ask, (quote.ask, quote.ask_size)),
+        )
         for price_kind, size_kind, old, new in sides:
             price, size = new
             if price != old[0]:
                 shown = Decimal(-1) if price is None else price
-                send(outgoing.tick_price(number_, self._kind(price_kind), shown, 0 if price is None else size or 100))
+                send(
+                    outgoing.tick_price(
+                        number_, self._kind(price_kind), shown, 0 if price is None else size or 100
+                    )
+                )
             if new != old:
                 send(outgoing.tick_size(number_, self._kind(size_kind), 0 if price is None else size or 100))
         self._bid, self._ask = (quote.bid, quote.bid_size), (quote.ask, quote.ask_size)
@@ -222,7 +231,9 @@ class QuoteDesk:
         if not house.switches.competing:
             line.begin()
         if request.snapshot:
-            self._snapshots[number_] = house.after(house.switches.snapshot_seconds, lambda: self._end_snapshot(number_))
+            self._snapshots[number_] = house.after(
+                house.switches.snapshot_seconds, lambda: self._end_snapshot(number_)
+            )
         else:
             self.lines[number_] = line
 
@@ -249,7 +260,11 @@ class QuoteDesk:
         elif found is None:
             client.error(number_, 200, "No security definition has been found for the request")
         elif request.what not in STREAMS:
-            client.error(number_, 321, f"Error validating request.-'bY' : cause - Incorrect tick type {request.what!r}.")
+            client.error(
+                number_,
+                321,
+                f"Error validating request.-'bY' : cause - Incorrect tick type {request.what!r}.",
+            )
         elif len(self.streams) >= house.switches.tick_streams:
             client.error(number_, 10190, "Max number of tick-by-tick requests has been reached.")
         elif STREAMS[request.what] <= 2 and not self._has_prints(found[0].symbol):
@@ -279,12 +294,12 @@ class QuoteDesk:
 
     def end(self) -> None:
         """End everything."""
-        for each in (*self.lines.values(), *self.streams.values()):
-            each.end()
+        for line in self.lines.values():
+            line.end()
+        for stream in self.streams.values():
+            stream.end()
         for handle in self._snapshots.values():
             handle.cancel()
         self.lines.clear()
         self.streams.clear()
         self._snapshots.clear()
-
-

@@ -16,7 +16,12 @@ from tradeshell_paper.tws.fields import FieldError, parse_instant
 from tradeshell_paper.tws.values import WireContract, WireOrder
 
 MANUAL = -1  # the number under which orders of the gateway's own window are kept; clients see 0
-TYPES = {"MKT": OrderType.MARKET, "LMT": OrderType.LIMIT, "STP": OrderType.STOP, "STP LMT": OrderType.STOP_LIMIT}
+TYPES = {
+    "MKT": OrderType.MARKET,
+    "LMT": OrderType.LIMIT,
+    "STP": OrderType.STOP,
+    "STP LMT": OrderType.STOP_LIMIT,
+}
 SIDES = {"BUY": Side.BUY, "SELL": Side.SELL, "SSHORT": Side.SELL}
 TIFS = {"": Tif.DAY, **{tif.value: tif for tif in Tif}}
 STATUS = {
@@ -151,9 +156,7 @@ def check_shape(order: WireOrder) -> Refusal | None:
     return None
 
 
-def to_spec(
-    order: WireOrder, record: Record, offset: timedelta, *, is_change: bool
-) -> OrderSpec | Refusal:
+def to_spec(order: WireOrder, record: Record, offset: timedelta, *, is_change: bool) -> OrderSpec | Refusal:
     """Return the order as the exchange takes it. Call it after ``check_shape``."""
     till = None
     if TIFS[order.tif] is Tif.GTD:

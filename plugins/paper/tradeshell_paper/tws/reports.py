@@ -26,6 +26,7 @@ from tradeshell import (
     PositionReported,
 )
 from tradeshell_paper.calendar import Hours, session_at
+from tradeshell_paper.floor import Report
 from tradeshell_paper.matching import Reports
 from tradeshell_paper.settings import Refusal
 from tradeshell_paper.tws import outgoing
@@ -44,7 +45,6 @@ from tradeshell_paper.tws.switches import Refuse
 from tradeshell_paper.tws.values import WireOrder
 
 Build = Callable[[int], bytes]
-FINAL = frozenset({OrderState.FILLED, OrderState.CANCELLED})
 VENUES = ("ISLAND", "ARCA", "IEX", "DRCTEDGE", "BATS")
 
 
@@ -73,8 +73,10 @@ class OrderNews:
     def __init__(self, house: House, run: int) -> None:
         self.house = house
         self.records: dict[tuple[int, int], Record] = {}
-        self.executions: dict[str, Booked] = {}  # by the execution's identity; in the order in which they happened
-        self.on_position: Callable[[str, str], None] = lambda account, symbol: None
+        self.executions: dict[
+            str, Booked
+        ] = {}  # by the execution's identity; in the order in which they happened
+        self.on_position: Callable[[str, str], None] = lambda _account, _symbol: None
         self.binds_manual = False
         self._run = run
         self._hours = Hours()
@@ -119,7 +121,7 @@ class OrderNews:
             if isinstance(said, OrderReported):
                 record = self.records.get((report.client, said.report.order_id))
                 if record is not None:
-                    told += self._order(record, said.report)
+                    told += self._order(record, said.report, report)
             elif isinstance(said, ExecutionReported):
                 record = self.records.get((report.client, said.execution.order_id))
                 if record is not None:
@@ -135,13 +137,12 @@ class OrderNews:
         for symbol in dict.fromkeys(moved):
             self._tell_position(account, symbol)
 
-    def _order(self, record: Record, report: OrderReport) -> list[Told]:
+    def _order(self, record: Record, report: OrderReport, told_by: Report) -> list[Told]:
         record.total = record.total if report.qty is None else report.qty
         record.left, status = report.remaining, STATUS[report.state]
-        exchange = self.house.venues[record.account].exchange
-        record.why_held = ",".join(exchange.why_held(record.number, record.client))
+        record.why_held = ",".join(told_by.held_by)
         record.status = status
-        if report.state in FINAL or (report.state is OrderState.REFUSED and not exchange.lives(record.number, record.client)):
+        if told_by.is_over:
             record.is_over = True
             record.completed_at = self.house.shown(self.house.now())
             record.completed_status = _ending(record, report)
@@ -240,7 +241,7 @@ class OrderNews:
         if record.status == "Filled":
             told.append(self._pair("status", record))  # once more, with the fee in it
         exec_id = booked.view.exec_id
-        fee = Told("commission", record, lambda version: commission_report(exec_id, said.amount, realized))
+        fee = Told("commission", record, lambda _: commission_report(exec_id, said.amount, realized))
         return [*told, fee]
 
     def _refusal(self, said: OrderRefusedByBroker) -> list[Told]:
@@ -254,19 +255,33 @@ class OrderNews:
     def _send_back_later(self, record: Record) -> None:
         """Let an order that was taken be shown as Inactive, and come back, if a rule says so."""
         for index, rule in enumerate(self.house.switches.refuse):
-            if rule.revive is None or rule.action != "place" or rule.times == 0 or not _matches(rule, record.order):
-                continue
-            self._count(index, rule)
-            venue, wait = self.house.venues[record.account], rule.revive
-            exchange, number, client = venue.exchange, record.number, record.client
-            code, text = rule.code, rule.text
+            if (
+                rule.revive is not None
+                and rule.action == "place"
+                and rule.times != 0
+                and _matches(rule, record.order)
+            ):
+                self._count(index, rule)
+                self._fall_and_rise(record, rule, rule.revive)
+                return
 
-            def fall(code: int = code, text: str = text) -> None:
-                venue.act(None, lambda now: exchange.kill_order(now, number, code, text, client=client, final=False))
+    def _fall_and_rise(self, record: Record, rule: Refuse, wait: float) -> None:
+        venue, number, client = self.house.venues[record.account], record.number, record.client
+        exchange = venue.exchange
 
-            self.house.clock.call_soon(fall)
-            self.house.after(wait, lambda: venue.act(None, lambda now: exchange.revive_order(now, number, client)))
-            return
+        def fall() -> None:
+            venue.act(
+                None,
+                lambda now: exchange.kill_order(
+                    now, number, rule.code, rule.text, client=client, final=False
+                ),
+            )
+
+        def rise() -> None:
+            venue.act(record.instrument.symbol, lambda now: exchange.revive_order(now, number, client))
+
+        self.house.clock.call_soon(fall)
+        self.house.after(wait, rise)
 
     # --- messages -----------------------------------------------------------------------------------------------------
 
@@ -393,11 +408,10 @@ def _moved_up(told: list[Told], wanted: Callable[[Told], bool], before: str) -> 
     for each in told:
         if wanted(each):
             at = next(
-                (n for n, other in enumerate(result) if other.record is each.record and other.kind == before), len(result)
+                (n for n, other in enumerate(result) if other.record is each.record and other.kind == before),
+                len(result),
             )
             result.insert(at, each)
         else:
             result.append(each)
     return result
-
-

@@ -102,7 +102,9 @@ def parse_history(values: list[str]) -> HistoryRequest:
     end, size, duration = fields.text("endDateTime"), fields.text("barSize"), fields.text("duration")
     rth, what, form = fields.flag("useRTH"), fields.text("whatToShow"), fields.whole("formatDate", 1)
     _legs(fields, contract)
-    return HistoryRequest(request, contract, end, size, duration, rth, what.upper(), form, fields.flag("keepUpToDate"))
+    return HistoryRequest(
+        request, contract, end, size, duration, rth, what.upper(), form, fields.flag("keepUpToDate")
+    )
 
 
 def parse_real_time(values: list[str]) -> StreamRequest:

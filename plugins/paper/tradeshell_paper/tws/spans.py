@@ -25,7 +25,9 @@ ALIASES = {"1 sec": 1, "5 sec": 5, "1 mins": 60, "1 hours": 3600, "1 days": DAY,
 TRADES = frozenset({"TRADES", "ADJUSTED_LAST"})
 KEPT = frozenset({"TRADES", "MIDPOINT", "BID", "ASK"})
 SHOWN = KEPT | {"ADJUSTED_LAST", "BID_ASK", "SCHEDULE"}
-REFUSED = frozenset({"HISTORICAL_VOLATILITY", "OPTION_IMPLIED_VOLATILITY", "FEE_RATE", "YIELD_BID", "YIELD_ASK", "YIELD_LAST"})
+REFUSED = frozenset(
+    {"HISTORICAL_VOLATILITY", "OPTION_IMPLIED_VOLATILITY", "FEE_RATE", "YIELD_BID", "YIELD_ASK", "YIELD_LAST"}
+)
 MOST_BARS = 100_000
 _DURATION = re.compile(r"(\d{1,6}) ?([SDWMY])", re.ASCII)
 _INVALID = "Error validating request.-'bK' : cause - "
@@ -47,7 +49,10 @@ def read_span(request: HistoryRequest, until: datetime) -> Span | tuple[int, str
         legal = ", ".join(list(SIZES)[:21])
         return 321, f"{_INVALID}Historical data bar size setting is invalid. Legal ones are: {legal}"
     if request.what in REFUSED:
-        return 162, "Historical Market Data Service error message:No historical data of this kind is simulated"
+        return (
+            162,
+            "Historical Market Data Service error message:No historical data of this kind is simulated",
+        )
     if request.what not in SHOWN:
         return 321, f"{_INVALID}What to show field is missing or incorrect."
     if request.keep and request.end:
@@ -60,14 +65,25 @@ def read_span(request: HistoryRequest, until: datetime) -> Span | tuple[int, str
         return 321, f"{_INVALID}End date not supported with adjusted last"
     found = _DURATION.fullmatch(request.duration.strip().upper())
     if found is None or int(found[1]) == 0:
-        return 321, f"{_INVALID}Historical data query end date/time string or duration is invalid: {request.duration!r}"
+        return (
+            321,
+            f"{_INVALID}Historical data query end date/time string or duration is invalid: {request.duration!r}",
+        )
     number, unit = int(found[1]), found[2]
     if unit == "S":
         if (seconds == 1 and number > 2000) or number > 86400:
             return 162, "Historical Market Data Service error message:invalid step: 1"
         return Span(seconds, max(1, number // seconds))
-    if (unit == "D" and number > 365) or (unit == "W" and number > 52) or (unit == "M" and number > 12) or number > 400:
-        return 321, f"{_INVALID}Historical data requests for durations longer than 365 days must be made in years."
+    if (
+        (unit == "D" and number > 365)
+        or (unit == "W" and number > 52)
+        or (unit == "M" and number > 12)
+        or number > 400
+    ):
+        return (
+            321,
+            f"{_INVALID}Historical data requests for durations longer than 365 days must be made in years.",
+        )
     if unit == "D":
         if seconds >= DAY:
             return Span(seconds, max(1, number * DAY // seconds))
