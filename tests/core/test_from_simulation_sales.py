@@ -12,6 +12,7 @@ from tradeshell.core import commands as c
 from tradeshell.core import inputs as i
 from tradeshell.core.events import OrderMissing
 from tradeshell.core.orders import OrderState
+from tradeshell.core.policy import Policy
 from tradeshell.core.reports import REDUCTIONS
 
 SL2, TP2 = "ts:br-1:sl2:1", "ts:br-1:tp2:1"
@@ -166,6 +167,20 @@ def test_exits_on_their_way_shrink_at_once_when_a_purchase_is_taken_back() -> No
         assert desk.order(ref).changing
         desk.report(ref, OrderState.HELD, qty=10)
     assert totals(desk) == [(TP2, 5)]
+
+
+def test_after_a_trade_the_broker_is_asked_for_a_while_whether_something_came_late() -> None:
+    desk = Desktop()
+    desk.do(i.PolicySet, policy=Policy(look_every=60.0))
+    desk.open_position()
+    desk.execute(TP1, 100, "195", "e2.01")
+    desk.report(SL1, OrderState.CANCELLED)
+    asked = []
+    for _ in range(16):
+        desk.wait(60)
+        fire(desk, "watch")
+        asked.append(len(desk.sent(c.AskSnapshot)))
+    assert asked == [1] * 15 + [0]
 
 
 # --- exits that the broker does not let become smaller, or go -----------------------------------------------------------
