@@ -5,13 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 
 from tests.core.support import ENTRY, SL1, TP1, Desktop, d
-from tests.core.test_from_simulation import LADDER, cancelled, fire, hold, timers
+from tests.core.test_from_simulation import COVER, LADDER, cancelled, fire, hold, timers
 from tests.core.test_totals_and_pictures import picture, seen
 
 from tradeshell.core import commands as c
 from tradeshell.core import inputs as i
+from tradeshell.core.cap import exposures
 from tradeshell.core.events import OrderMissing
 from tradeshell.core.orders import OrderState
+from tradeshell.core.plan import ExitMode
+from tradeshell.core.policy import Policy
 from tradeshell.core.reports import REDUCTIONS
 
 SL2, TP2 = "ts:br-1:sl2:1", "ts:br-1:tp2:1"
@@ -101,6 +104,50 @@ def test_a_larger_total_that_no_change_of_ours_explains_is_an_old_word_at_first(
     assert totals(desk) == [(SL1, 68)]
 
 
+def test_a_word_from_before_an_execution_that_is_known_says_nothing_of_total_and_prices() -> None:
+    desk = armed()
+    desk.wait(10)
+    desk.execute(TP1, 40, "195", "e2.01")
+    desk.report(TP1, OrderState.WORKING, filled=40, qty=70)
+    desk.wait(10)
+    desk.report(TP1, OrderState.WORKING, filled=10, qty=50, limit=d("194"))
+    assert (desk.order(TP1).spec.qty, desk.order(TP1).spec.limit) == (70, d("195"))
+    desk.do(i.ReplaceRequested, ref=TP1, qty=60)
+    desk.report(TP1, OrderState.WORKING, filled=20, qty=60)
+    assert desk.order(TP1).changing  # nor is it the answer to a change
+    desk.report(TP1, OrderState.WORKING, filled=40, qty=60)
+    assert not desk.order(TP1).changing
+
+
+def test_a_refusal_may_mean_a_change_that_a_picture_has_settled_before() -> None:
+    def covered(*, settled: bool) -> tuple[int, int]:
+        desk = Desktop()
+        desk.trigger(**LADDER)
+        desk.report(ENTRY, OrderState.WORKING)
+        desk.execute(ENTRY, 20, "190.15", "e1.01")
+        desk.wait(0.5)
+        fire(desk, "again:br-1:cover")
+        desk.report(COVER, OrderState.HELD, qty=20)
+        desk.execute(ENTRY, 20, "190.15", "e2.01")
+        desk.wait(6)
+        if settled:
+            asked_at = desk.at
+            desk.wait(0.1)
+            orders = (seen(desk, ENTRY, OrderState.WORKING, 100, 40), seen(desk, COVER, OrderState.HELD, 20))
+            picture(desk, *orders, asked_at=asked_at, held=40)
+            assert totals(desk) == [(COVER, 40)]
+        refuse(desk, COVER, i.RefusedWhat.CHANGE)
+        asked = len(desk.sent(c.AskSnapshot))
+        assert desk.order(COVER).spec.qty == 20
+        bound = exposures(desk.desk.books["AAPL"].orders)[COVER]
+        desk.report(COVER, OrderState.HELD, qty=20)
+        assert exposures(desk.desk.books["AAPL"].orders)[COVER] == 20
+        return bound, asked
+
+    assert covered(settled=True) == (40, 1)
+    assert covered(settled=False) == (20, 0)
+
+
 # --- purchases that are taken back -------------------------------------------------------------------------------------
 
 
@@ -166,6 +213,39 @@ def test_exits_on_their_way_shrink_at_once_when_a_purchase_is_taken_back() -> No
         assert desk.order(ref).changing
         desk.report(ref, OrderState.HELD, qty=10)
     assert totals(desk) == [(TP2, 5)]
+
+
+def test_after_a_trade_the_broker_is_asked_for_a_while_whether_something_came_late() -> None:
+    desk = Desktop()
+    desk.do(i.PolicySet, policy=Policy(look_every=60.0))
+    desk.open_position()
+    desk.execute(TP1, 100, "195", "e2.01")
+    desk.report(SL1, OrderState.CANCELLED)
+    asked = []
+    for _ in range(16):
+        desk.wait(60)
+        fire(desk, "watch")
+        asked.append(len(desk.sent(c.AskSnapshot)))
+    assert asked == [1] * 15 + [0]
+
+
+# --- a cover and legs --------------------------------------------------------------------------------------------------
+
+
+def test_legs_over_shares_that_no_cover_covers_wait_for_nobody() -> None:
+    desk = Desktop()
+    desk.trigger(**LADDER | {"tps": (d("195"), d("198"), d("199")), "mode": ExitMode.DETACHED})
+    desk.report(ENTRY, OrderState.WORKING)
+    desk.execute(ENTRY, 20, "190.15", "e1.01")
+    desk.wait(0.5)
+    fire(desk, "again:br-1:cover")
+    desk.report(COVER, OrderState.HELD)
+    desk.execute(ENTRY, 80, "190.15", "e2.01")
+    refuse(desk, COVER, i.RefusedWhat.CHANGE)
+    hold(desk, 100)
+    placed = [order.order.ref for order in desk.all if isinstance(order, c.PlaceOrder)]
+    assert [ref for ref in placed if ":sl" in ref] == ["ts:br-1:sl3:1", SL2]
+    assert placed[-1].startswith("ts:br-1:tp2")
 
 
 # --- exits that the broker does not let become smaller, or go -----------------------------------------------------------

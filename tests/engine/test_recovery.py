@@ -6,16 +6,16 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from tests.core.support import ENTRY, bar
+from tests.core.support import ACCOUNT, ENTRY, TP1, bar, d
 from tests.engine.support import Stage
 from tests.engine.test_session import arm, break_out, stage
 
 from tradeshell.core import inputs as i
 from tradeshell.core.desk import Desk, WatchPhase
-from tradeshell.core.orders import OrderState
+from tradeshell.core.orders import OrderState, Side
 from tradeshell.core.step import Core
 from tradeshell.engine.journal import Journal, read_journal
-from tradeshell.engine.recovery import is_open, recover
+from tradeshell.engine.recovery import CORRECTIONS, is_open, recover
 from tradeshell_breakout.strategy import Breakout
 
 __all__ = ["stage"]
@@ -58,6 +58,33 @@ def test_a_watcher_that_has_not_fired_ends_with_its_process_and_one_that_fired_n
     stage.run(asyncio.sleep(60))
     stage.deliver(bar(0, "190.12"))
     assert stage.broker.sent == []
+
+
+def test_what_was_traded_today_is_known_after_a_restart_because_it_may_be_taken_back(stage: Stage) -> None:
+    arm(stage)
+    break_out(stage)
+    for ref, side, number in ((ENTRY, Side.BUY, 1), (TP1, Side.SELL, 2)):
+        execution = i.ExecutionReport(
+            exec_id=f"e{number}.01",
+            ref=ref,
+            order_id=number,
+            symbol="AAPL",
+            account=ACCOUNT,
+            side=side,
+            qty=100,
+            price=d("191"),
+            at=stage.clock.now(),
+        )
+        stage.submit(i.ExecutionReported(at=stage.clock.now(), execution=execution))
+    for order in stage.session.desk.orders():
+        report = i.OrderReport(
+            ref=order.spec.ref, order_id=order.order_id, state=OrderState.CANCELLED, filled=0, remaining=100
+        )
+        stage.submit(i.OrderReported(at=stage.clock.now(), report=report))
+    now, path = stage.clock.now(), stage.journal.path
+    assert not is_open(stage.session.desk)
+    assert recover(core(), path, "quiet", now).goes_on_after == stage.session.journal_seq
+    assert recover(core(), path, "quiet", now + CORRECTIONS * 2).goes_on_after == 0
 
 
 def test_a_stop_of_entries_is_kept(stage: Stage) -> None:

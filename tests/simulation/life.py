@@ -138,7 +138,7 @@ class Life:
         core = Core({"breakout": Breakout()})
         self.session = EngineSession(core, life_clock, None, audit, CrashFile(folder / "crash.log"))
         self.session.paper_only = schedule.is_paper
-        self.found = recover(core, folder / "journal", "paper")
+        self.found = recover(core, folder / "journal", "paper", clock.now())
         self.journal = _Journal(
             folder / "journal", f"s{number}", "paper", outlives_us=False, after=self.found.goes_on_after
         )

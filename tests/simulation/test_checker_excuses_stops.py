@@ -27,6 +27,39 @@ def test_a_stop_whose_end_was_told_may_be_cancelled_so_that_it_does_not_come_bac
     assert "V16" in buried(told=True, revived=True)
 
 
+def test_a_target_that_the_venue_filled_is_sold_though_a_part_of_it_was_taken_back() -> None:
+    def moved(*, filled: int) -> set[str]:
+        story = Story().arm()
+        exec_id = story.fill("ts:br-1:tp1:1", 20, px="195")
+        corrected = exec_id.removesuffix(".01") + ".02"
+        story.put("corrected", exec_id=corrected, qty=0, px="195")
+        back = {"id": 6, "ref": "ts:br-1:tp1:1", "sym": "AAPL", "side": "SELL"}
+        story.put("to_host", kind="exec", exec_id=corrected, qty=0, px="195", **back)
+        story.fill("ts:br-1:tp1:1", filled - 20, px="195")
+        story.change("ts:br-1:sl2:1", stp="190", lmt="190")
+        return story.rules()
+
+    assert "V17" not in moved(filled=60)
+    assert "V17" in moved(filled=59)
+
+
+def test_a_target_whose_successor_is_on_its_way_is_not_sold() -> None:
+    def sold(*, sent: bool) -> set[str]:
+        story = Story().hold()
+        story.pair(3, 10)
+        story.pair(2, 30)
+        story.pair(1, 40)
+        story.take(1, 40)
+        story.wait(7.5)
+        if sent:
+            story.place("tp1", 20, lmt="195", generation=2, accepted=False, answered=False)
+        story.wait(1).quote("189.99", "190.01")
+        return story.rules()
+
+    assert "V17" not in sold(sent=True)
+    assert "V17" in sold(sent=False)
+
+
 def test_a_later_target_makes_no_milestone_while_an_earlier_leg_has_shares_left() -> None:
     def sold(*, rest: bool) -> set[str]:
         story = Story().hold()

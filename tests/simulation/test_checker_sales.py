@@ -99,6 +99,24 @@ def test_a_stop_may_be_taken_away_that_the_venue_does_not_let_become_smaller() -
     assert "V16" in cancelled(refusals=3, sale=0)
 
 
+def test_a_stop_gives_up_what_another_trade_of_ours_sold_beyond_its_own() -> None:
+    def shrunk(*, oversold: int) -> set[str]:
+        story = Story({**PLAN, "qty": 60})
+        story.plans["br-2"] = {**PLAN, "qty": 60}
+        story.plans["br-3"] = {**PLAN, "qty": 60, "mode": "none", "sl": None, "tps": ()}
+        for watch in ("br-1", "br-2", "br-3"):
+            story.fill(story.entry(60, watch=watch), 60)
+        story.place("sl1", 60, stp="187", lmt="187", watch="br-2")
+        story.fill(story.place("sl1", 60, stp="187", lmt="187", watch="br-1"), 60, px="187")
+        story.fill(story.place("flat1", oversold, watch="br-1"), oversold, px="187")
+        story.wait(8)
+        story.change("ts:br-2:sl1:1", qty=40)
+        return story.rules()
+
+    assert "V16" not in shrunk(oversold=20)
+    assert "V16" in shrunk(oversold=10)
+
+
 def test_what_was_sold_when_a_purchase_is_taken_back_is_no_oversale_and_what_is_sold_later_is() -> None:
     def sold(*, late: bool) -> set[str]:
         story = Story({**PLAN, "qty": 60})

@@ -139,15 +139,15 @@ def arm(turn: Turn, trade: Trade, fresh: list[tuple[Leg, tuple[DesiredExit, ...]
         return _all_armed(turn, trade, covers)
     if not _may_arm(turn, trade):
         return _await_confirmation(turn, trade)
-    if covers and not trade.is_flattening and not _stops_work(trade, orders):
-        return trade  # the cover is given up only for legs whose stop works
     for _, exits in reversed(fresh) if covers else fresh:
         qty = exits[0].qty
         free = turn.book(trade.plan.symbol).cap()
         if free >= qty:
             trade = place_pair(turn, trade, exits)
-            if covers:
-                return trade
+        elif (
+            covers and not trade.is_flattening and not _stops_work(trade, turn.book(trade.plan.symbol).orders)
+        ):
+            return trade  # the cover is given up only for legs whose stop works
         elif covers and covers[-1].state is OrderState.HELD and covers[-1].filled == 0:
             _hand_over(turn, trade, covers[-1], qty - max(0, free))
             return trade

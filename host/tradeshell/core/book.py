@@ -184,6 +184,7 @@ def shown(order: Order, report: OrderReport, at: datetime) -> Order:
         retries=order.retries if changing or order.cancelling else 0,
         grown=grown,
         unseen_since=order.unseen_since if report.qty is None else None,
+        doubted=order.doubted if report.qty is None else 0,
         absent_at=None,
         is_missed=is_echo,
         cancelling=order.cancelling and after.state.is_live,
@@ -241,6 +242,10 @@ def _agreed(order: Order, report: OrderReport, *, is_live: bool) -> tuple[OrderS
     spec = order.spec
     if not is_live:
         return spec, False, False
+    if report.filled < max(
+        order.told_filled, order.done
+    ):  # older than what is known of it, whatever else it says
+        return spec, order.changing, False
     stop = spec.stop if report.stop is None or not spec.type.is_stop else report.stop
     limit = spec.limit if report.limit is None or not order.has_limit else report.limit
     total = spec.qty
@@ -299,10 +304,13 @@ def _shrunk(before: OrderSpec | None, qty: Shares, report: OrderReport) -> Order
 def reverted(order: Order, at: datetime) -> Order:
     """Return the order as the broker works it after it refused a change or a cancel; it is left alone for a while."""
     spec = order.spec if order.before is None else order.before
+    is_doubtful = order.owes_answer and order.changing and order.spec.qty > spec.qty
     return replace(
         order,
         spec=replace(spec, transmit=True),
         before=None,
+        owes_answer=False,
+        doubted=order.spec.qty if is_doubtful else order.doubted,
         changing=False,
         cancelling=False,
         cancel_reason="" if order.cancelling else order.cancel_reason,

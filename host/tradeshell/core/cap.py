@@ -21,7 +21,7 @@ def group_of(order: Order) -> str:
 def could_sell(order: Order) -> Shares:
     """Return the most that a living order could still execute: the larger total counts until the broker shows the smaller."""
     total = order.spec.qty if order.before is None else max(order.spec.qty, order.before.qty)
-    return max(0, total - order.done)
+    return max(0, max(total, order.doubted) - order.done)
 
 
 def unexplained(order: Order, group: Iterable[Order]) -> Shares:

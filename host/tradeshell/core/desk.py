@@ -104,6 +104,15 @@ class Desk(Struct, frozen=True, kw_only=True):
         symbol = self.trade_symbols.get(id_)
         return None if symbol is None else self.books[symbol].trades[id_]
 
+    def has_traded(self, since: datetime) -> bool:
+        """Return whether an order of ours has executed since then, anything of it: corrections may still come."""
+        return any(
+            book.executed_at is not None
+            and book.executed_at >= since
+            and any(o.done for o in book.orders.values())
+            for book in self.books.values()
+        )
+
     def busy(self, symbols: tuple[str, ...] = ()) -> tuple[str, ...]:
         """Return the ids of watchers and trades that are not over, of ``symbols`` or of all.
 

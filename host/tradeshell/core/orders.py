@@ -214,6 +214,10 @@ class Order(Struct, frozen=True, kw_only=True):
     told_final: Shares | None = None  # the broker called it filled at this many shares
     before: OrderSpec | None = None
     changing: bool = False  # a modify has left and is not acknowledged
+    owes_answer: bool = False  # a picture has settled a change whose own answer may still come
+    doubted: Shares = (
+        0  # a larger total that was refused, unless that was such an answer; until the broker shows it
+    )
     cancelling: bool = False  # a cancel has left and is not answered
     cancel_reason: str = ""
     retries: int = 0  # refusals of a change or a cancel in a row

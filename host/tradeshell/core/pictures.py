@@ -50,7 +50,8 @@ def pictured(turn: Turn, watchers: Watchers, picture: SnapshotAnswered) -> None:
             continue
         if order is not None and (order.changing or order.cancelling):
             # Whatever was on its way has arrived or is lost: the picture was asked for after it left.
-            turn.put_order(replace(order, changing=False, cancelling=False, before=None))
+            owes = order.owes_answer or order.changing
+            turn.put_order(replace(order, changing=False, cancelling=False, before=None, owes_answer=owes))
         order_reported(turn, watchers, report)
         _keep_unseen(turn, order, picture)
     held = {position.symbol for position in picture.positions}

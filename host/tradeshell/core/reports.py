@@ -458,6 +458,8 @@ def take_back(turn: Turn, trade: Trade, order: Order, is_change: bool, why: str)
         # It may not stand over more than is held: a pair of the right size takes its place.
         old = replace(old, needs_new_group=True, retries=0, retry_at=turn.at)
     turn.put_order(old)
+    if old.doubted:
+        turn.look_again()
     if is_change:
         turn.put_trade(adopted(trade, old))
         if order.spec.type.is_stop:

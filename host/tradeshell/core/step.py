@@ -9,6 +9,7 @@ actual exits.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from msgspec.structs import replace
@@ -37,6 +38,9 @@ from tradeshell.core.turn import Turn
 from tradeshell.core.watch import Watchers
 
 NOTHING: tuple[Command, ...] = ()
+
+
+LATE = timedelta(minutes=15)  # how long after an execution more of them, or corrections, are looked for
 
 
 class Core:
@@ -126,7 +130,9 @@ class Core:
             turn.look_again()
         elif kind == "watch":
             turn.desk = replace(turn.desk, watch_at=None)
-            if any(order.state.is_live for order in turn.desk.orders()):
+            if any(order.state.is_live for order in turn.desk.orders()) or turn.desk.has_traded(
+                turn.at - LATE
+            ):
                 turn.look_again()
                 turn.watch()
         elif kind == "close":

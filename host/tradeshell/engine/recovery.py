@@ -16,6 +16,7 @@ in one line, entries are stopped until ``stopentry off``, and the desk follows w
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from msgspec import Struct
@@ -34,24 +35,27 @@ from tradeshell.engine.journal import Entry, OrderCommand, read_header, read_jou
 from tradeshell.engine.session import Session
 from tradeshell.errors import StateError
 
+CORRECTIONS = timedelta(hours=12)  # an exchange takes executions back on the day on which they happened
 DIFFERS = "the journal cannot be repeated"  # why entries are stopped and symbols frozen then
 
 
 class Recovered(Struct, frozen=True):
     """What a journal tells: the desk after its last record, that record's number, and why it was not used, if so.
 
-    ``differs``: the first decision that this program does not repeat; "" when it repeats them all.
+    ``differs``: the first decision that this program does not repeat; "" when it repeats them all. ``is_recent``: what executed
+    may still be corrected.
     """
 
     desk: Desk
     written: int = 0
     why_not: str = ""
     differs: str = ""
+    is_recent: bool = False
 
     @property
     def goes_on_after(self) -> int:
-        """The decision behind which the journal goes on; 0 when nothing is open and a new one begins."""
-        return self.written if is_open(self.desk) else 0
+        """The decision behind which the journal goes on; 0 when all is over and a new one begins."""
+        return self.written if self.is_recent or is_open(self.desk) else 0
 
     @property
     def is_doubted(self) -> bool:
@@ -70,8 +74,11 @@ class Recovered(Struct, frozen=True):
         return (f"{DIFFERS}: {self.differs} · entries are stopped{also}; `stopentry off` lifts that",)
 
 
-def recover(core: Core, path: Path, broker: str) -> Recovered:
-    """Return the desk that the journal at ``path`` leads to; an empty one when it is not there, not this broker's, or damaged."""
+def recover(core: Core, path: Path, broker: str, now: datetime | None = None) -> Recovered:
+    """Return the desk that the journal at ``path`` leads to; an empty one when it is not there, not this broker's, or damaged.
+
+    ``now``: what has executed within ``CORRECTIONS`` of it may be corrected, and belongs to somebody then.
+    """
     if not path.exists():
         return Recovered(Desk())
     desk, written, differs = Desk(), 0, ""
@@ -89,11 +96,12 @@ def recover(core: Core, path: Path, broker: str) -> Recovered:
         return Recovered(Desk(), why_not=str(error))
     if desk.stopped == DIFFERS and not is_open(replace(desk, stopped="")):
         return Recovered(Desk(), differs=differs)  # all over: how it came about concerns nobody any more
-    return Recovered(desk, written, differs=differs)
+    is_recent = now is not None and desk.has_traded(now - CORRECTIONS)
+    return Recovered(desk, written, differs=differs, is_recent=is_recent)
 
 
 def take_up(session: Session, found: Recovered) -> None:
-    """Go on with what was recovered, if anything is open; after ``attach``, before the first input."""
+    """Go on with what was recovered, unless all is over; after ``attach``, before the first input."""
     if found.why_not:  # whatever is open at the broker is not known here
         reason = "the journal cannot be read"
         session.submit(StopEntryRequested(at=session.clock.now(), on=True, reason=reason))

@@ -223,7 +223,7 @@ class Engine:
         self.broker = opened.enter_context(plan.broker.open(context))
         # Only now: a start that fails must leave the records of the session before as they are.
         path = plan.state_dir / "journal"
-        found = recover(core, path, plan.broker_name) if venue is None else Recovered(Desk())
+        found = recover(core, path, plan.broker_name, clock.now()) if venue is None else Recovered(Desk())
         self.notes = (*self.notes, *found.notes)
         journal = Journal(
             path,

@@ -70,7 +70,7 @@ class CoverRules:
         if by_us is not None:
             self._tell.did("V16")
             if uncovered > stock.uncovered and cover < stock.cover:
-                if self._may_open(stock, by_us):
+                if self._may_open(stock, by_us, uncovered):
                     self._tell.excused("V16")
                 else:
                     self._tell.breach(
@@ -83,7 +83,7 @@ class CoverRules:
         elif stock.gap is not None:
             self._close_gap(stock)
 
-    def _may_open(self, stock: Stock, order: Order) -> bool:
+    def _may_open(self, stock: Stock, order: Order, uncovered: int) -> bool:
         run = self._run
         if order.leg == "cover" or order.elected or stock.pending:
             return True
@@ -96,6 +96,8 @@ class CoverRules:
             and stock.covered(run.now, self._bounds.elected, order.trade) >= order.trade.need()
         ):
             return True  # it covered shares of others beside its own, and its own are still covered
+        if uncovered <= sum(max(0, -other.net) for other in stock.trades if other is not order.trade):
+            return True  # another trade of ours sold more than its own, and that is missing from this one
         if order.changes_refused >= 3 and stock.cover > stock.need:
             return True  # the venue did not let it become smaller, and exits could sell more than there is
         placed = run.log.placed.get(order.ref)

@@ -126,22 +126,27 @@ class StopRules:
     def _may_count(self, trade: Trade, number: int) -> bool:
         """Return whether a target may count as fully sold: it is, or was (a correction undoes nothing), or cannot be told.
 
+        What was taken back of one that the venue has filled is sold by an exit of its own.
+
         It cannot be told when its stop sold a part, and when there was no such target.
         """
         if number <= trade.reached:
             return True
         targets = [order for order in trade.orders if order.leg == f"tp{number}"]
-        return not targets or self._is_sold(trade, number) or self._stop_sold(trade, number)
+        is_filled = trade.is_busted and any(order.state == "filled" for order in targets)
+        return not targets or is_filled or self._is_sold(trade, number) or self._stop_sold(trade, number)
 
-    def _goes_on(self, trade: Trade, number: int) -> bool:
-        """Return whether a target works again, or is about to: the operator had left it fewer shares than its leg holds."""
+    def _goes_on(self, trade: Trade, number: int, t: float) -> bool:
+        """Return whether a target works again, or is about to: it had fewer shares than its leg, by operator or cap."""
         run = self._run
         targets = [order for order in trade.orders if order.leg == f"tp{number}"]
         refs = {order.ref for order in targets}
         was_typed = any(op["what"] == "replace" and op.get("ref") in refs for op in run.operations)
         placed = max((run.log.placed[ref].record["qty"] for ref in refs if ref in run.log.placed), default=0)
         is_short = was_typed and sum(order.executed for order in targets) + trade.taken < placed
-        return is_short or any(order.is_live for order in targets)
+        coming = run.log.placed.get(f"ts:{trade.watch}:tp{number}:{len(targets) + 1}")
+        is_coming = coming is not None and coming.t <= t
+        return is_short or is_coming or any(order.is_live for order in targets)
 
     @staticmethod
     def _is_sold(trade: Trade, number: int) -> bool:
@@ -196,7 +201,7 @@ class StopRules:
                 continue
             self._moves.remove(move)
             run.findings.did("V17")
-            open_ = next((n for n in range(1, move.number + 1) if self._goes_on(move.trade, n)), 0)
+            open_ = next((n for n in range(1, move.number + 1) if self._goes_on(move.trade, n, end)), 0)
             if open_ or not self._is_sold(move.trade, move.number):
                 run.findings.excused("V17 taken back")
                 if (
