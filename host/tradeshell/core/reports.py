@@ -23,7 +23,6 @@ from tradeshell.core.events import (
     LadderStopLossReplaceFailed,
     OrderChangeGivenUp,
     OrderFilled,
-    OrderMissing,
     OrderOutcomeUnknown,
     OrderRefused,
     OrderSendFailed,
