@@ -431,9 +431,29 @@ def test_a_stop_that_is_shown_smaller_right_after_our_change_lacks_nothing() -> 
     desk.wait(0.3)
     desk.report(SL1, OrderState.HELD, qty=66)  # the venue had taken three for the one that was sold
     assert desk.sent(c.PlaceOrder) == []
+    assert "position:AAPL" in timers(desk)  # its target may have sold more than we know
+    desk.wait(3)
+    fire(desk, "again:br-1:split")
+    assert desk.sent(c.PlaceOrder) == []
     desk.wait(3)
     fire(desk, "again:br-1:split")
     assert [each.order.qty for each in desk.sent(c.PlaceOrder)] == [3, 3]
+
+
+def test_a_stop_that_goes_on_being_reduced_lacks_nothing_until_that_is_over() -> None:
+    desk = Desktop()
+    desk.open_position()
+    hold(desk, 100)
+    for left in (90, 80, 70):
+        desk.wait(4)
+        desk.report(SL1, OrderState.HELD, qty=left)  # its target sells, and no execution comes
+        assert desk.sent(c.PlaceOrder) == []
+    desk.wait(4)
+    desk.execute(TP1, 30, "195", "e2.01")
+    hold(desk, 70)
+    desk.wait(4)
+    fire(desk, "again:br-1:split")
+    assert desk.sent(c.PlaceOrder) == []
 
 
 def test_an_old_picture_does_not_wake_a_stop_that_was_refused() -> None:

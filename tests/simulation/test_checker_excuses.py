@@ -112,6 +112,44 @@ def test_a_stop_that_ended_without_a_word_may_take_as_long_as_pictures_take() ->
     assert "V03" in lost(told=True, wait=18)
 
 
+def test_a_target_that_ended_without_a_word_with_its_stop_takes_as_long_as_pictures_take() -> None:
+    def lost(*, leg: int, told: bool, wait: int) -> set[str]:
+        story = Story({**PLAN, "qty": 60}).hold(60)
+        story.pair(1, 30)
+        story.pair(2, 30)
+        story.state("ts:br-1:sl1:1", "cancelled")
+        story.tell("ts:br-1:sl1:1", "cancelled")
+        story.state(f"ts:br-1:tp{leg}:1", "cancelled")
+        if told:
+            story.tell(f"ts:br-1:tp{leg}:1", "cancelled")
+        for _ in range(wait // 2):
+            story.wait(2).quote("189.99", "190.01")
+        return story.rules()
+
+    assert "V03" not in lost(leg=1, told=False, wait=18)
+    assert "V03" in lost(leg=1, told=False, wait=24)
+    assert "V03" in lost(leg=1, told=True, wait=18)
+    assert "V03" in lost(leg=2, told=False, wait=18)  # the other stop lives, nothing waits for its target
+
+
+def test_an_entry_that_ended_without_a_word_takes_as_long_as_pictures_take() -> None:
+    def cut(*, told: bool, wait: int) -> set[str]:
+        story = Story({**PLAN, "cover": "none"})
+        ref = story.entry(100)
+        story.fill(ref, 60)
+        story.state(ref, "cancelled")
+        if told:
+            story.tell(ref, "cancelled")
+        story.reconcile()
+        for _ in range(wait // 2):
+            story.wait(2).quote("189.99", "190.01")
+        return story.rules()
+
+    assert "V03" not in cut(told=False, wait=18)
+    assert "V03" in cut(told=False, wait=24)
+    assert "V03" in cut(told=True, wait=18)
+
+
 def test_a_venue_that_answers_no_picture_leaves_an_alarm_as_the_only_answer() -> None:
     def silent(*, alarms: bool) -> set[str]:
         story = Story({**PLAN, "qty": 60}).hold(60)

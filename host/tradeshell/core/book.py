@@ -194,8 +194,9 @@ def shown(order: Order, report: OrderReport, at: datetime) -> Order:
     )
     if new.state.is_live and order.lost_at is not None:  # it works again
         return revived(new)
-    asked = order.cancelling and report.state is OrderState.CANCELLED
-    return ended(new, at, told=True, asked=asked)
+    asked = (order.cancelling or order.is_probed) and report.state is OrderState.CANCELLED
+    new = ended(new, at, told=True, asked=asked)
+    return replace(new, is_explained=True) if asked else new  # also one that pictures had ended
 
 
 def revived(order: Order) -> Order:

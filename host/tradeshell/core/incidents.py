@@ -239,7 +239,8 @@ def is_cut(stops: list[Order], members: tuple[Order, ...]) -> bool:
     cut = [
         o
         for o in stops
-        if o.state is OrderState.CANCELLED and o.was_told and not o.cancel_reason and not o.is_expired
+        if o.state is OrderState.CANCELLED and o.was_told and not (o.cancel_reason or o.is_probed)
+        if not o.is_expired
         if o.spec.oca_group is None or o.spec.oca_group not in filled
     ]
     return len(cut) >= CUTS

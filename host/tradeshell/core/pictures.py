@@ -225,42 +225,41 @@ def _is_old_news(order: Order, report: OrderReport, picture: SnapshotAnswered) -
 
 
 def _missing(turn: Turn, watchers: Watchers, order: Order) -> None:
-    """An order of ours that should live is not in a complete picture."""
+    """An order of ours that should live is not in a complete picture.
+
+    An exit of which nothing was ever heard is asked for by a cancel when it counts as ended: without that word pictures would
+    have to show, for as long as they may be old, that it sold nothing.
+    """
+    is_new = order.state in (OrderState.SENT, OrderState.UNKNOWN)
+    is_probed = is_new and order.spec.side is Side.SELL
     if order.absent_at is None:
         turn.put_order(replace(order, absent_at=turn.at))
         turn.timer("picture", SECOND_LOOK.total_seconds())
-    elif turn.at - order.absent_at >= SECOND_LOOK - EARLY and awaited(order) == 0:
-        # One that the broker called filled has bought what its executions say, also when one of them was corrected since.
-        signal = Signal.FULL_FILL if order.is_bought and order.filled else Signal.CANCELLED
-        gone = replace(advance(order, signal), why="not at the broker any more")
-        gone = ended(gone, order.absent_at, told=order.denied_at is not None, asked=False)
-        turn.put_order(replace(gone, gone_at=order.absent_at))
-        trade = turn.book(order.spec.symbol).trade_of(order.spec.ref)
-        is_new = order.state in (OrderState.SENT, OrderState.UNKNOWN)
-        if trade is not None and is_new:  # one that had worked was not refused
-            tell_refused_entry(turn, watchers, trade, order, "the broker does not have it")
-        turn.say(
-            OrderMissing(
-                symbol=order.spec.symbol,
-                watch=watch_of(order.spec.ref),
-                leg=leg_of(order.spec.ref),
-                order_ref=order.spec.ref,
-            )
-        )
-    else:
+        return
+    is_late = turn.at - order.absent_at >= SECOND_LOOK - EARLY and awaited(order) == 0
+    if not is_late or (is_probed and not turn.desk.link.is_open):
         turn.timer("picture", SECOND_LOOK.total_seconds())
-
-
-def probe(turn: Turn) -> None:
-    """Ask the broker about exits that were never answered and that a picture lacks which cannot be older than they are.
-
-    Without that word pictures have to show, for as long as they may be old, that they sold nothing.
-    """
-    for order in turn.desk.orders():
-        is_silent = order.state in (OrderState.SENT, OrderState.UNKNOWN) and order.spec.side is Side.SELL
-        trade = turn.book(order.spec.symbol).trade_of(order.spec.ref)
-        if is_silent and order.absent_at is not None and not order.is_probed and trade is not None:
-            turn.probe(trade, order)
+        return
+    # One that the broker called filled has bought what its executions say, also when one of them was corrected since.
+    signal = Signal.FULL_FILL if order.is_bought and order.filled else Signal.CANCELLED
+    gone = replace(advance(order, signal), why="not at the broker any more")
+    gone = ended(gone, order.absent_at, told=order.denied_at is not None, asked=False)
+    gone = replace(gone, gone_at=order.absent_at)
+    turn.put_order(gone)
+    trade = turn.book(order.spec.symbol).trade_of(order.spec.ref)
+    assert trade is not None  # every order of ours belongs to a trade
+    if is_new:  # one that had worked was not refused
+        tell_refused_entry(turn, watchers, trade, order, "the broker does not have it")
+    turn.say(
+        OrderMissing(
+            symbol=order.spec.symbol,
+            watch=watch_of(order.spec.ref),
+            leg=leg_of(order.spec.ref),
+            order_ref=order.spec.ref,
+        )
+    )
+    if is_probed:
+        turn.probe(trade, gone)
 
 
 def position_confirmed(turn: Turn, watchers: Watchers, book: Book, picture: SnapshotAnswered) -> None:

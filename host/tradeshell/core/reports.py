@@ -23,7 +23,6 @@ from tradeshell.core.events import (
     LadderStopLossReplaceFailed,
     OrderChangeGivenUp,
     OrderFilled,
-    OrderMissing,
     OrderOutcomeUnknown,
     OrderRefused,
     OrderSendFailed,
@@ -80,7 +79,7 @@ NOT_FOUND = (
     NOT_NOW,
     135,
 )  # IBKR: the order is not there to be cancelled; a picture tells what became of it
-BOUGHT = "state: Filled"  # IBKR's words with 10148
+FILLED = "state: Filled"  # IBKR's words with 10148
 DENIED_FOR = timedelta(seconds=5)
 GROUP_FIXED = (10326, 10327)  # IBKR: revision of an OCA group is not allowed
 GROUP_WORDS = "OCA group revision"
@@ -349,7 +348,7 @@ def refused(turn: Turn, watchers: Watchers, refusal: OrderRefusedByBroker) -> No
         )
         return
     if order.is_probed and refusal.what is RefusedWhat.CANCEL and refusal.code == NOT_THERE:
-        _never_came(turn, trade, order)
+        _never_came(turn, order)
         after(turn, watchers, turn.desk.trade(trade.id))
         return
     is_late = not order.state.is_live and refusal.what is not RefusedWhat.ORDER
@@ -388,21 +387,10 @@ def refused(turn: Turn, watchers: Watchers, refusal: OrderRefusedByBroker) -> No
     after(turn, watchers, turn.desk.trade(trade.id))
 
 
-def _never_came(turn: Turn, trade: Trade, order: Order) -> None:
+def _never_came(turn: Turn, order: Order) -> None:
     """The broker has no order of which nothing was ever heard: it was lost on the way, and sold nothing."""
-    if order.told_filled or order.filled or order.is_explained:
-        return
-    if order.state.is_live:
-        turn.say(
-            OrderMissing(
-                symbol=order.spec.symbol,
-                watch=trade.id,
-                leg=leg_of(order.spec.ref),
-                order_ref=order.spec.ref,
-            )
-        )
-        order = replace(advance(order, Signal.CANCELLED), why="it did not reach the broker")
-    turn.put_order(replace(ended(order, turn.at, told=False, asked=True), is_explained=True))
+    if not (order.state.is_live or order.told_filled or order.filled):
+        turn.put_order(replace(order, is_explained=True))
 
 
 def _fixed_in_group(turn: Turn, trade: Trade, order: Order, why: str) -> None:
@@ -423,12 +411,13 @@ def _fixed_in_group(turn: Turn, trade: Trade, order: Order, why: str) -> None:
 def _denied(turn: Turn, order: Order, refusal: OrderRefusedByBroker) -> None:
     """The broker has no such order, or it is over there: what became of it a picture tells, and nothing is asked again before.
 
-    An entry that it calls filled is there, and its executions are on their way: old pictures that lack both say nothing. An order
+    One that it calls filled has executed, and its executions are on their way: old pictures that lack both say nothing. An order
     that cannot be cancelled now may work on.
     """
-    is_bought = order.spec.side is Side.BUY and BOUGHT in refusal.text
+    is_filled = FILLED in refusal.text
+    is_bought = order.spec.side is Side.BUY and is_filled
     new = replace(order, changing=False, cancelling=False, before=None, is_missed=True)
-    says_nothing = is_bought or refusal.code == NOT_NOW
+    says_nothing = is_filled or refusal.code == NOT_NOW
     new = replace(new, is_bought=is_bought, denied_at=order.denied_at if says_nothing else turn.at)
     # A cancel that met nothing ended nothing: whoever asked for it did not end this order.
     new = replace(new, by_operator=False, cancel_reason="" if order.cancelling else order.cancel_reason)

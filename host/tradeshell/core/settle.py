@@ -13,7 +13,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from tradeshell.core import arming, hours, incidents
-from tradeshell.core.book import LAG, OLD, moved
+from tradeshell.core.book import OLD, moved
 from tradeshell.core.diff import ChangeExit, DropExit, compare, is_patient
 from tradeshell.core.events import (
     InventoryConfirmed,
@@ -30,6 +30,7 @@ from tradeshell.core.trade import (
     STUCK,
     TOGETHER,
     UNCOVERED,
+    Lack,
     Leg,
     Rung,
     Trade,
@@ -245,30 +246,54 @@ def _correct(turn: Turn, trade: Trade) -> Trade:
 def _split_off(turn: Turn, trade: Trade) -> Trade:
     """Give shares of a living leg that its stop lacks a leg of their own: no group ever grows.
 
-    They came back (an execution was taken back), or could not be exposed when the leg was armed.
+    They came back (an execution was taken back), or could not be exposed when the leg was armed. On a live account the operator
+    says what becomes of shares that came back, or that he left without a stop.
     """
     book = turn.book(trade.plan.symbol)
     if not trade.is_armed or trade.is_flattening or not book.agrees():
         return trade
-    if not turn.desk.paper and any(order.undone for order in exits_of(trade, book.orders)):
-        return trade  # on a live account the operator says what becomes of shares that came back
     shares = leg_shares(trade, book.orders)
     for leg in trade.legs:
-        stops = [o for o in orders_of(trade, f"sl{leg.number}", book.orders) if o.state is OrderState.HELD]
-        if not stops or stops[-1].changing or sibling_just_executed(trade, stops[-1], turn):
+        extra = _lacking(trade, leg, shares[leg.number], book.orders)
+        if not turn.desk.paper:
+            exposed = max((order.placed for order in leg_orders(trade, leg, book.orders)), default=leg.qty)
+            extra = min(extra, max(0, leg.qty - exposed))
+        if not extra or leg.lack is None or leg.lack.qty != extra:
+            trade = _note_lack(turn, trade, leg, extra)
             continue
-        if stops[-1].touched_at is not None and turn.at + EARLY < stops[-1].touched_at + LAG:
-            turn.again(trade, stops[-1].touched_at + LAG, "split")
-            continue  # what is shown of it may be from before our change
-        if any(awaited(order) for order in leg_orders(trade, leg, book.orders)):
-            continue  # what its stop lacks was sold, and the execution is on its way
-        extra = shares[leg.number] - stops[-1].sure
-        if 0 < extra <= book.cap():
-            own = replace(leg, number=trade.legs[-1].number + 1, qty=extra, stop_limit=None, tried_at=None)
-            trade = with_leg(trade, replace(leg, qty=leg.qty - extra))
+        due = leg.lack.since + OLD  # what its target has sold pictures will have shown by then
+        if turn.at + EARLY < due:
+            turn.again(trade, due, "split")
+        elif extra <= book.cap():
+            number = trade.legs[-1].number + 1
+            own = replace(leg, number=number, qty=extra, stop_limit=None, tried_at=None, lack=None)
+            trade = with_leg(trade, replace(leg, qty=leg.qty - extra, lack=None))
             trade = replace(trade, legs=(*trade.legs, own))
             turn.put_trade(trade)
             return trade
+    return trade
+
+
+def _lacking(trade: Trade, leg: Leg, held: int, orders: dict[str, Order]) -> int:
+    """Return the shares that a leg's waiting stop lacks, as far as nothing that is under way says why."""
+    stops = [order for order in orders_of(trade, f"sl{leg.number}", orders) if order.state is OrderState.HELD]
+    if not stops or stops[-1].changing or stops[-1].cancelling:
+        return 0
+    if any(awaited(order) for order in leg_orders(trade, leg, orders)):
+        return 0
+    return max(0, held - stops[-1].sure)
+
+
+def _note_lack(turn: Turn, trade: Trade, leg: Leg, extra: int) -> Trade:
+    """Keep since when a stop is too small, and let a picture say whether its target has sold: the broker may reduce it first."""
+    lack = Lack(extra, turn.at) if extra else None
+    if lack == leg.lack:
+        return trade
+    trade = with_leg(trade, replace(leg, lack=lack))
+    turn.put_trade(trade)
+    if lack is not None:
+        turn.look_later(trade.plan.symbol)
+        turn.again(trade, turn.at + OLD, "split")
     return trade
 
 

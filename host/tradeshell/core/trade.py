@@ -49,6 +49,13 @@ class Rung(StrEnum):
     ALARM = "alarm"  # nothing but an alarm that repeats, and a try a minute
 
 
+class Lack(Struct, frozen=True):
+    """Shares of a leg that its stop lacks, and since when it lacks just so many."""
+
+    qty: Shares
+    since: datetime
+
+
 class Leg(Struct, frozen=True):
     """A pair of exits, ``sl<number>`` and ``tp<number>``, over ``qty`` shares of the entry. Prices USD.
 
@@ -67,6 +74,7 @@ class Leg(Struct, frozen=True):
         False  # a target of another leg was given up so that its stop fits under the broker's limit
     )
     postponed: Price | None = None  # where its stop belongs and would be elected at once
+    lack: Lack | None = None  # what its stop is smaller than what it holds, without a reason that is known
 
 
 class Trade(Struct, frozen=True, kw_only=True):

@@ -300,16 +300,21 @@ class CoverRules:
         return sum(t >= duty.opened - 5.0 for t in self._run.delivery.silent)
 
     def _was_silent(self, stock: Stock, since: float) -> bool:
-        """Return whether a stop ended without a word in time: only pictures tell, and those may be old."""
+        """Return whether an order that a stop waits for ended without a word in time: only pictures tell, and those may be old.
+
+        That is a stop itself, the sibling of one that has ended, and an entry, before whose end no leg is armed.
+        """
+        groups = self._run.account.groups
         return any(
             self._is_silent(order) and order.ended_at is not None and order.ended_at >= since - 1
             for trade in stock.trades
             for order in trade.orders
+            if not order.is_sell or any(each.is_stop and not each.is_live for each in groups[order.group])
         )
 
     def _is_silent(self, order: Order) -> bool:
-        """Return whether an exit was a stop that ended without a word in time."""
-        if not (order.is_stop and order.is_sell) or order.ended_at is None:
+        """Return whether an order ended without a word in time."""
+        if order.ended_at is None or order.state == "filled":  # executions tell that
             return False
         return order.end_told_at is None or order.end_told_at > order.ended_at + self._bounds.lag
 
@@ -372,7 +377,7 @@ class CoverRules:
         ]
         sent = [*unsent, *((ref, intent.t) for ref, intent in run.log.placed.items())]
         lost = sum(self._is_lost(ref, t) for ref, t in sent if ref.split(":")[2].startswith(("sl", "cover")))
-        return lost + sum(map(self._is_silent, ended))
+        return lost + sum(self._is_silent(order) for order in ended if order.is_sell and order.is_stop)
 
     def _was_lost_again(self, stock: Stock, since: float, until: float) -> bool:
         """Return whether a stop and the one that replaced it were both lost on the way."""
