@@ -1,7 +1,6 @@
 """What goes wrong in one schedule, drawn from its seed: the venue's habits, the wire, refusals, hands in the account, kills.
 
-Laws: pure functions of the generator given; about one schedule in twenty is quiet, the median one has several faults; nothing
-here begins in the fault-free suffix.
+Laws: pure functions of the generator given; the median schedule has several faults; nothing here begins in the fault-free suffix.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from tests.simulation.features import Features
 from tests.simulation.path import SECOND, Path
 
 LEGS = ("tp", "sl", "entry", "cover")
+QUIET_SPREAD = 0.3  # of the delay's logarithm: one message in a thousand takes thrice as long as usual
 
 
 class Habits(NamedTuple):
@@ -119,10 +119,15 @@ def draw_wire(dice: Random) -> Wire:
     silent = 0.0 if calm else dice.choice((0.0, 0.0, 0.05, 0.3))
     position_lag = 0 if calm else dice.choice((0, 0, 300_000, 2_500_000))
     is_ordered = calm or dice.random() < 0.5
+    up, down = (dice.choice((500, 5_000, 40_000, 150_000)) for _ in range(2))
+    spread = dice.choice((0.0, 0.3, 1.0))
+    has_tail = (
+        spread > QUIET_SPREAD and max(up, down) > 100_000
+    )  # a message in fifty takes more than a second
     return Wire(
-        up=dice.choice((500, 5_000, 40_000, 150_000)),
-        down=dice.choice((500, 5_000, 40_000, 150_000)),
-        spread=dice.choice((0.0, 0.3, 1.0)),
+        up=up,
+        down=down,
+        spread=spread,
         slow=slow,
         slow_by=dice.choice((500_000, 1_500_000, 4_000_000, 8_000_000)),
         lost=lost,
@@ -133,8 +138,30 @@ def draw_wire(dice: Random) -> Wire:
         agrees=dice.random() < 0.3,
         silent=silent,
         position_lag=position_lag,
-        faults=sum(map(bool, (slow, lost, doubled, any(stale), silent, position_lag, not is_ordered))),
+        faults=sum(
+            map(bool, (slow, lost, doubled, any(stale), silent, position_lag, not is_ordered, has_tail))
+        ),
     )
+
+
+def quiet_wire(wire: Wire) -> Wire:
+    """Return a wire on which nothing goes wrong, as fast as it is."""
+    return wire._replace(
+        spread=min(wire.spread, QUIET_SPREAD),
+        slow=0.0,
+        lost=0.0,
+        doubled=0.0,
+        is_ordered=True,
+        stale=(0.0, 0.0, 0.0),
+        silent=0.0,
+        position_lag=0,
+        faults=0,
+    )
+
+
+def quiet_habits(habits: Habits) -> Habits:
+    """Return the venue's habits without those that are faults."""
+    return Habits({**habits.settings, "oca_race": False, "partial_parent": "cancel"}, 0)
 
 
 def draw_limits(dice: Random) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
 
+from tests.simulation.exposure import Histograms, add, of_schedule, table
 from tests.simulation.schedule import draw
 from tests.simulation.sometimes import OCCASIONS, met, missing
 from tests.simulation.world import Finding, Outcome, run_schedule
@@ -40,7 +41,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Chunk(NamedTuple):
-    """The result of some consecutive seeds. ``failures``: of each failing seed its first findings."""
+    """The result of some consecutive seeds. ``failures``: of each failing seed its first findings.
+
+    ``exposure``: of each class of executions, and of each cause for which they do not count, a histogram that adds up.
+    """
 
     begin: int
     seeds: int
@@ -48,6 +52,7 @@ class Chunk(NamedTuple):
     failures: list[tuple[int, list[Finding]]]
     occasions: dict[str, int]
     digest: str
+    exposure: Histograms
 
 
 def memory_folder() -> Path:
@@ -73,14 +78,16 @@ def _run_chunk(begin: int, count: int, folder: Path) -> Chunk:
     failures: list[tuple[int, list[Finding]]] = []
     violations = 0
     digest = hashlib.sha256()
+    exposure: Histograms = {}
     for seed in range(begin, begin + count):
         outcome = run_seed(seed, folder)
         occasions.update(met(outcome.counters))
         violations += len(outcome.findings)
+        add(exposure, of_schedule(outcome.exposures))
         if outcome.findings:
             failures.append((seed, list(outcome.findings[:5])))
         digest.update("".join(outcome.hashes()).encode())
-    return Chunk(begin, count, violations, failures, dict(occasions), digest.hexdigest())
+    return Chunk(begin, count, violations, failures, dict(occasions), digest.hexdigest(), exposure)
 
 
 class _HangingError(BaseException):  # nothing on the way may take it for an error of its own
@@ -105,7 +112,7 @@ def run_seed(seed: int, folder: Path) -> Outcome:
     except (Exception, _HangingError) as error:  # noqa: BLE001  # the other seeds of the campaign go on
         trace = traceback.extract_tb(error.__traceback__)[-1]
         words = f"{type(error).__name__}: {error} ({Path(trace.filename).name}:{trace.lineno})"
-        return Outcome(seed, (Finding("harness", 0.0, words),), Counter(), [], [], [], {}, [])
+        return Outcome(seed, (Finding("harness", 0.0, words),), Counter(), [], [], [], {}, [], {})
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -155,6 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     version = code_version()
     done = _known(asked.results, version)
     occasions: Counter[str] = Counter()
+    exposure: Histograms = {}
     schedules = violations = shown = 0
     began = time.monotonic()
     for chunk in run_campaign(asked.begin, asked.seeds, asked.jobs, done):
@@ -164,6 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         schedules += chunk.seeds
         violations += chunk.violations
         occasions.update(chunk.occasions)
+        add(exposure, chunk.exposure)
         for seed, findings in chunk.failures:
             shown += 1
             if shown <= SHOWN:
@@ -175,6 +184,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if shown > SHOWN:
         _say(f"… and {shown - SHOWN} more seeds")
     never = _table(occasions, schedules)
+    for line in table(exposure):
+        _say(line)
     _say(f"code {version}, seeds {asked.begin}-{asked.begin + asked.seeds - 1}")
     _say(f"{schedules} schedules, {violations} violations")
     return 1 if violations or (never and schedules >= LARGE) else 0
@@ -185,10 +196,11 @@ def _known(path: Path | None, version: str) -> dict[int, Chunk]:
         return {}
     found: dict[int, Chunk] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
-        whose, begin, count, violations, failures, occasions, digest = json.loads(line)
+        whose, *fields = json.loads(line)
         if whose == version:
-            parsed = [(seed, [Finding(*each) for each in findings]) for seed, findings in failures]
-            found[begin] = Chunk(begin, count, violations, parsed, occasions, digest)
+            chunk = Chunk(*fields)
+            parsed = [(seed, [Finding(*each) for each in findings]) for seed, findings in chunk.failures]
+            found[chunk.begin] = chunk._replace(failures=parsed)
     return found
 
 

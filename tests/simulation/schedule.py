@@ -25,6 +25,8 @@ from tests.simulation.faults import (
     draw_limits,
     draw_refusing,
     draw_wire,
+    quiet_habits,
+    quiet_wire,
 )
 from tests.simulation.features import FEATURES, Features
 from tests.simulation.path import SECOND, Path, Shape, draw_path
@@ -37,6 +39,8 @@ from tradeshell.errors import OperatorError
 CALM = 75  # seconds without faults at the end
 MORNING = datetime(2025, 7, 8, 14, 0, tzinfo=UTC)
 CLOSE = datetime(2025, 7, 8, 20, 0, tzinfo=UTC)
+QUIET = 0.035  # of all schedules nothing at all goes wrong in
+LOOP_LAG = 250_000  # microseconds: a step that stalls longer is a fault of the machine
 QUANTITIES = (1, 2, 3, 4, 5, 6, 7, 10, 60, 97, 100, 100, 100, 250, 1000)
 
 
@@ -75,11 +79,37 @@ class Schedule(NamedTuple):
     def faults(self) -> int:
         """How many things go wrong by themselves, as far as they are drawn here."""
         faulty = sum(act.who != "operator" for act in self.acts)
-        return faulty + len(self.refusing) + len(self.kills) + self.wire.faults + self.habits.faults
+        stalls = self.step_cost[1] > 0 and self.step_cost[2] > LOOP_LAG
+        return (
+            faulty
+            + len(self.refusing)
+            + len(self.kills)
+            + self.wire.faults
+            + self.habits.faults
+            + int(stalls)
+        )
 
 
 def draw(seed: int, features: Features = FEATURES) -> Schedule:
     """Return the schedule of ``seed``."""
+    drawn = _draw(seed, features)
+    return quieted(drawn) if Random(f"{seed}/quiet").random() < QUIET else drawn
+
+
+def quieted(drawn: Schedule) -> Schedule:
+    """Return a schedule without its faults: market, plans and what the operator does stay as they are."""
+    cost, stalls, stall = drawn.step_cost
+    return drawn._replace(
+        habits=quiet_habits(drawn.habits),
+        wire=quiet_wire(drawn.wire),
+        refusing=(),
+        acts=tuple(act for act in drawn.acts if act.who == "operator"),
+        kills=(),
+        step_cost=(cost, stalls, min(stall, LOOP_LAG // 5)),
+    )
+
+
+def _draw(seed: int, features: Features) -> Schedule:
 
     def chance(part: str) -> Random:
         return Random(f"{seed}/{part}")

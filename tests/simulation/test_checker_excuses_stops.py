@@ -75,3 +75,15 @@ def test_a_later_target_makes_no_milestone_while_an_earlier_leg_has_shares_left(
 
     assert "V17" not in sold(rest=True)
     assert "V17" in sold(rest=False)
+
+
+def test_a_change_that_undoes_another_is_no_repetition_of_the_one_before() -> None:
+    def changed(*totals: int) -> set[str]:
+        story = Story().hold()
+        cover = story.place("cover", 100, stp="187")
+        for total in totals:
+            story.change(cover, qty=total)
+        return story.rules(has_faults=False)
+
+    assert "V17" not in changed(90, 80, 90)
+    assert "V17" in changed(90, 90)

@@ -292,7 +292,7 @@ def test_exposure_is_measured() -> None:
     story = Story().hold().wait(1.5)
     story.place("cover", 100, stp="187")
     exposures = story.report().exposures
-    assert exposures["covered_after"] == pytest.approx([1.53], abs=0.02)
+    assert exposures["hundredths"]["faults · ladder, cover=own"] == {152: 1}
     assert exposures["share_seconds"] == pytest.approx(153, abs=2)
     assert exposures["peak"] == 100
 

@@ -63,6 +63,7 @@ class Outcome(NamedTuple):
     journal: list[bytes]
     facts: dict[str, Any]
     notes: list[Note]
+    exposures: dict[str, Any]  # as the checker measured them
 
     def hashes(self) -> tuple[str, str]:
         """Return what identifies both records."""
@@ -296,7 +297,17 @@ class World:
             + self.courier.tally
             + look(self.b, (CLOSE - schedule.start).total_seconds())
         )
-        return Outcome(schedule.seed, tuple(findings), counters, self.b, audit, journal, facts, self.notes)
+        return Outcome(
+            schedule.seed,
+            tuple(findings),
+            counters,
+            self.b,
+            audit,
+            journal,
+            facts,
+            self.notes,
+            report.exposures,
+        )
 
     def _audit_lines(self) -> list[bytes]:
         path = self.folder / "events.jsonl"
@@ -316,6 +327,7 @@ class World:
             "is_paper": schedule.is_paper,
             "flatten_live": schedule.flatten_live,
             "oca_race": schedule.habits.settings["oca_race"],
+            "has_faults": schedule.faults > 0,
             "limits": {key: _plain(value) for key, value in schedule.limits.items()},
             "habits": dict(schedule.habits.settings),
             "lives": self.life_spans,

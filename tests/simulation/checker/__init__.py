@@ -56,7 +56,7 @@ def check(
     run.entries.finish()
     finish(run)
     exposures = {
-        "covered_after": run.cover.covered_after,
+        **run.cover.exposure.told(),
         "share_seconds": run.cover.share_seconds,
         "share_seconds_all": run.cover.share_seconds_all,
         "peak": run.cover.peak,

@@ -180,7 +180,6 @@ class Stock:
         self.by_us: Order | None = None
         self.checks: list[tuple[Order, int, float]] = []
         self.worst = self.cover = self.need = self.uncovered = 0
-        self.lots: list[list[float]] = []
         self.excess: Any = None
         self.crossed: list[
             tuple[int, set[str], float]

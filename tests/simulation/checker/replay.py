@@ -304,7 +304,7 @@ class Replay:
                 before = stock.pending.get(stock.sold_by)
                 lost += before.shares if before is not None else 0
                 stock.pending[stock.sold_by] = Untold("loss", lost, self.now, stock.position)
-            self.cover.bought(stock, trade, qty)
+            self.cover.exposure.bought(trade, qty, exec_id)
         else:
             if order.oca and any(
                 other.executed for other in self.account.groups[order.group] if other.leg[:2] != order.leg[:2]
@@ -344,7 +344,7 @@ class Replay:
             kind = "loss" if moved < 0 else "gain"
             stock.pending[record["exec_id"]] = Untold(kind, abs(moved), self.now, stock.position)
         if moved > 0 and order is not None and order.trade is not None:
-            self.cover.bought(stock, order.trade, moved)
+            self.cover.exposure.bought(order.trade, moved, record["exec_id"])
         self.touch(stock)
 
     # --- market, link, operator, lives --------------------------------------------------------------------------------

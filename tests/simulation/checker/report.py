@@ -66,9 +66,9 @@ class Violation(NamedTuple):
 class Report(NamedTuple):
     """Everything found in one schedule.
 
-    ``exposures``: ``covered_after`` seconds from each execution to the working stop that covers it (from the end of a
-    permitted wait where there was one), ``share_seconds`` unprotected while the program could act, ``share_seconds_all``
-    unprotected at all, ``peak`` the most unprotected shares at once.
+    ``exposures``: ``hundredths`` of a second from executions until a stop works, by class, each with how many took so long, and
+    ``exempt`` by cause the same, as ``exposure`` measures them; ``share_seconds`` unprotected while the program
+    could act, ``share_seconds_all`` unprotected at all, ``peak`` the most unprotected shares at once.
     """
 
     violations: list[Violation]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.simulation.checker.duty import Duty, did_act
+from tests.simulation.checker.exposure import Exposure
 from tests.simulation.checker.model import Order, Stock, Trade
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class CoverRules:
         self._run = run
         self._bounds = run.facts.bounds
         self._tell = run.findings
-        self.covered_after: list[float] = []
+        self.exposure = Exposure(run)
         self.share_seconds = 0.0
         self.share_seconds_all = 0.0
         self.peak = 0
@@ -59,7 +60,7 @@ class CoverRules:
             self._tell.did("V03")
             self._largest_need = max(self._largest_need, need)
         self._judge_gap(stock, uncovered, cover)
-        self._measure(stock, uncovered)
+        self.exposure.judge(stock, uncovered, self._bounds.elected)
         stock.cover, stock.need, stock.uncovered = cover, need, uncovered
         stock.by_us = None
         for trade in stock.trades:
@@ -146,25 +147,6 @@ class CoverRules:
                 "V03", run.now, f"{stock.name}: without a stop, and no alarm for {waited:.1f} s"
             )
 
-    def _measure(self, stock: Stock, uncovered: int) -> None:
-        lots = stock.lots
-        if not lots:
-            return
-        if any(trade.net and not trade.need() and trade.is_entering for trade in stock.trades):
-            for lot in lots:  # a wait that the plan permits: the time counts from its end
-                lot[0] = self._run.now
-            return
-        open_ = sum(lot[1] for lot in lots)
-        while lots and open_ - lots[0][1] >= uncovered:
-            self.covered_after.append(self._run.now - lots[0][0])
-            open_ -= lots.pop(0)[1]
-
-    def bought(self, stock: Stock, trade: Trade, qty: int) -> None:
-        """Note shares that now need a stop."""
-        plan = trade.plan
-        if plan is not None and plan.sl is not None and plan.mode != "none":
-            stock.lots.append([self._run.now, qty])
-
     # --- stops that go away -------------------------------------------------------------------------------------------
 
     def took_away(self, stock: Stock, order: Order, shares: int) -> None:
@@ -196,6 +178,7 @@ class CoverRules:
             if not order.waits():
                 stock.by_us = order
         elif not any(other.executed for other in self._run.account.groups[order.group] if other is not order):
+            self.exposure.hit(stock)
             trade.cuts[order.leg] = trade.cuts.get(order.leg, 0) + 1
             self.incidents += 1
             if stock.gap is not None:
@@ -207,6 +190,7 @@ class CoverRules:
 
     def refused(self, stock: Stock) -> None:
         """Note that the venue refused something about an exit."""
+        self.exposure.hit(stock)
         self.incidents += 1
         if stock.gap is not None:
             stock.gap.troubled += 1
@@ -234,26 +218,30 @@ class CoverRules:
         """Let obligations run, and judge those whose time is over."""
         if end <= begin:
             return
-        run, bounds = self._run, self._bounds
-        ready = run.ready_time(begin, end)
+        run = self._run
         for stock in run.account.stocks.values():
             is_closed = end > run.facts.close and _rests(stock)
             if stock.uncovered:
                 self.share_seconds_all += stock.uncovered * (end - begin)
-                if not stock.halted and not is_closed:
-                    self.share_seconds += stock.uncovered * ready
-            if not ready:
-                continue
-            is_known = not stock.pending or not run.facts.has_faults
-            if stock.gap is not None and is_closed:
-                self._leave_to_alarm(stock.gap)
-            elif stock.gap is not None and is_known and not stock.halted:
-                self._run_gap(stock, stock.gap, ready, end)
-            if not stock.pending:
-                for watch, duty in stock.orphans.items():
-                    duty.ran += ready
-                    if duty.ran > bounds.orphan and not duty.is_told:
-                        self._late_orphan(stock, watch, duty, end)
+            if ready := run.ready_time(begin, end):
+                self._run_duties(stock, ready, end, is_closed=is_closed)
+            self.exposure.pass_time(stock, begin, end, rests=is_closed)
+
+    def _run_duties(self, stock: Stock, ready: float, end: float, *, is_closed: bool) -> None:
+        run, bounds = self._run, self._bounds
+        if stock.uncovered and not stock.halted and not is_closed:
+            self.share_seconds += stock.uncovered * ready
+        is_known = not stock.pending or not run.facts.has_faults
+        if stock.gap is not None and is_closed:
+            self._leave_to_alarm(stock.gap)
+        elif stock.gap is not None and is_known and not stock.halted:
+            self._run_gap(stock, stock.gap, ready, end)
+        if stock.pending:
+            return
+        for watch, duty in stock.orphans.items():
+            duty.ran += ready
+            if duty.ran > bounds.orphan and not duty.is_told:
+                self._late_orphan(stock, watch, duty, end)
 
     def _run_gap(self, stock: Stock, duty: Duty, ready: float, end: float) -> None:
         duty.ran += ready
@@ -264,7 +252,7 @@ class CoverRules:
         # A new process has to learn from pictures what became of what the old one had decided.
         patience += 10.0 * sum(t > duty.opened for t in self._run.started)
         # The exit that was lost without a word, and its replacement too.
-        replaced = self._was_lost(stock, duty.opened + 1, end) if self._was_silent(stock, duty.opened) else 0
+        replaced = self.lost_exits(stock, duty.opened + 1, end) if self._was_silent(stock, duty.opened) else 0
         patience += 10.0 * (replaced > 0 or self._was_lost_again(stock, duty.opened, end))
         if duty.ran <= patience and (why := self._trouble(stock, duty, end)):
             if not duty.is_excused:
@@ -289,7 +277,7 @@ class CoverRules:
             return "refused"
         if any(order.elected for order in stock.sells):
             return "elected"
-        if self._was_lost(stock, duty.opened, end - duty.ran + bounds.unprotected):
+        if self.lost_exits(stock, duty.opened, end - duty.ran + bounds.unprotected):
             return "lost"
         if self._was_silent(stock, duty.opened):
             return "silent end"
@@ -348,7 +336,7 @@ class CoverRules:
         live = [o for o in stock.sells if o.watch == watch]
         self._tell.breach("V18", end, f"{watch} holds nothing, and for {duty.ran:.1f} s there lived {live}")
 
-    def _was_lost(self, stock: Stock, since: float, until: float) -> int:
+    def lost_exits(self, stock: Stock, since: float, until: float) -> int:
         """Return how many exits L shows that were sent in time and never reached the venue, or came late."""
         run = self._run
         count = 0
@@ -400,7 +388,11 @@ class CoverRules:
         for stock in run.account.stocks.values():
             if stock.gap is not None and stock.gap.alarm_only:
                 self._check_alarms(stock, stock.gap)
-        if self.covered_after or self.share_seconds_all:
+        self.exposure.finish()
+        waited = sorted(
+            ran for seconds in self.exposure.seconds.values() for ran in seconds
+        )  # of a quiet day: each once
+        if waited or self.share_seconds_all:
             self._tell.did("V04")
         limit = (
             self._largest_need
@@ -410,8 +402,8 @@ class CoverRules:
         if self.share_seconds > limit and not self._tell.counters.get("excused V03 alarm"):
             text = f"{self.share_seconds:.0f} unprotected share-seconds, at most {limit:.0f}"
             self._tell.breach("V04", run.now, text)
-        if not run.facts.has_faults and self.covered_after:
-            late = sorted(self.covered_after)[-(1 + len(self.covered_after) // 100)]
+        if not run.facts.has_faults and waited:
+            late = waited[-(1 + len(waited) // 100)]
             if late > bounds.stop_works:
                 self._tell.breach(
                     "V04", run.now, f"fault-free, and a stop worked only {late:.2f} s after its execution"

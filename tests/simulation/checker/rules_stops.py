@@ -77,13 +77,10 @@ class StopRules:
             run.findings.breach("V17", run.now, f"{order!r}: the same change was sent twice")
 
     def _is_repeated(self, order: Order, intent: Intent) -> bool:
-        """Return whether an earlier intent asked for exactly the same."""
+        """Return whether the intent before it asked for exactly the same."""
         same = ("action", "qty", "stop", "limit")
-        mine = [intent.record.get(name) for name in same]
-        return any(
-            other.at < intent.at and [other.record.get(name) for name in same] == mine
-            for other in self._run.log.intents[order.ref]
-        )
+        earlier = [other.record for other in self._run.log.intents[order.ref] if other.at < intent.at]
+        return any(all(each.get(name) == intent.record.get(name) for name in same) for each in earlier[-1:])
 
     # --- V17 ----------------------------------------------------------------------------------------------------------
 
