@@ -33,6 +33,9 @@ TO_EVENING = 6.5 * 3600
 RULES = """
 [exchange]
 partial = true
+
+[switches]
+latency = 0.1  # seconds of the market that an order is on its way: a trade may be faster than a cancel
 """
 
 

@@ -10,11 +10,12 @@ import asyncio
 import heapq
 from asyncio import events
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
+Connector: TypeAlias = Callable[[Callable[[], Any]], Awaitable[tuple[Any, Any]]]
 MICROSECOND = timedelta(microseconds=1)
 SECOND = 1_000_000  # microseconds
 
@@ -45,6 +46,7 @@ class SimLoop:
 
     def __init__(self) -> None:
         self.micros = 0
+        self.connector: Connector | None = None  # what a schedule has for a network
         self.faults: list[BaseException] = []
         self._ready: deque[Call] = deque()
         self._timers: list[tuple[int, int, Call]] = []
@@ -131,6 +133,12 @@ class SimLoop:
     def create_task(self, coro: Coroutine[Any, Any, Any], **_more: Any) -> asyncio.Task[Any]:
         """Return a task of this loop."""
         return asyncio.Task(coro, loop=self)  # type: ignore[arg-type]  # as above
+
+    async def create_connection(self, factory: Callable[[], Any], host: str, port: int) -> tuple[Any, Any]:
+        """Connect through the schedule's network; raises ``OSError``."""
+        if self.connector is None:
+            raise ConnectionRefusedError("this schedule has no network")
+        return await self.connector(factory)
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """Keep what nobody has caught: it is a finding."""

@@ -23,7 +23,8 @@ from tradeshell.errors import BrokerError
 from tradeshell.ports import BrokerContext, Handle, VenueOptions
 from tradeshell_paper.broker import PaperBroker
 from tradeshell_paper.market import stock
-from tradeshell_paper.settings import read_settings
+from tradeshell_paper.settings import Settings, read_settings
+from tradeshell_paper.venue import Venue
 
 OnBar = Callable[[Bar], None]
 
@@ -72,7 +73,7 @@ class _Tape:
         """Say nothing: a schedule has no end of its recording."""
 
 
-class _Market:
+class Market:
     """The tapes of one schedule."""
 
     words = "a simulated market"
@@ -93,7 +94,7 @@ class _Market:
 class _Listener:
     """A bar subscription."""
 
-    def __init__(self, venue: SimVenue, key: tuple[str, int], on_bar: OnBar) -> None:
+    def __init__(self, venue: PushedMarket, key: tuple[str, int], on_bar: OnBar) -> None:
         self.on_bar = on_bar
         self._venue, self._key = venue, key
 
@@ -104,37 +105,18 @@ class _Listener:
             listeners.remove(self)
 
 
-class SimVenue(PaperBroker):
-    """The paper broker whose market is pushed."""
+class PushedMarket(Venue):
+    """A venue whose market is pushed into it by a schedule. ``set_up`` comes right after the venue's own beginning."""
 
-    def __init__(
-        self,
-        schedule: Schedule,
-        loop: SimLoop,
-        clock: SimClock,
-        emit: Callable[[Input], None],
-        settings: dict[str, Any],
-    ) -> None:
-        self.market = _Market(tuple(schedule.paths), schedule.start)
-        context = BrokerContext(
-            emit=emit,
-            clock=clock,
-            venue_clock=clock,
-            options=VenueOptions(),
-            settings={},
-            state_dir=None,  # type: ignore[arg-type]  # the venue keeps nothing on disk
-        )
-        known = read_settings(settings)  # which takes accounts of paper only
-        known = replace(known, rules=replace(known.rules, account=schedule.account))
-        super().__init__(context, clock, known, self.market)
+    def set_up(self, schedule: Schedule, loop: SimLoop, clock: SimClock) -> None:
+        """Take the schedule whose market this is."""
         self.listeners: dict[tuple[str, int], list[_Listener]] = {}
         self._loop, self._sim_clock = loop, clock
         self._schedule = schedule
-        self._prices: dict[tuple[Decimal, int], Decimal] = {}
 
     def subscribe(self, symbol: str, seconds: int, rth: bool, on_bar: OnBar) -> Handle:
         """Call ``on_bar`` for each bar of the schedule that closes from now on."""
-        self.market.tape(symbol)
+        self._market.tape(symbol)
         listener = _Listener(self, (symbol, seconds), on_bar)
         self.listeners.setdefault((symbol, seconds), []).append(listener)
         for number in range(self._schedule.history, 0, -1):
@@ -159,7 +141,7 @@ class SimVenue(PaperBroker):
     def move(self, symbol: str, move: p.Move, tick: Decimal) -> None:
         """Do one thing that the market does."""
         now = self._sim_clock.now()
-        tape: _Tape = self.market.tapes[symbol]
+        tape: _Tape = self._market.tapes[symbol]  # type: ignore[attr-defined]  # a pushed market
         if move.kind == "halt":
             tape.halted, tape.halts = bool(move.a), (move,)
         if move.kind != "quote" and tape.touch is not None:
@@ -196,10 +178,40 @@ class SimVenue(PaperBroker):
                 listener.on_bar(told)
 
 
+class SimVenue(PushedMarket, PaperBroker):
+    """The paper broker whose market is pushed."""
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        loop: SimLoop,
+        clock: SimClock,
+        emit: Callable[[Input], None],
+        settings: dict[str, Any],
+    ) -> None:
+        context = BrokerContext(
+            emit=emit,
+            clock=clock,
+            venue_clock=clock,
+            options=VenueOptions(),
+            settings={},
+            state_dir=None,  # type: ignore[arg-type]  # the venue keeps nothing on disk
+        )
+        market = Market(tuple(schedule.paths), schedule.start)
+        super().__init__(context, clock, rules_of(schedule, settings), market)
+        self.set_up(schedule, loop, clock)
+
+
+def rules_of(schedule: Schedule, settings: dict[str, Any]) -> Settings:
+    """Return the venue's settings with the schedule's account, which may be a live one."""
+    known = read_settings(settings)  # which takes accounts of paper only
+    return replace(known, rules=replace(known.rules, account=schedule.account))
+
+
 class _Player:
     """Plays one symbol's moves, one timer at a time."""
 
-    def __init__(self, venue: SimVenue, symbol: str, moves: tuple[p.Move, ...], tick: Decimal) -> None:
+    def __init__(self, venue: PushedMarket, symbol: str, moves: tuple[p.Move, ...], tick: Decimal) -> None:
         self._venue, self._symbol, self._moves, self._tick = venue, symbol, moves, tick
         self._next = 0
 
@@ -215,7 +227,7 @@ class _Player:
         self.start()
 
 
-def contract(venue: PaperBroker, symbol: str) -> Instrument:
+def contract(venue: Venue, symbol: str) -> Instrument:
     """Return the contract of a symbol, listed."""
     instrument = stock(symbol)
     venue.exchange.list_stock(instrument)

@@ -193,7 +193,9 @@ class Account:
         del is_data_lost
         if self._socket != self._connection.epoch:  # on the same socket a late answer may still come
             self._socket = self._connection.epoch
-            self._order_ends.owed = self._position_ends.owed = 0
+            self._order_ends.owed, self._position_ends.owed = 0, 1
+            # Asking for positions subscribes to them, whether or not a picture is ever asked for.
+            self._connection.ask("reqPositions", priority=Priority.QUESTION)
         self._is_bound = False
 
     # --- as it happens ------------------------------------------------------------------------------------------------

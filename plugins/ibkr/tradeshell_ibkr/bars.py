@@ -7,8 +7,9 @@ once, when it is certain that nothing of it is still to come:
 decides is one that came live. Parts of it that were missed (a start in the middle of a bar, a gap) may be filled from
 history; a bar whose last part did not come live is handed on only if history says that nothing traded in what was missed.
 
-*Forming bars* (``keepUpToDate``) are closed by the first update of a later bar, or by one of their own that comes after their
-end; ``SETTLE`` later, because a correction of the ended bar may follow. What comes later still is a revision, and is ignored.
+*Forming bars* (``keepUpToDate``) end with the first update of a later bar, or with one of their own that comes well after their
+end; ``SETTLE`` later, because a correction of the ended bar may follow. What comes later still is a revision, and is
+ignored. The last word about a bar may be older than its end: ``Ended.silence`` says how much is not known of it.
 
 *Trades* make bars of a second: closed by the first trade of a later second, or when the second is certainly over here.
 
@@ -31,6 +32,9 @@ DAY = 86400
 # Bars that can be made live: they divide the hour, so that every zone's clock agrees about where they start.
 LIVE_LENGTHS = frozenset(n for n in range(PART, HOUR + 1, PART) if HOUR % n == 0) | {1}
 SETTLE = 0.3  # seconds after the first update of a new bar in which the old one may still be corrected
+SURELY_OVER = (
+    3.0  # seconds after its end, by our clock, at which a bar that is still sent has ended by theirs
+)
 TICK_GRACE = 0.25  # seconds after the end of a second in which its trades may still arrive
 LONG_NUMBER = 12  # digits; a longer price is the noise of a binary fraction
 NOISE = Decimal("0.000001")
@@ -292,48 +296,58 @@ class Assembly:
             self._poison = self._poison & {self._live}
 
 
+class Ended(NamedTuple):
+    """A bar that has ended, and how many seconds before the first word about a later one the last word about it came."""
+
+    bar: Bar
+    silence: float
+
+
 class Forming:
-    """Closed bars out of a history that is kept up to date: the last bar is sent again and again while it forms."""
+    """Ended bars out of a history that is kept up to date: the last bar is sent again and again while it forms."""
 
     def __init__(self, symbol: str, seconds: int, since: float) -> None:
         self.symbol = symbol
         self.seconds = seconds
         self._since = since
         self._now: tuple[int, Part] | None = None
+        self._heard = 0.0  # when the last word about it came
         self._ended: tuple[int, Part] | None = None
+        self._silence = 0.0
         self._told = 0  # end of the newest bar that was handed on
 
-    def seed(self, start: int, part: Part) -> None:
+    def seed(self, start: int, part: Part, now: float) -> None:
         """Take a bar of the first answer: only the one that still forms matters."""
         if self._now is None or start >= self._now[0]:
-            self._now = (start, part)
+            self._now, self._heard = (start, part), now
 
-    def update(self, start: int, part: Part, now: float) -> tuple[Bar | None, bool]:
-        """Take an update; return a bar that is closed by now, and whether another one is to be settled (``SETTLE`` seconds)."""
-        closed: Bar | None = None
+    def update(self, start: int, part: Part, now: float) -> tuple[Ended | None, bool]:
+        """Take an update; return a bar that has ended, and whether another one is to be settled (``SETTLE`` seconds)."""
+        ended: Ended | None = None
         if self._now is None or start > self._now[0]:
-            closed = self.settle()
-            self._ended, self._now = self._now, (start, part)
+            ended = self.settle()
+            self._ended, self._silence = self._now, now - self._heard
+            self._now, self._heard = (start, part), now
         elif start == self._now[0]:
-            self._now = (start, part)
-            if now >= start + self.seconds + SETTLE:  # sent again after its end: nothing traded since
-                closed = self.settle() or self._tell(self._now)
+            self._now, self._heard = (start, part), now
+            if now >= start + self.seconds + SURELY_OVER:  # sent again after its end: nothing traded since
+                ended = self.settle() or self._tell(self._now, 0.0)
         elif self._ended is not None and start == self._ended[0]:
-            self._ended = (start, part)  # the correction that SETTLE waits for
-        return closed, self._ended is not None
+            self._ended, self._silence = (start, part), 0.0  # the correction that SETTLE waits for
+        return ended, self._ended is not None
 
-    def settle(self) -> Bar | None:
+    def settle(self) -> Ended | None:
         """Return the ended bar: it will be corrected no more."""
         ended, self._ended = self._ended, None
-        return None if ended is None else self._tell(ended)
+        return None if ended is None else self._tell(ended, self._silence)
 
-    def _tell(self, ended: tuple[int, Part]) -> Bar | None:
+    def _tell(self, ended: tuple[int, Part], silence: float) -> Ended | None:
         start, part = ended
         end = start + self.seconds
         if end <= self._told or end <= self._since:
             return None
         self._told = end
-        return Bar(self.symbol, instant(start), self.seconds, *part)
+        return Ended(Bar(self.symbol, instant(start), self.seconds, *part), silence)
 
 
 class Seconds:

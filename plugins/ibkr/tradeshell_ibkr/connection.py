@@ -46,7 +46,7 @@ class Connection:
         self.hub = Hub()
         self.outbox = Outbox(self.clock)
         self.order_ids = OrderIds(context.state_dir, self.settings.client_id, self.clock)
-        self.names: dict[int, str] = {}  # contract id -> the symbol it has here
+        self.names = dict(self.order_ids.names)  # contract id -> the symbol it has here
         self.notices: list[Callable[[int, str], None]] = []
         self.on_up: list[Callable[[bool], None]] = []  # (whether subscriptions are lost)
         self.on_down: list[Callable[[str], None]] = []

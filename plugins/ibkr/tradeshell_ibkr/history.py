@@ -203,6 +203,16 @@ class History:
         rows = await self._fetch(request, now + PART_PATIENCE)
         return {start: part for start, part in rows if first <= start < after and is_sane(part)}
 
+    async def final(self, symbol: str, seconds: int, start: datetime, rth: bool) -> Bar | None:
+        """Return one bar that has just ended, ``None`` when history does not know it."""
+        request = Request(symbol, seconds, f"{seconds * 3} S", rth)
+        rows = await self._fetch(request, self._now() + PART_PATIENCE)
+        parts = [
+            part for at, part in sorted(rows) if floor_bar(instant(at), seconds) == start and is_sane(part)
+        ]
+        merged = merge(parts)
+        return None if merged is None else Bar(symbol, start, seconds, *merged)
+
     def on_rows(self, fields: list[str]) -> bool:
         """Take a ``historicalData`` message; return whether it answers a question of ours."""
         return self._questions.part(fields[1], fields) and self._questions.end(fields[1])

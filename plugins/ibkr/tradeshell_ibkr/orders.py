@@ -60,6 +60,7 @@ class Orders:
         self._contracts: dict[int, str] = {}
         self._by_id: dict[int, Known] = {}
         self._by_ref: dict[str, Known] = {}
+        self._families: dict[int, list[Known]] = {}  # brackets that are not transmitted yet, by their parent
         self._foreign: dict[tuple[int, int], Known] = {}
         self._warned: set[int] = set()  # clients whose orders carry refs like ours
         self._pending: list[Known] = []  # shown, and their status has not come
@@ -97,9 +98,12 @@ class Orders:
         self._send(known, "place", _priority(spec), place_order(wire.serverVersion(), ticket))
         self._by_id[order_id] = self._by_ref[spec.ref] = known
         connection.order_ids.see(order_id)
-        if spec.transmit and parent_id:
-            for member in self._by_id.values():
-                if parent_id in (member.order_id, member.parent_id):
+        connection.order_ids.name(spec.con_id, spec.symbol)
+        connection.names.setdefault(spec.con_id, spec.symbol)
+        if parent_id:
+            self._families.setdefault(parent_id, [self._by_id[parent_id]]).append(known)
+            if spec.transmit:  # it releases them all
+                for member in self._families.pop(parent_id):
                     member.is_staged = False
 
     def modify(self, spec: OrderSpec, order_id: int) -> None:

@@ -1,17 +1,19 @@
 """Live bars of 5 s and more: which requests give them, when they are made anew, and to whom closed bars go.
 
 Laws: one set of requests for each (symbol, hours), however many lengths and listeners. Bars come from IBKR's 5-second bars; when
-those are refused (line or pacing limits), each length comes from a history that is kept up to date. Parts of a bar that were
-missed while it formed are asked for once more, from history; who subscribes to a stream that is dead or silent gets new requests.
+those are refused (line or pacing limits), bars of a minute and more come from a history that is kept up to date, and the last
+word about each is asked for once more unless it came at its end. Parts of a bar that were missed while it formed are asked for
+too, from history. Who subscribes to a stream that is dead or silent gets new requests.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from datetime import datetime
 
 from tradeshell import Bar, BrokerError, Handle
-from tradeshell_ibkr.bars import PART, SETTLE, Assembly, Forming, Open, instant, read_part
+from tradeshell_ibkr.bars import PART, SETTLE, Assembly, Ended, Forming, Open, instant, read_part
 from tradeshell_ibkr.history import History, read_rows, read_time, size_words
 from tradeshell_ibkr.source import BUSTED, Lengths, Room, Source
 
@@ -22,6 +24,10 @@ TRUSTED_AFTER = (
     3  # bars that history found complete although parts were missing: the server skips what did not trade
 )
 FUTURE = 3600.0  # seconds: a bar that far ahead is nonsense
+KEPT_FROM = (
+    60  # seconds: shorter bars cannot be had from kept-up-to-date history, which is told every 5 s only
+)
+MOST_SILENCE = 12.0  # seconds: two updates of a kept-up-to-date history
 REPAIRS = 2  # requests for what is missing of the bars that form
 
 
@@ -91,13 +97,17 @@ class Stream(Source):
         """Ask for the stream, anew if it was asked for before."""
         self.stop()
         self._asked_at, self._is_dead, self._expected, self._lead = self._link.clock.now(), False, 0, None
-        if self._use_real_time and self._budget.may_ask_real_time(self._now()) and self._take_line():
+        if not self._use_real_time and min(self._listeners) >= KEPT_FROM:
+            self._keep_all(0, "")
+        elif not self._budget.may_ask_real_time(self._now()):
+            self._keep_all(420, "too many requests for 5-second bars within 10 minutes")
+        elif not self._take_line():
+            self._keep_all(101, f"all {self._budget.lines} market data lines are in use")
+        else:
             self._real = self._request(
                 self._on_part, self._real_error, "reqRealTimeBars", PART, "TRADES", int(self.rth), []
             )
             self._look_back()
-        else:
-            self._keep_all()
 
     def stop(self) -> None:
         """End the requests; the parts of bars that form stay."""
@@ -242,18 +252,20 @@ class Stream(Source):
                 self._hand_on(closed)
             elif self._assembly.is_wanted(bar):
                 self._budget.found_quiet = 0
-                self._link.tell(
-                    0,
-                    f"{self.symbol}: the end of the {bar.seconds} s bar of {instant(bar.start):%H:%M:%S} UTC "
-                    f"did not come live; it is not used{why}",
-                )
+                self._tell_unfinished(bar.seconds, instant(bar.start), why)
+
+    def _tell_unfinished(self, seconds: int, start: datetime, why: str = "") -> None:
+        self._link.tell(
+            0,
+            f"{self.symbol}: the end of the {seconds} s bar of {start:%H:%M:%S} UTC did not come live; it is not used{why}",
+        )
 
     def _real_error(self, code: int, text: str) -> None:
         if code in REAL_TIME_REFUSED and self._real is not None:
             self._drop(self._real)
             self._real = None
             self._give_line()
-            self._keep_all()
+            self._keep_all(code, text)
         elif code == BUSTED:
             self.start()  # a trade was broken; the words ask for a new subscription at once
         else:
@@ -261,12 +273,16 @@ class Stream(Source):
 
     # --- history that is kept up to date ------------------------------------------------------------------------------
 
-    def _keep_all(self) -> None:
+    def _keep_all(self, code: int, text: str) -> None:
+        """Take every length from history; ``code`` and ``text`` say why there are no 5-second bars."""
         for seconds in self._listeners:
-            self._keep(seconds)
+            self._keep(seconds, code, text)
 
-    def _keep(self, seconds: int) -> None:
+    def _keep(self, seconds: int, code: int = 0, text: str = "5-second bars are refused") -> None:
         if seconds in self._kept:
+            return
+        if seconds < KEPT_FROM:
+            self._fail(code, text, ((seconds, self.rth),))
             return
         forming = Forming(self.symbol, seconds, self._since[seconds])
         self._kept[seconds] = self._request(
@@ -298,15 +314,15 @@ class Stream(Source):
         now = self._hear().timestamp()
         if fields[0] == "17":
             for start, part in read_rows(fields)[0]:
-                forming.seed(start, part)
+                forming.seed(start - start % seconds, part, now)
             return
         start = read_time(fields[3])
         if start > now + FUTURE:
             raise ValueError(f"a bar that starts at {start} is not here yet")
         part = read_part(fields[4], fields[6], fields[7], fields[5], fields[9])
-        closed, is_settling = forming.update(start - start % seconds, part, now)
-        if closed is not None:
-            self._hand_on(closed)
+        ended, is_settling = forming.update(start - start % seconds, part, now)
+        if ended is not None:
+            self._on_ended(ended)
         if is_settling and seconds not in self._settling:
             self._settling[seconds] = self._link.clock.call_at(
                 instant(now + SETTLE), lambda: self._settle(seconds, forming)
@@ -314,9 +330,30 @@ class Stream(Source):
 
     def _settle(self, seconds: int, forming: Forming) -> None:
         self._settling.pop(seconds, None)
-        closed = forming.settle()
-        if closed is not None:
-            self._hand_on(closed)
+        ended = forming.settle()
+        if ended is not None:
+            self._on_ended(ended)
+
+    def _on_ended(self, ended: Ended) -> None:
+        """Hand an ended bar on, if its last word was heard."""
+        if ended.silence <= SETTLE:
+            self._hand_on(ended.bar)
+        elif ended.silence <= MOST_SILENCE:
+            self._run(self._ask_last_word(ended.bar))
+        else:
+            self._tell_unfinished(ended.bar.seconds, ended.bar.start)
+
+    async def _ask_last_word(self, bar: Bar) -> None:
+        why = ""
+        final: Bar | None = None
+        try:
+            final = await self._history.final(self.symbol, bar.seconds, bar.start, self.rth)
+        except BrokerError as error:
+            why = f" ({error})"
+        if final is not None:
+            self._hand_on(final)
+        else:
+            self._tell_unfinished(bar.seconds, bar.start, why)
 
     def _kept_error(self, seconds: int, code: int, text: str) -> None:
         if code == BUSTED:

@@ -145,7 +145,7 @@ def name_of(contract: Contract, names: dict[int, str]) -> str:
     known = names.get(contract.conId)
     if known is not None:
         return known
-    symbol = contract.symbol
+    symbol = contract.symbol.replace(" ", ".")  # a class of shares: BRK B there, BRK.B here
     if contract.currency not in ("", "USD") or symbol in names.values():
         return f"{symbol}@{contract.currency or contract.exchange}.{contract.conId}"
     return symbol

@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from tests.plugins.ibkr.orders_of_ours import stop
 from tests.plugins.ibkr.peer import Peer, Scene, execution, fee, open_order, play, position, status
 
 from tradeshell import (
@@ -61,7 +62,16 @@ def test_only_the_first_picture_of_a_connection_asks_for_the_orders_of_our_own(t
             await scene.broker.snapshot_account()
 
     peer = play(tmp_path, story).peer
-    assert (len(peer.of("5")), len(peer.of("16")), len(peer.of("7")), len(peer.of("61"))) == (1, 3, 3, 3)
+    assert (len(peer.of("5")), len(peer.of("16")), len(peer.of("7")), len(peer.of("61"))) == (1, 3, 3, 4)
+
+
+def test_positions_are_subscribed_to_as_soon_as_there_is_a_link(tmp_path: Path) -> None:
+    async def story(scene: Scene) -> None:
+        scene.next_peers = [Peer(positions=[position(90)])]
+        await scene.broker.connect()
+        await scene.settle()
+
+    assert [event.position.qty for event in play(tmp_path, story).of(PositionReported)] == [90]
 
 
 def test_an_execution_of_the_day_stays_in_the_picture_and_is_told_once(tmp_path: Path) -> None:
@@ -256,7 +266,38 @@ def test_the_highest_number_survives_a_restart_of_both(tmp_path: Path) -> None:
     assert [link.first_order_id for link in play(tmp_path, second).of(LinkChanged)] == [813]
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"highest": "x"}', '{"highest": -4}', "\x00"])
+def test_after_a_restart_an_instrument_has_the_name_under_which_it_was_traded(tmp_path: Path) -> None:
+    def spelt(message: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple("BRK B" if field == "AAPL" else field for field in message)
+
+    async def first(scene: Scene) -> None:
+        await scene.broker.connect()
+        scene.broker.place(stop(symbol="BRK-B", con_id=72063691), 1)
+
+    play(tmp_path, first)
+
+    async def second(scene: Scene) -> None:
+        await scene.broker.connect()
+        scene.peer.positions = [spelt(position(90, con_id=72063691)), spelt(position(5, con_id=72063692))]
+        found = await scene.broker.snapshot_account()
+        assert [(p.symbol, p.qty) for p in found.positions] == [("BRK-B", 90), ("BRK.B", 5)]
+
+    play(tmp_path, second)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "[1]",
+        '{"highest": 5, "names": [1]}',
+        '{"highest": 5, "names": {"x": "y"}}',
+        '{"highest": "x"}',
+        '{"highest": -4}',
+        "\x00",
+    ],
+)
 def test_a_damaged_file_of_numbers_counts_as_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "order_ids.7.json").write_text(text, encoding="utf-8")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
+from tests.plugins.ibkr.orders_of_ours import REF, entry, stop
 from tests.plugins.ibkr.peer import (
     ACCOUNT,
     START,
@@ -41,37 +41,9 @@ from tradeshell import (
     Tif,
 )
 
-REF = "ts:br1:sl1:1"
 FIELD = {"order_id": 1, "con_id": 2, "action": 16, "qty": 17, "type": 18, "limit": 19, "stop": 20, "tif": 21}
 FIELD |= {"group": 22, "account": 23, "ref": 26, "transmit": 27, "parent": 28, "outside": 33, "good_till": 38}
 FIELD |= {"oca_type": 46}
-
-
-def stop(ref: str = REF, **changes: Any) -> OrderSpec:
-    spec = OrderSpec(
-        ref=ref,
-        symbol="AAPL",
-        con_id=265598,
-        account=ACCOUNT,
-        side=Side.SELL,
-        qty=100,
-        type=OrderType.STOP_LIMIT,
-        limit=Decimal("187.00"),
-        stop=Decimal("187.00"),
-        tif=Tif.GTC,
-    )
-    return replace(spec, **changes)
-
-
-def entry(ref: str = "ts:br1:entry:1", **changes: Any) -> OrderSpec:
-    values: dict[str, Any] = {
-        "side": Side.BUY,
-        "type": OrderType.LIMIT,
-        "limit": Decimal("190.1"),
-        "stop": None,
-        "tif": Tif.DAY,
-    }
-    return stop(ref, **(values | changes))
 
 
 def sent(scene: Scene, number: int = -1, **wanted: object) -> dict[str, str]:

@@ -106,7 +106,9 @@ class Pair:
 
         return self.run(subscribe())
 
-    def truth(self, seconds: int, *, symbol: str = "AAPL", rth: bool = True, since: datetime | None = None) -> list[Bar]:
+    def truth(
+        self, seconds: int, *, symbol: str = "AAPL", rth: bool = True, since: datetime | None = None
+    ) -> list[Bar]:
         """Return what the exchange printed in bars that end after ``since``, oldest first."""
         since = self.market.start if since is None else since
         found = [
