@@ -269,7 +269,6 @@ class Core:
                     positions=len(event.positions),
                 )
             )
-        pictures.probe(turn)
         for book in tuple(turn.desk.books.values()):
             pictures.position_confirmed(turn, self.watchers, book, event)
             for trade in tuple(turn.book(book.instrument.symbol).trades.values()):
