@@ -79,8 +79,8 @@ MUTANTS: tuple[Mutant, ...] = (
             Edit("core.pictures:_missing", "if order.absent_at is None:", "if False:"),
             Edit(
                 "core.pictures:_missing",
-                "elif turn.at - order.absent_at >= SECOND_LOOK - EARLY and awaited(order) == 0:",
-                "elif awaited(order) == 0:\n        order = replace(order, absent_at=turn.at)",
+                "is_late = turn.at - order.absent_at >= SECOND_LOOK - EARLY and awaited(order) == 0",
+                "order = replace(order, absent_at=turn.at)\n    is_late = awaited(order) == 0",
             ),
         ),
         caught_by="tests/core/test_unsafe_shares.py::test_an_entry_that_never_arrived_ends_with_the_second_picture",
