@@ -106,14 +106,14 @@ record: setup ## Record a transcript (FILE=tests/transcripts/name.transcript)
 ##@ Simulate
 
 .PHONY: simulate
-simulate: setup ## Run simulated schedules (SEEDS=1000 FROM=0; RESULTS=file goes on where it stopped)
+simulate: setup ## Run simulated schedules (SEEDS=1000 FROM=0; WIRE=1: over the TWS API; RESULTS=file goes on)
 	@$(BIN)/python -m tests.simulation.run --seeds $(or $(SEEDS),1000) --from $(or $(FROM),0) \
-		$(if $(JOBS),--jobs $(JOBS)) $(if $(RESULTS),--results $(RESULTS)) $(ARGS)
+		$(if $(JOBS),--jobs $(JOBS)) $(if $(RESULTS),--results $(RESULTS)) $(if $(WIRE),--wire) $(ARGS)
 
 .PHONY: simulate-replay
-simulate-replay: setup ## Tell one simulated schedule as a story (SEED=7; ARGS=--all with every touch)
+simulate-replay: setup ## Tell one simulated schedule as a story (SEED=7 WIRE=1; ARGS=--all with every touch)
 	@test -n "$(SEED)" || { echo "usage: make simulate-replay SEED=7" >&2; exit 2; }
-	@$(BIN)/python -m tests.simulation.story $(SEED) $(ARGS)
+	@$(BIN)/python -m tests.simulation.story $(SEED) $(if $(WIRE),--wire) $(ARGS)
 
 .PHONY: mutants
 mutants: setup ## Show which seed, or which test, catches each seeded bug (ARGS='--only NAME --budget 500')

@@ -66,7 +66,7 @@ def register_event_sinks(register: Register[SinkOpener]) -> None:
 
 @hookspec
 def register_programs(register: Register[ProgramOffer]) -> None:
-    """Offer programs of their own that ``tradeshell NAME`` runs instead of the shell, such as a server.
+    """Offer programs, such as a server, that the command line runs instead of the shell.
 
     Called: once, at start-up, before the first prompt.
     Calls back: ``ProgramOffer.run`` on the main thread when the first word of the command line is its name.

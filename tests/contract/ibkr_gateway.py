@@ -82,7 +82,7 @@ class MarketClock:
 class GatewayUnderTest(BrokerUnderTest):
     """The ibkr broker and a gateway of its own. Every card costs a process."""
 
-    can = frozenset(Can) - {Can.AMBIGUOUS, Can.NO_TOUCH}
+    can = frozenset(Can) - {Can.AMBIGUOUS}
     account = "DU0000001"
     unknown = "NOSUCH"
     bar_seconds = 5
@@ -128,7 +128,6 @@ class GatewayUnderTest(BrokerUnderTest):
         self.port = await self._told("listening on ")
         self._reader, self._writer = await asyncio.open_connection("127.0.0.1", control)
         self._time = MarketTime()
-        await self.touch(self.price, self.price)
 
     async def _told(self, words: str) -> int:
         assert self._process.stdout is not None

@@ -19,6 +19,7 @@ from tradeshell.engine.clock import LoopClock, VenueLoop
 from tradeshell.engine.doctor import Facts, examine_broker, examine_host
 from tradeshell.errors import BrokerError
 from tradeshell.ports import BrokerInfo, PluginReport, View
+from tradeshell.testing.pytest_plugin import fix_terminal
 from tradeshell.testing.session import open_runner
 from tradeshell.upkeep import Finding, LogFile, Outcome
 
@@ -198,13 +199,19 @@ def test_the_time_that_an_answer_takes_is_halved() -> None:
 # --- the whole program ------------------------------------------------------------------------------------------------
 
 
-def test_the_paper_venue_is_well() -> None:
+@pytest.fixture
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal wide enough that nothing is wrapped."""
+    fix_terminal(monkeypatch, "160")
+
+
+def test_the_paper_venue_is_well(wide: None) -> None:
     with open_runner("--speed max") as runner:
         found = runner.run("doctor").assert_ok()
         found.assert_says("venue", "market data", "clock", "all is well", "DU…0001")
 
 
-def test_a_lost_link_fails_the_command() -> None:
+def test_a_lost_link_fails_the_command(wide: None) -> None:
     with open_runner("--speed max") as runner:
         runner.run("disconnect").assert_ok()
         found = runner.run("doctor")

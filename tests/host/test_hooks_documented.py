@@ -31,6 +31,7 @@ from tradeshell import (
     Instrument,
     LinkChanged,
     OperatorError,
+    ProgramContext,
     Quote,
     Record,
     Refusal,
@@ -121,6 +122,7 @@ def test_the_section_of_a_hook_repeats_the_parts_and_shows_one_plugin(name: str)
     report = loaded(example).reports[0]
     kinds = {"register_commands": "command", "register_brokers": "broker", "register_event_sinks": "sink"}
     kinds |= {"register_strategies": "strategy", "register_pre_trade_checks": "check"}
+    kinds |= {"register_programs": "program"}
     assert {offer.partition(" ")[0] for offer in report.offers} == {kinds[name]}
 
 
@@ -133,7 +135,7 @@ def test_the_summary_of_a_hook_begins_its_section() -> None:
 def test_every_block_is_of_a_language_that_is_run_here() -> None:
     languages = {page: [language for language, _ in blocks(page)] for page in (HOOKS_PAGE, WRITE_PAGE)}
     assert languages == {
-        HOOKS_PAGE: ["python"] * len(HOOKS) + ["toml"],
+        HOOKS_PAGE: ["python"] * (len(HOOKS) - 1) + ["toml", "python"],
         WRITE_PAGE: ["python", "toml", "console", "transcript", "python"],
     }
 
@@ -267,6 +269,17 @@ def test_the_sink_of_the_page_writes_alarms_and_its_table_switches_it_on(tmp_pat
             sink(Record(v=1, seq=seq, ts=NOON, mono=0.0, session="s", event=event))
         told = (tmp_path / "alarms.txt").read_text(encoding="utf-8")
     assert told == "17:00:00 AAPL something is wrong\n17:00:00 - something is wrong\n"
+
+
+def test_the_program_of_the_page_counts_and_refuses_what_is_no_number(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    offer = loaded(block(HOOKS_PAGE, "python", "register_programs")).programs["market_days"]
+    context = ProgramContext(words=("7",), environ={}, state_dir=tmp_path)
+    assert offer.run(context) == 0
+    assert capsys.readouterr().out == "5\n"
+    with pytest.raises(OperatorError, match="how many days"):
+        offer.run(replace(context, words=("many",)))
 
 
 # --- the plugin that is written ---------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from tradeshell import (
     Flag,
     Grammar,
     Key,
+    ProgramOffer,
     Record,
     Register,
     Sink,
@@ -79,6 +80,7 @@ def says_yes(context: object) -> None:
     """A check that refuses nothing."""
 
 
+PROGRAM = ProgramOffer(run=lambda context: 0, words="a program")
 BROKER = BrokerOffer(open=open_broker, own_clock=False, words="a broker")
 
 
@@ -176,6 +178,10 @@ def test_a_plugin_offers_one_thing_of_every_kind() -> None:
     def register_event_sinks(register: Register[Any]) -> None:
         register("webhook", open_sink)
 
+    @hookimpl
+    def register_programs(register: Register[ProgramOffer]) -> None:
+        register("serve", PROGRAM)
+
     host = loaded(
         candidate("all_of_it", module(**{name: thing for name, thing in locals().items() if name in HOOKS}))
     )
@@ -186,7 +192,15 @@ def test_a_plugin_offers_one_thing_of_every_kind() -> None:
     assert host.checks == (PreTradeCheck(name="calm", owner="all_of_it", check=says_yes),)
     report = host.reports[0]
     assert (report.name, report.version, report.refused) == ("all_of_it", "1.2", "")
-    assert report.offers == ("command size", "broker mine", "strategy patient", "check calm", "sink webhook")
+    assert report.offers == (
+        "command size",
+        "broker mine",
+        "strategy patient",
+        "check calm",
+        "sink webhook",
+        "program serve",
+    )
+    assert dict(host.programs) == {"serve": PROGRAM}
     assert host.owner("command", "size") == "all_of_it"
     assert host.owner("command", "sizes") is None
     assert [host.owner(kind, "mine") for kind in ("command", "broker", "sink")] == [None, "all_of_it", None]
@@ -194,6 +208,10 @@ def test_a_plugin_offers_one_thing_of_every_kind() -> None:
 
 
 PATIENT = Patient()
+
+
+async def slow_run(context: object) -> int:
+    return 0
 
 
 def test_this_file_tries_every_hook_of_the_host() -> None:
@@ -204,7 +222,21 @@ def test_this_file_tries_every_hook_of_the_host() -> None:
         "register_strategies",
         "register_pre_trade_checks",
         "register_event_sinks",
+        "register_programs",
     }
+
+
+@pytest.mark.parametrize(
+    "thing, words",
+    [
+        (7, "program 'mine' is a value of type int · offer a tradeshell.ProgramOffer"),
+        (ProgramOffer(run=slow_run, words=""), "program 'mine': run is 'async def', nobody would await it"),  # type: ignore[arg-type]  # what is tested
+        (ProgramOffer(run=lambda: 0, words=""), "program 'mine': run cannot be called with (context)"),  # type: ignore[arg-type,misc]  # what is tested
+    ],
+)
+def test_a_program_that_could_not_run_is_refused_when_it_is_offered(thing: object, words: str) -> None:
+    host = loaded(candidate("server", offering("register_programs", ("mine", thing))))
+    assert refusal(host, "server").startswith(words)
 
 
 class Slow:

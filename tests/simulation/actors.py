@@ -69,7 +69,7 @@ class Actors:
         if not life.session.desk.link.up:
             self._stage.loop.at(self._stage.loop.micros + SECOND, self.ask, ask, number)
             return
-        life.enter(self._start, life, ask, number)
+        self._stage.look_up(ask.symbol, lambda: life.enter(self._start, life, ask, number))
 
     def _start(self, life: Life, ask: Ask, number: int) -> None:
         stage, session = self._stage, life.session
@@ -243,7 +243,7 @@ class Actors:
         if stage.life is None or not stage.life.alive:
             return "nobody there"
         stage.operated("disconnect")
-        stage.loop.create_task(_quietly(stage.venue.disconnect()))
+        stage.loop.create_task(quietly(stage.venue.disconnect()))
         stage.loop.at(stage.loop.micros + act.number * SECOND // 6, self._connect)
         return f"for {act.number / 6:.1f} s"
 
@@ -253,11 +253,11 @@ class Actors:
         if stage.life is None or stage.venue.link.is_told_up:
             return
         stage.note("operator", "connect", what="connect")
-        stage.loop.create_task(_quietly(stage.venue.connect()))
+        stage.loop.create_task(quietly(stage.venue.connect()))
         stage.loop.at(stage.loop.micros + SECOND, self._connect)
 
 
-async def _quietly(work: Any) -> None:
+async def quietly(work: Any) -> None:
     """Await what the operator asked of the broker; a refusal is an answer."""
     try:
         await work

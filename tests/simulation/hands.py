@@ -38,6 +38,10 @@ class Stage(Protocol):
         """Put down what the operator asked for."""
         ...
 
+    def look_up(self, symbol: str, then: Callable[[], None]) -> None:
+        """Ask the broker for a contract, and go on when it is known."""
+        ...
+
     def cancelled(self) -> list[i.OrderReport]:
         """Return the orders that were cancelled and whose market may have been faster."""
         ...

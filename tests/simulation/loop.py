@@ -164,6 +164,10 @@ class SimClock:
             self._cached = (self._loop.micros, known)
         return known
 
+    def instant(self, micros: int) -> datetime:
+        """Return the instant so many microseconds after the start."""
+        return self.start + timedelta(microseconds=micros)
+
     def micros_of(self, when: datetime) -> int:
         """Return an instant in microseconds since the start."""
         return (when - self.start) // MICROSECOND

@@ -31,11 +31,11 @@ from typing import NamedTuple
 from tests.simulation.exposure import Histograms, add, of_schedule, table
 from tests.simulation.schedule import draw
 from tests.simulation.sometimes import OCCASIONS, met, missing
-from tests.simulation.world import Finding, Outcome, run_schedule
+from tests.simulation.world import Finding, Outcome, World, run_schedule
 
 CHUNK = 100
 LARGE = 1000  # schedules from which on every occasion must have come about
-PATIENCE = 10.0  # seconds of real time for one schedule
+PATIENCE = 20.0  # seconds of real time for one schedule
 SHOWN = 40  # failing seeds that are listed
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -61,26 +61,35 @@ def memory_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="tradeshell-simulation-", dir=shared if shared.is_dir() else None))
 
 
-def run_chunk(begin: int, count: int) -> Chunk:
-    """Run consecutive seeds in this process."""
+def run_chunk(begin: int, count: int, *, wired: bool = False) -> Chunk:
+    """Run consecutive seeds in this process; ``wired``: through the real client and the gateway."""
     folder = memory_folder()
     gc.disable()  # one collection a chunk instead of some in each schedule
     try:
-        return _run_chunk(begin, count, folder)
+        return _run_chunk(begin, count, folder, world_of(wired=wired))
     finally:
         gc.enable()
         gc.collect()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _run_chunk(begin: int, count: int, folder: Path) -> Chunk:
+def world_of(*, wired: bool) -> type[World]:
+    """Return what runs a schedule: with the wire between engine and venue, or without."""
+    if not wired:
+        return World
+    from tests.simulation.wired.world import WiredWorld  # ib_async is loaded where it is used
+
+    return WiredWorld
+
+
+def _run_chunk(begin: int, count: int, folder: Path, world: type[World]) -> Chunk:
     occasions: Counter[str] = Counter()
     failures: list[tuple[int, list[Finding]]] = []
     violations = 0
     digest = hashlib.sha256()
     exposure: Histograms = {}
     for seed in range(begin, begin + count):
-        outcome = run_seed(seed, folder)
+        outcome = run_seed(seed, folder, world)
         occasions.update(met(outcome.counters))
         violations += len(outcome.findings)
         add(exposure, of_schedule(outcome.exposures))
@@ -103,12 +112,12 @@ def _hangs(signum: int, frame: FrameType | None) -> None:
     raise _HangingError(f"no end after {PATIENCE} s of real time, in {where}")
 
 
-def run_seed(seed: int, folder: Path) -> Outcome:
+def run_seed(seed: int, folder: Path, world: type[World] = World) -> Outcome:
     """Run one seed; a defect on the way, and a step without an end, is a finding of that seed."""
     before = signal.signal(signal.SIGALRM, _hangs)
     signal.setitimer(signal.ITIMER_REAL, PATIENCE)
     try:
-        return run_schedule(draw(seed), folder)
+        return run_schedule(draw(seed), folder, world)
     except (Exception, _HangingError) as error:  # noqa: BLE001  # the other seeds of the campaign go on
         trace = traceback.extract_tb(error.__traceback__)[-1]
         words = f"{type(error).__name__}: {error} ({Path(trace.filename).name}:{trace.lineno})"
@@ -127,20 +136,22 @@ def code_version() -> str:
     return digest.hexdigest()[:12]
 
 
-def run_campaign(begin: int, count: int, jobs: int, done: dict[int, Chunk]) -> Iterator[Chunk]:
+def run_campaign(
+    begin: int, count: int, jobs: int, done: dict[int, Chunk], *, wired: bool = False
+) -> Iterator[Chunk]:
     """Yield the chunks of a campaign as they end; those in ``done`` are taken from there."""
     starts = [(at, min(CHUNK, begin + count - at)) for at in range(begin, begin + count, CHUNK)]
     todo = [(at, size) for at, size in starts if at not in done or done[at].seeds != size]
     yield from (done[at] for at, size in starts if (at, size) not in todo)
     if jobs == 1 or len(todo) == 1:
-        yield from (run_chunk(at, size) for at, size in todo)
+        yield from (run_chunk(at, size, wired=wired) for at, size in todo)
         return
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         waiting: set[Future[Chunk]] = set()
         rest = iter(todo)
         while True:
             while len(waiting) < jobs * 2 and (following := next(rest, None)) is not None:
-                waiting.add(pool.submit(run_chunk, *following))
+                waiting.add(pool.submit(run_chunk, *following, wired=wired))
             if not waiting:
                 return
             ended, waiting = wait(waiting, return_when=FIRST_COMPLETED)
@@ -158,14 +169,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--results", type=Path, help="a file that keeps results, so that a campaign can go on later"
     )
+    parser.add_argument(
+        "--wire", action="store_true", help="with the real client and the gateway between engine and venue"
+    )
     asked = parser.parse_args(arguments)
-    version = code_version()
+    version = code_version() + (" wire" if asked.wire else "")
     done = _known(asked.results, version)
     occasions: Counter[str] = Counter()
     exposure: Histograms = {}
     schedules = violations = shown = 0
     began = time.monotonic()
-    for chunk in run_campaign(asked.begin, asked.seeds, asked.jobs, done):
+    for chunk in run_campaign(asked.begin, asked.seeds, asked.jobs, done, wired=asked.wire):
         if asked.results is not None and chunk.begin not in done:
             with asked.results.open("a", encoding="utf-8") as file:
                 file.write(json.dumps([version, *chunk]) + "\n")
@@ -176,7 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for seed, findings in chunk.failures:
             shown += 1
             if shown <= SHOWN:
-                _show(seed, findings)
+                _show(seed, findings, " WIRE=1" if asked.wire else "")
         took = time.monotonic() - began
         sys.stderr.write(
             f"… {schedules}/{asked.seeds} schedules, {violations} violations, {schedules / took:.0f}/s\n"
@@ -209,10 +223,10 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
-def _show(seed: int, findings: list[Finding]) -> None:
+def _show(seed: int, findings: list[Finding], how: str) -> None:
     for finding in findings[:2]:
         _say(f"seed {seed} at {finding.t:.6f} s: {finding.rule}: {finding.text}")
-    _say(f"  make simulate-replay SEED={seed}")
+    _say(f"  make simulate-replay SEED={seed}{how}")
 
 
 def _table(occasions: Counter[str], schedules: int) -> tuple[str, ...]:

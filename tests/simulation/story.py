@@ -1,6 +1,6 @@
 """One seed, told: a line for each thing that happened, in the order of time, with what the checker found marked in it.
 
-    python -m tests.simulation.story SEED [--all]
+    python -m tests.simulation.story SEED [--all] [--wire]
 
 Columns: virtual seconds, who (venue, host, wire, operator and the others), what. ``--all`` also tells every touch of the market.
 """
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from tests.simulation.loop import SECOND
-from tests.simulation.run import memory_folder
+from tests.simulation.run import memory_folder, world_of
 from tests.simulation.schedule import Schedule, draw
 from tests.simulation.world import Outcome, run_schedule
 
@@ -101,11 +101,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("seed", type=int)
     parser.add_argument("--all", action="store_true", help="every touch of the market too")
+    parser.add_argument("--wire", action="store_true", help="through the real client and the gateway")
     asked = parser.parse_args(arguments)
     folder = memory_folder()
     try:
         schedule = draw(asked.seed)
-        outcome = run_schedule(schedule, folder)
+        outcome = run_schedule(schedule, folder, world_of(wired=asked.wire))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     for line in tell(schedule, outcome, everything=asked.all):

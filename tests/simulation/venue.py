@@ -134,9 +134,14 @@ class PushedMarket(Venue):
     def play(self) -> None:
         """Put the whole market on the loop."""
         for symbol, path in self._schedule.paths.items():
-            _Player(self, symbol, path.moves, path.shape.tick).start()
+            self.play_moves(symbol)
             for bar in path.bars:
-                self._loop.at(bar.at, self._close_bar, symbol, path.shape.tick, bar)
+                self._loop.at(bar.at, self.tell_bar, symbol, path.shape.tick, bar)
+
+    def play_moves(self, symbol: str) -> None:
+        """Put touches, prints and halts of a symbol on the loop."""
+        path = self._schedule.paths[symbol]
+        _Player(self, symbol, path.moves, path.shape.tick).start()
 
     def move(self, symbol: str, move: p.Move, tick: Decimal) -> None:
         """Do one thing that the market does."""
@@ -167,7 +172,8 @@ class PushedMarket(Venue):
         if symbol in self._live or self._quotes.get(symbol):
             self.on_touch(now, symbol)
 
-    def _close_bar(self, symbol: str, tick: Decimal, bar: p.Bar) -> None:
+    def tell_bar(self, symbol: str, tick: Decimal, bar: p.Bar) -> None:
+        """Tell a closed bar to whoever listens."""
         seconds = (bar.at - bar.begin) // p.SECOND
         listeners = self.listeners.get((symbol, seconds))
         if listeners and self._pump.is_up:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +31,7 @@ from tradeshell.core.orders import OrderSpec, OrderState
 from tradeshell.core.policy import Limits, Policy
 from tradeshell.core.trade import leg_of
 from tradeshell.engine.recovery import take_up
+from tradeshell.ports import Broker
 from tradeshell_paper.settings import Refusal
 
 LOOK_EVERY = 10.0  # seconds between the program's looks while orders work
@@ -96,20 +98,33 @@ class World:
         self._kills = list(schedule.kills) if kills else []
         self._kills_on = {kill.on: kill for kill in self._kills if kill.on}
         self._refusing = [[rule.skip, rule.times] for rule in schedule.refusing]
-        self.venue = SimVenue(schedule, self.loop, self.clock, self._hear, self._settings())
+        self.venue = self.make_venue()
         self.actors = Actors(self)
         self._after: dict[tuple[str, int], list[Act]] = {}
         for act in schedule.acts:
             if act.after != "start":
                 self._after.setdefault((act.after, act.nth), []).append(act)
 
-    def _settings(self) -> dict[str, Any]:
-        return {
+    def make_venue(self) -> SimVenue:
+        """Return the venue of this schedule."""
+        settings = {
             **self.schedule.habits.settings,
             "courier": self.courier,
             "witness": self._witness,
             "refuse": self._refuse,
         }
+        return SimVenue(self.schedule, self.loop, self.clock, self._hear, settings)
+
+    def make_broker(self) -> Broker:
+        """Return what a new life trades through."""
+        return self.venue
+
+    def connect_life(self) -> None:
+        """Let a new life connect."""
+        if self.venue.link.dropped_at is None:
+            self.loop.create_task(self.venue.connect())
+        else:
+            self.venue.restore_link()
 
     # --- running ------------------------------------------------------------------------------------------------------
 
@@ -144,7 +159,7 @@ class World:
         """Start the program."""
         self._number += 1
         self.journals.look()
-        life = Life(self._number, self.schedule, self.loop, self.clock, self.venue, self.folder, self)
+        life = Life(self._number, self.schedule, self.loop, self.clock, self.make_broker(), self.folder, self)
         self.journals.went_on(life.found)
         life.count = self.seen
         life.kills_on = self._kills_on
@@ -165,10 +180,7 @@ class World:
             life.session.submit(PolicySet(at=self.clock.now(), policy=policy))
         if not life.alive:  # killed before it could connect
             return
-        if self.venue.link.dropped_at is None:
-            self.loop.create_task(self.venue.connect())
-        else:
-            self.venue.restore_link()
+        self.connect_life()
 
     def _arm(self, kill: Kill) -> None:
         calm = self.loop.micros >= self.schedule.fault_free_from
@@ -199,6 +211,11 @@ class World:
     def operated(self, what: str, **about: Any) -> None:
         """Put down what the operator asked for."""
         self._record("op", {"what": what, **about})
+
+    def look_up(self, symbol: str, then: Callable[[], None]) -> None:
+        """Go on at once: the embedded venue knows its contracts."""
+        del symbol
+        then()
 
     def sent(self, action: str, ref: str, order_id: int) -> None:
         """Count an order command, and let follow what was to follow it."""
@@ -359,9 +376,9 @@ def _first_fault(audit: list[bytes]) -> str:
     return next((line.decode(errors="replace")[:400] for line in audit if b'"EngineFault"' in line), "")
 
 
-def run_schedule(schedule: Schedule, folder: Path, **more: Any) -> Outcome:
+def run_schedule(schedule: Schedule, folder: Path, world: type[World] = World, **more: Any) -> Outcome:
     """Run one schedule in an emptied ``folder``."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for file in folder.iterdir():
         file.unlink()
-    return World(schedule, folder, **more).run()
+    return world(schedule, folder, **more).run()

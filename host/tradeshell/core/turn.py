@@ -212,7 +212,7 @@ def _intent(
         reason=reason,
         bid=bid,
         ask=None if quote is None else quote.ask,
-        quote_age=None if quote is None else (trade.asked_at - quote.at).total_seconds(),
+        quote_age=None if quote is None else max(0.0, (trade.asked_at - quote.at).total_seconds()),
         bar_start=None if bar is None else bar.start,
         bar_close=None if bar is None else bar.close,
     )

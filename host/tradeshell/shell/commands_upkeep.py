@@ -193,7 +193,7 @@ COMMANDS = (
         run=doctor,
         group="Session",
         examples=("doctor",),
-        notes="Fails (exit code 1 in a script, and for `tradeshell doctor`) when a check failed; warnings do not. No order is sent "
-        "that could trade.",
+        notes="Fails (exit code 1 in a script, and for `tradeshell doctor`) when a check failed; warnings do not. No order is "
+        "sent that could trade.",
     ),
 )  # fmt: skip

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -144,7 +144,7 @@ class Account:
             self._requests.clear()
         return Snapshot(
             orders=tuple(_report(known) for known in collected.values()),
-            executions=tuple(e for e in self._executions.values() if e.at >= since),
+            executions=_newest(e for e in self._executions.values() if e.at >= since),
             positions=tuple(positions.values()),
         )
 
@@ -266,6 +266,16 @@ class Account:
             else:
                 self._positions.pop(contract.conId, None)
         self._emit(PositionReported(at=connection.clock.now(), position=report))
+
+
+def _newest(executions: Iterable[ExecutionReport]) -> tuple[ExecutionReport, ...]:
+    """Return each execution once, as it was corrected last."""
+    found: dict[str, ExecutionReport] = {}
+    for execution in executions:
+        known = found.get(execution.stem)
+        if known is None or execution.revision >= known.revision:
+            found[execution.stem] = execution
+    return tuple(found.values())
 
 
 def _report(known: Known) -> OrderReport:

@@ -45,6 +45,11 @@ class Link(Protocol):
         ...
 
     @property
+    def notices(self) -> list[Callable[[int, str], None]]:
+        """Who hears messages that are about nothing in particular (code, text)."""
+        ...
+
+    @property
     def wire(self) -> Any:
         """What reads messages, an ib_async ``Client``; ``None`` without a connection."""
         ...

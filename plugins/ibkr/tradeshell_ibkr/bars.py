@@ -1,4 +1,4 @@
-"""Closed bars out of what IBKR sends: five-second bars, the forming bars of kept-up-to-date history, single trades.
+"""Closed bars out of what IBKR sends: five-second bars, and the forming bars of kept-up-to-date history.
 
 Laws: pure, no clock: instants are handed in (whole epoch seconds of the exchange; ``now`` in seconds of ours). A bar is handed on
 once, when it is certain that nothing of it is still to come:
@@ -10,8 +10,6 @@ history; a bar whose last part did not come live is handed on only if history sa
 *Forming bars* (``keepUpToDate``) end with the first update of a later bar, or with one of their own that comes well after their
 end; ``SETTLE`` later, because a correction of the ended bar may follow. What comes later still is a revision, and is
 ignored. The last word about a bar may be older than its end: ``Ended.silence`` says how much is not known of it.
-
-*Trades* make bars of a second: closed by the first trade of a later second, or when the second is certainly over here.
 
 Bars are aligned to the clock and stamped with their start. A bar in which nothing traded does not exist.
 """
@@ -35,10 +33,10 @@ SETTLE = 0.3  # seconds after the first update of a new bar in which the old one
 SURELY_OVER = (
     3.0  # seconds after its end, by our clock, at which a bar that is still sent has ended by theirs
 )
-TICK_GRACE = 0.25  # seconds after the end of a second in which its trades may still arrive
 LONG_NUMBER = 12  # digits; a longer price is the noise of a binary fraction
 NOISE = Decimal("0.000001")
 NO_NUMBER = Decimal("NaN")
+MOST_PRICE = Decimal(10_000_000)  # USD: above is no price, and far above nothing can be computed
 
 
 class Part(NamedTuple):
@@ -87,20 +85,21 @@ def read_part(opened: str, high: str, low: str, close: str, volume: str) -> Part
     return Part(read_price(opened), read_price(high), read_price(low), read_price(close), read_shares(volume))
 
 
-def without_signals(part: Part) -> Part:
-    """Return ``part`` with every NaN made a quiet one: a signalling one would raise in whoever compares it."""
-    opened, high, low, close = (NO_NUMBER if price.is_snan() else price for price in part[:4])
+def believable(part: Part) -> Part:
+    """Return ``part`` with every price that cannot be one made a quiet NaN: nothing that computes with it raises."""
+    opened, high, low, close = (price if is_price(price) else NO_NUMBER for price in part[:4])
     return Part(opened, high, low, close, part.volume)
+
+
+def is_price(price: Price) -> bool:
+    """Return whether ``price`` is a number that a share may cost, zero and less included (they are told as they are)."""
+    return price.is_finite() and -MOST_PRICE < price < MOST_PRICE
 
 
 def is_sane(part: Part) -> bool:
     """Return whether prices are finite, above zero and in order."""
     try:
-        return (
-            0 < part.low <= part.open <= part.high
-            and part.low <= part.close <= part.high
-            and part.high.is_finite()
-        )
+        return 0 < part.low <= part.open <= part.high < MOST_PRICE and part.low <= part.close <= part.high
     except InvalidOperation:  # NaN does not compare
         return False
 
@@ -178,7 +177,7 @@ class Assembly:
             self._take_late(start, part)
             return closed, lost
         if not is_sane(part):
-            part = without_signals(part)
+            part = believable(part)
             self._poison.add(start)
         quiet = part.volume <= 0 and trades <= 0 and part.high == part.low
         quiet = quiet and (self._close is None or part.close == self._close)
@@ -268,7 +267,7 @@ class Assembly:
     def _take_late(self, start: int, part: Part) -> None:
         """Take a part that is out of order or sent again: it counts as long as its bar is not decided."""
         if start % PART == 0 and any(at <= start < at + n for n, at in self._forming.items()):
-            self._parts[start] = without_signals(part)
+            self._parts[start] = believable(part)
             (self._poison.discard if is_sane(part) else self._poison.add)(start)
             if start == self._live:
                 self._close = part.close
@@ -348,53 +347,3 @@ class Forming:
             return None
         self._told = end
         return Ended(Bar(self.symbol, instant(start), self.seconds, *part), silence)
-
-
-class Seconds:
-    """Bars of a second out of single trades, whose times are whole seconds of the exchange."""
-
-    def __init__(self, symbol: str, since: float) -> None:
-        self.symbol = symbol
-        self._since = since
-        self.second = 0  # the one that forms, or formed last
-        self._bar: Part | None = None
-        self._told = 0
-        self._lead: float | None = (
-            None  # how much later than the exchange's second a trade of it came, at best
-        )
-        self.late = 0  # trades of seconds that were closed already
-
-    def trade(self, second: int, price: Price, size: Shares, now: float) -> Bar | None:
-        """Take a trade; return the bar of the second that it closes."""
-        lead = now - second
-        if self._lead is None or lead < self._lead:
-            self._lead = lead
-        bar = self._bar
-        if second == self.second and bar is not None:
-            opened, high, low, _, volume = bar
-            self._bar = Part(opened, max(high, price), min(low, price), price, volume + size)
-            return None
-        if second <= self._told or second < self.second:
-            self.late += 1
-            return None
-        closed = self.close()
-        self.second = second
-        self._bar = Part(price, price, price, price, size)
-        return closed
-
-    def due(self, now: float) -> float | None:
-        """Return our time at which the second that forms is certainly over, trades under way included.
-
-        Its end is at most a second after a trade of it came, and at most a second after the quickest message about its start.
-        """
-        if self._bar is None or self._lead is None:
-            return None
-        return min(now, self.second + self._lead) + 1 + TICK_GRACE
-
-    def close(self) -> Bar | None:
-        """Close the second that forms and return its bar."""
-        bar, self._bar = self._bar, None
-        if bar is None:
-            return None
-        self._told = self.second
-        return Bar(self.symbol, instant(self.second), 1, *bar) if self.second + 1 > self._since else None

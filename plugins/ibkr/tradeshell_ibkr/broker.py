@@ -137,7 +137,7 @@ class IbkrBroker:
 
     async def examine(self) -> tuple[Finding, ...]:
         """Return what `doctor` should know about the link."""
-        return await examine(self.connection, self.account)
+        return await examine(self.connection, self.account, self.orders, self.data)
 
 
 def split_settings(table: Mapping[str, Any]) -> tuple[LinkSettings, DataSettings]:

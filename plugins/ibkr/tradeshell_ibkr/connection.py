@@ -19,22 +19,21 @@ from tradeshell import (
     Clock,
     Handle,
     LinkChanged,
-    OrderRefusedByBroker,
-    RefusedWhat,
 )
 from tradeshell_ibkr.codes import CODES, Effect, look_up
 from tradeshell_ibkr.guards import LinkFailure, check_account, check_place
 from tradeshell_ibkr.order_ids import FIRST_REQUEST_ID, LAST_REQUEST_ID, OrderIds
+from tradeshell_ibkr.owner import claim
 from tradeshell_ibkr.pacing import Outbox, Priority
 from tradeshell_ibkr.pulse import Pulse
 from tradeshell_ibkr.settings import LinkSettings, is_paper
 from tradeshell_ibkr.states import STEADY_AFTER, LinkState, pause, words_of
+from tradeshell_ibkr.telling import Teller
 from tradeshell_ibkr.wire import NOT_AN_API, Hub, Readers, Wire
 
 T = TypeVar("T")
 DIAL_WITHIN = 5.0  # seconds for the socket
 GREET_WITHIN = 6.0  # seconds for version, accounts and the next order number
-TOLD_AGAIN_AFTER = timedelta(seconds=60)  # the same notice is not repeated before
 
 
 class Connection:
@@ -58,6 +57,7 @@ class Connection:
         self.epoch = 0
         self.wire: Wire | None = None
         self._emit = context.emit
+        self._folder = context.state_dir
         self._log = context.wire
         self._readers: Readers = {}
         self._after_data: list[Callable[[], None]] = []
@@ -75,8 +75,7 @@ class Connection:
         self._tries = 0
         self._retry: Handle | None = None
         self._up_at: datetime | None = None
-        self._told: dict[tuple[int, str], datetime] = {}
-        self._unreadable_told: datetime | None = None
+        self._teller = Teller(self.clock, context.emit)
         self.hub.listen("error", self._error)
         self.hub.listen("dataProcessed", self._data_processed)
         self.hub.listen("nextValidId", self._next_id_told)
@@ -267,6 +266,7 @@ class Connection:
             except TimeoutError:
                 raise LinkFailure(LinkState.SILENT) from None
             account = check_account(settings, wire.accounts, self.account)
+            claim(self._folder, account)
             if not wire.isConnected():
                 raise LinkFailure(LinkState.SHUT_OUT, "it ended as soon as it was there")
         except BaseException:
@@ -415,23 +415,12 @@ class Connection:
 
     def _unreadable(self, fields: list[str]) -> None:
         del fields
-        now, wire = self.clock.now(), self.wire
-        if self._unreadable_told is not None and now - self._unreadable_told < TOLD_AGAIN_AFTER:
-            return
-        self._unreadable_told = now
-        if wire is not None:
-            self.tell(0, f"a message of the gateway cannot be read and was dropped: {wire.complaint}")
+        if self.wire is not None:
+            self._teller.tell_unreadable(self.wire.complaint)
 
     def tell(self, code: int, text: str) -> None:
         """Tell the operator what is about no order of ours; the same words once a minute at most."""
-        now, key = self.clock.now(), (code, text)
-        told = self._told.get(key)
-        if told is not None and timedelta() <= now - told < TOLD_AGAIN_AFTER:
-            return
-        if len(self._told) > 200:
-            self._told.clear()
-        self._told[key] = now
-        self._emit(OrderRefusedByBroker(at=now, ref="", what=RefusedWhat.NOTHING, code=code, text=text))
+        self._teller.tell(code, text)
 
 
 def _why_shut_out(wire: Wire, why: str) -> LinkFailure:

@@ -1,17 +1,30 @@
-"""What `doctor` finds out about the link: the address, the API's answer, the client id, the account and its mode, the picture.
+"""What `doctor` finds out about the link.
+
+The address, the API's answer, the client id, the account and its mode, a complete picture, market data, and whether orders
+would be taken.
 
 Laws: nothing is sent that could become an order. Each finding ends by itself.
 """
 
 from __future__ import annotations
 
-from tradeshell import BrokerError, Finding, Outcome, masked
+from ib_async.contract import Contract
+
+from tradeshell import BrokerError, DataKind, Finding, Outcome, masked
 from tradeshell_ibkr.account import Account
 from tradeshell_ibkr.connection import Connection
+from tradeshell_ibkr.market_data import MarketData
+from tradeshell_ibkr.orders import Orders
+from tradeshell_ibkr.preview import preview
 from tradeshell_ibkr.settings import is_paper
 
+SAMPLE = "SPY"
+QUOTE_WITHIN = 3.0  # seconds
 
-async def examine(connection: Connection, account: Account) -> tuple[Finding, ...]:
+
+async def examine(
+    connection: Connection, account: Account, orders: Orders, data: MarketData
+) -> tuple[Finding, ...]:
     """Examine the link, connected or not."""
     settings = connection.settings
     wire = connection.wire
@@ -61,4 +74,43 @@ async def examine(connection: Connection, account: Account) -> tuple[Finding, ..
                 f"{len(picture.positions)} positions, completely answered",
             )
         )
-    return tuple(found)
+    return (*found, *await _market(connection, orders, data))
+
+
+async def _market(connection: Connection, orders: Orders, data: MarketData) -> tuple[Finding, ...]:
+    """Look up a stock that everybody may see, look at its touch, and have an order for it previewed."""
+    try:
+        stock = await data.qualify(SAMPLE)
+        contract = data.contract(stock.con_id) or Contract(conId=stock.con_id, exchange="SMART")
+    except BrokerError as error:
+        return (
+            Finding(
+                name="contracts",
+                outcome=Outcome.FAILED,
+                told=str(error),
+                remedy="contracts come from Interactive Brokers: see `status`, then ask again",
+            ),
+        )
+    quote = await data.snapshot(SAMPLE, QUOTE_WITHIN)
+    kind = None if quote is None else quote.kind
+    seen = Finding(
+        name="market data",
+        outcome=Outcome.OK if kind is DataKind.LIVE else Outcome.WARNING,
+        told=f"no quote of {SAMPLE} within {QUOTE_WITHIN:g} s" if kind is None else f"{SAMPLE}: {kind.value}",
+        remedy=""
+        if kind is DataKind.LIVE
+        else "entries need live data: subscriptions, one live session, market hours",
+    )
+    try:
+        await preview(connection, orders, contract)
+    except BrokerError as error:
+        return (
+            seen,
+            Finding(
+                name="orders",
+                outcome=Outcome.FAILED,
+                told=f"a preview was refused: {error}",
+                remedy="switch Read-Only API off in the API settings of TWS or IB Gateway",
+            ),
+        )
+    return seen, Finding(name="orders", outcome=Outcome.OK, told="a preview was answered: the API may trade")

@@ -49,6 +49,7 @@ WORDS = {
     8 * HOUR: "8 hours",
     DAY: "1 day",
 }
+LAST_SECOND = 4_102_444_800  # 2100: later ones are no times of bars
 REGULAR_DAY, LONG_DAY = 23_400, 57_600  # seconds of trading
 SECONDS_AT_ONCE = 2000  # the most that is given of 1-second bars
 ROWS_AT_ONCE = 6000  # bars: more take the servers long
@@ -150,8 +151,16 @@ def read_time(text: str, zone: ZoneInfo = NEW_YORK) -> int:
     We ask for epoch seconds; days come as dates all the same, and other servers write what they like. A time without a zone is
     the exchange's, never that of this computer.
     """
-    if text.isascii() and text.isdigit() and len(text) != 8:
-        return int(text)
+    try:
+        second = int(text) if text.isdigit() and len(text) != 8 else _read_words(text, zone)
+    except ValueError:
+        second = -1
+    if not 0 <= second < LAST_SECOND:
+        raise ValueError(f"not a time: {text[:40]!r}")
+    return second
+
+
+def _read_words(text: str, zone: ZoneInfo) -> int:
     words = text.replace("  ", " ").split(" ", 2)
     if len(words) == 1 and len(text) == 8:
         return int(datetime.strptime(f"{text} +0000", "%Y%m%d %z").replace(tzinfo=zone).timestamp())

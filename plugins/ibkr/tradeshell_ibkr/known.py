@@ -21,6 +21,7 @@ class Known:
         "is_void",
         "order_id",
         "parent_id",
+        "perm_id",
         "ref",
         "remaining",
         "shown",
@@ -36,6 +37,7 @@ class Known:
         self.state = OrderState.SENT
         self.filled: Shares = 0
         self.remaining: Shares = 0 if spec is None else spec.qty
+        self.perm_id = 0  # the broker's own number of it; 0 while that is not known
         self.shown: Shown | None = None
         self.shown_status = ""
         self.words = ""  # the broker's last words of a refusal or a cancel

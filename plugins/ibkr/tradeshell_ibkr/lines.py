@@ -72,6 +72,7 @@ class QuoteLine(Source):
         """Ask for quotes: the touch begins anew."""
         self.stop()
         self.touch.clear()
+        self.touch.halted = False  # one that lasts is told anew
         self.touch.grid = self._room.contracts.grid(self.symbol)
         self._asked_at, self._is_dead = self._now(), False
         self._request_id = self._request(self._on_tick, self._error, "reqMktData", "", False, False, [])
@@ -90,6 +91,11 @@ class QuoteLine(Source):
 
     def close(self) -> None:
         """Nothing runs by the clock."""
+
+    def block(self, code: int, text: str) -> None:
+        """Another session of the login has the data."""
+        super().block(code, text)
+        self.touch.clear()
 
     def hand_on(self) -> None:
         """Tell the listeners of the touch, if it is another one."""

@@ -8,6 +8,7 @@ What was subscribed is subscribed again, once, when data were lost. A message th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from tradeshell_ibkr.bars import LIVE_LENGTHS
 from tradeshell_ibkr.contracts import Contracts
 from tradeshell_ibkr.history import History
 from tradeshell_ibkr.lines import QuoteLine, Snapshot
-from tradeshell_ibkr.source import Budget, Report, Room, Routes, Source
+from tradeshell_ibkr.source import COMPETING_SESSION, Budget, Report, Room, Routes, Source
 from tradeshell_ibkr.streams import Stream
 from tradeshell_ibkr.ticks import SecondStream
 
@@ -90,6 +91,7 @@ class MarketData:
         self._changed: dict[str, QuoteLine] = {}
         self._epoch = 0
         self.unreadable = 0  # messages that made no sense
+        link.notices.append(self._notice)
 
     # --- the link -----------------------------------------------------------------------------------------------------
 
@@ -100,7 +102,8 @@ class MarketData:
         sources = self._sources()
         if is_new:
             self._take_messages()
-            self._link.ask("reqMarketDataType", self.settings.market_data_type)
+            with suppress(BrokerError):  # the link is gone again already
+                self._link.ask("reqMarketDataType", self.settings.market_data_type)
         if data_lost:
             for source in sources:
                 source.lose()
@@ -244,6 +247,12 @@ class MarketData:
         self._link.tell(
             0, f"a message about market data cannot be read and was dropped: {' '.join(fields)[:60]!r}"
         )
+
+    def _notice(self, code: int, text: str) -> None:
+        """Take a message that is about no request: that another session has the data is about all of them."""
+        if code == COMPETING_SESSION:
+            for source in self._sources():
+                source.block(code, text)
 
     def _note_change(self, line: QuoteLine) -> None:
         """Hand the touch on behind the messages of this packet: bid and ask of one change are two of them."""

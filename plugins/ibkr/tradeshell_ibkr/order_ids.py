@@ -1,8 +1,9 @@
 """The highest order number that was ever used here, and what traded instruments are called, on disk.
 
-The gateway remembers it too (nextValidId), and so does the journal; a gateway that was set up anew forgets, a journal can be
-lost. A number that is used twice is refused (103), or worse: what is said about the old order is taken for the new one. And after a restart executions name an instrument before anybody has looked it
-up again: its contract id says which of ours it is, however the broker spells the symbol.
+The gateway remembers the number too (nextValidId), and so does the journal; a gateway that was set up anew forgets, a journal can
+be lost. A number that is used twice is refused (103), or worse: what is said about the old order is taken for the new one. And
+after a restart executions name an instrument before anybody has looked it up again: its contract id says which of ours it is,
+however the broker spells the symbol.
 
 Laws: a number is never given out twice by one client id of one state folder; the file is written after the order has left, at
 most once a second, because the journal has the number before; a damaged file counts as none.

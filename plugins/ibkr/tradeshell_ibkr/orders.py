@@ -60,8 +60,12 @@ class Orders:
         self._contracts: dict[int, str] = {}
         self._by_id: dict[int, Known] = {}
         self._by_ref: dict[str, Known] = {}
+        self._by_perm: dict[int, Known] = {}
         self._families: dict[int, list[Known]] = {}  # brackets that are not transmitted yet, by their parent
         self._foreign: dict[tuple[int, int], Known] = {}
+        self.on_preview: Callable[[int, int, str], bool] = lambda *_: (
+            False
+        )  # (number, code of an error, its text)
         self._warned: set[int] = set()  # clients whose orders carry refs like ours
         self._pending: list[Known] = []  # shown, and their status has not come
         self._collected: dict[tuple[int, int], Known] | None = None
@@ -141,7 +145,9 @@ class Orders:
             raise BrokerError(f"order {order_id} is not ours to cancel")
         if known is None:
             known = Known(ref, order_id)
+            known.is_new = False
         self._send(known, "cancel", Priority.CANCEL, cancel_order(wire.serverVersion(), order_id))
+        self._by_id.setdefault(order_id, known)
         known.is_cancelling = True
 
     def _check(self, spec: OrderSpec, order_id: int) -> None:
@@ -193,9 +199,8 @@ class Orders:
         known = self._by_id.get(order_id) if is_ours else None
         if known is not None and not known.is_void and (not said or said == known.ref):
             return known.ref
-        for other in self._by_ref.values() if not said and perm_id else ():
-            if other.shown is not None and other.shown.perm_id == perm_id:
-                return other.ref
+        if not said and perm_id in self._by_perm:
+            return self._by_perm[perm_id].ref
         return "" if parse_ref(said) is not None else said
 
     def collect(self) -> dict[tuple[int, int], Known]:
@@ -210,6 +215,7 @@ class Orders:
 
     def _open_order(self, order_id: int, contract: Contract, order: Order, preview: Preview) -> None:
         if order.whatIf:
+            self.on_preview(order_id, 0, "")
             return
         shown = shown_of(contract, order, preview.warningText)
         connection = self._connection
@@ -222,6 +228,8 @@ class Orders:
         if known is None:
             return
         known.shown, known.shown_status = shown, preview.status
+        if is_mine:
+            self._number(known, shown.perm_id)
         if preview.status not in ("", "PendingSubmit", "ApiPending"):
             known.is_new = False
         spec = known.spec
@@ -281,12 +289,19 @@ class Orders:
     ) -> None:
         del average, parent_id, last
         is_mine = client_id == self._connection.settings.client_id and order_id > 0
-        known = self._by_id.get(order_id) if is_mine else self._foreign.get((client_id, order_id or perm_id))
+        known = self._by_perm.get(perm_id) if perm_id else None
+        if known is not None:
+            is_mine = True  # whoever cancelled it may be named instead of its owner
+        else:
+            known = (
+                self._by_id.get(order_id) if is_mine else self._foreign.get((client_id, order_id or perm_id))
+            )
         if known is None or known.is_void:
             return
-        shown = known.shown
-        if shown is not None and perm_id and shown.perm_id and perm_id != shown.perm_id:
+        if is_mine and perm_id and known.perm_id and perm_id != known.perm_id:
             return  # an older order of that number
+        if is_mine:
+            self._number(known, perm_id)
         known.filled, known.remaining = shares_of(filled), shares_of(remaining)
         known.state = state_of(status, known.remaining, known.state, is_staged=known.is_staged)
         known.has_status, known.awaits_status = True, False
@@ -296,6 +311,11 @@ class Orders:
             known.is_changing = known.is_cancelling = False
         if is_mine:
             self._emit(OrderReported(at=self._connection.clock.now(), report=known.report()))
+
+    def _number(self, known: Known, perm_id: int) -> None:
+        if perm_id > 0 and known.perm_id == 0:
+            known.perm_id = perm_id
+            self._by_perm[perm_id] = known
 
     def _data_processed(self) -> None:
         """A packet has been read: what was shown without its status stands alone, unless the next packet brings it."""
@@ -328,6 +348,8 @@ class Orders:
     def _error(self, order_id: int, code: int, text: str) -> None:
         known = self._by_id.get(order_id)
         connection = self._connection
+        if known is None and self.on_preview(order_id, code, text):
+            return
         if known is None:
             connection.tell(code, f"order {order_id}: {text}")
             return

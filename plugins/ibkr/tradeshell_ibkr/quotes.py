@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from tradeshell import DataKind, Price, PriceGrid, Quote
-from tradeshell_ibkr.bars import NOISE, read_price, read_shares
+from tradeshell_ibkr.bars import NOISE, is_price, read_price, read_shares
 
 OnQuote = Callable[[Quote], None]
 
@@ -132,7 +132,7 @@ class Touch:
             price = read_price(text)
         except ValueError:
             return None
-        if not price.is_finite() or price <= 0 or (size and read_shares(size) == 0):
+        if not is_price(price) or price < NOISE or (size and read_shares(size) == 0):
             return None
         grid = self.grid
         if grid.holds(price):

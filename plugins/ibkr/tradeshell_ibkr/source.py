@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -144,6 +145,11 @@ class Source(ABC):
 
     # --- errors ---------------------------------------------------------------------------------------------------------
 
+    def block(self, code: int, text: str) -> None:
+        """Another session of the login has the data: of everything, the broker did not say of what."""
+        if self.is_asked:
+            self._fail(code, text)
+
     def _fail(self, code: int, text: str, lengths: Lengths | None = None) -> bool:
         """Take an error that has no other answer; return whether the subscription has ended."""
         if code in ADVICE or code in UNKNOWN_ID:
@@ -179,13 +185,15 @@ class Source(ABC):
         req_id = link.request_id()
         self._room.routes[str(req_id)] = on_message
         link.on_error(req_id, on_error)
-        link.ask(method, req_id, self._room.contracts.contract(self.symbol), *args)
+        with suppress(BrokerError):  # the link is just going: everything is asked for again when it is back
+            link.ask(method, req_id, self._room.contracts.contract(self.symbol), *args)
         return req_id
 
     def _cancel(self, method: str, req_id: int) -> None:
         self._drop(req_id)
         if self._link.is_ready:
-            self._link.ask(method, req_id)
+            with suppress(BrokerError):
+                self._link.ask(method, req_id)
 
     def _drop(self, req_id: int) -> None:
         self._room.routes.pop(str(req_id), None)

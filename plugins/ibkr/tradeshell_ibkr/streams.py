@@ -13,7 +13,18 @@ from collections.abc import Callable, Coroutine
 from datetime import datetime
 
 from tradeshell import Bar, BrokerError, Handle
-from tradeshell_ibkr.bars import PART, SETTLE, Assembly, Ended, Forming, Open, instant, read_part
+from tradeshell_ibkr.bars import (
+    PART,
+    SETTLE,
+    Assembly,
+    Ended,
+    Forming,
+    Open,
+    believable,
+    instant,
+    is_sane,
+    read_part,
+)
 from tradeshell_ibkr.history import History, read_rows, read_time, size_words
 from tradeshell_ibkr.source import BUSTED, Lengths, Room, Source
 
@@ -65,8 +76,10 @@ class Stream(Source):
             return
         if not self.is_asked or self.must_be_renewed():
             self.start()
-        elif is_new and self._real is None:
+        elif is_new and self._real is None and seconds >= KEPT_FROM:
             self._keep(seconds)
+        elif is_new and self._real is None:
+            self.start()
         elif is_new:
             self._look_back()
 
@@ -211,6 +224,9 @@ class Stream(Source):
             self._fill_later(first, self._assembly.live_end)
 
     def _fill_later(self, first: int, after: int) -> None:
+        if self.rth:  # nothing is missing of the hour of nine before the market has opened
+            session = self._room.contracts.session(self.symbol, self._link.clock.now())
+            first = after if session is None else max(first, int(session.open.timestamp()))
         gaps = self._assembly.gaps(first, after)
         if gaps and self._repairs > 0 and not self._is_repairing:
             self._repairs -= 1
@@ -320,6 +336,7 @@ class Stream(Source):
         if start > now + FUTURE:
             raise ValueError(f"a bar that starts at {start} is not here yet")
         part = read_part(fields[4], fields[6], fields[7], fields[5], fields[9])
+        part = part if is_sane(part) else believable(part)  # the host rejects it in its own words
         ended, is_settling = forming.update(start - start % seconds, part, now)
         if ended is not None:
             self._on_ended(ended)

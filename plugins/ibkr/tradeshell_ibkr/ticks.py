@@ -12,7 +12,8 @@ from datetime import timedelta
 from decimal import Decimal
 
 from tradeshell import Bar, Handle
-from tradeshell_ibkr.bars import Seconds, instant, read_price, read_shares
+from tradeshell_ibkr.bars import instant, is_price, read_price, read_shares
+from tradeshell_ibkr.seconds import Seconds
 from tradeshell_ibkr.source import BUSTED, TICK_PAUSE, Lengths, Room, Source
 
 OnBar = Callable[[Bar], None]
@@ -147,7 +148,7 @@ class SecondStream(Source):
             self._trade(int(now), read_price(fields[4]), fields[5], now)
 
     def _trade(self, second: int, price: Decimal, size: str, now: float) -> None:
-        if not price.is_finite() or price <= 0:
+        if not is_price(price) or price <= 0:
             raise ValueError(f"a trade at {price}")
         closed = self._seconds.trade(second, price, read_shares(size), now)
         if closed is not None:

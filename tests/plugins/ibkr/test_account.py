@@ -86,6 +86,18 @@ def test_an_execution_of_the_day_stays_in_the_picture_and_is_told_once(tmp_path:
     assert len(play(tmp_path, story).of(ExecutionReported)) == 1
 
 
+def test_a_corrected_execution_is_in_the_picture_once_as_it_was_corrected_last(tmp_path: Path) -> None:
+    async def story(scene: Scene) -> None:
+        await scene.broker.connect()
+        for exec_id, shares in (("a.1.01", 10), ("a.1.03", 7), ("a.1.02", 8)):
+            scene.peer.say(*execution(14, exec_id, REF, shares, "187.25"))
+        await scene.settle()
+        found = await scene.broker.snapshot_account()
+        assert [(e.exec_id, e.qty) for e in found.executions] == [("a.1.03", 7)]
+
+    play(tmp_path, story)
+
+
 def test_executions_of_yesterday_are_not_todays(tmp_path: Path) -> None:
     async def story(scene: Scene) -> None:
         await scene.broker.connect()

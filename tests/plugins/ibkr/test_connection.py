@@ -132,6 +132,22 @@ def test_a_gateway_that_comes_back_with_another_account_is_refused(tmp_path: Pat
     assert "logged in to account DU…9999 now" in scene.broker.info().words
 
 
+def test_a_state_folder_belongs_to_one_account_for_ever(tmp_path: Path) -> None:
+    async def first(scene: Scene) -> None:
+        await scene.broker.connect()
+
+    play(tmp_path, first)
+    assert ACCOUNT not in (tmp_path / "account.json").read_text(encoding="utf-8")
+    play(tmp_path, first)
+
+    async def other(scene: Scene) -> None:
+        scene.next_peers = [Peer(accounts="U7654321")]
+        text = await refused(scene)
+        assert "has the records of account DU…4567, the gateway is logged in to U…4321" in text
+
+    play(tmp_path, other, paper_only=False, live_account="U7654321")
+
+
 # --- ways to fail -----------------------------------------------------------------------------------------------------
 
 

@@ -344,6 +344,34 @@ def test_x09_an_order_of_another_client_is_never_ours_whatever_it_is_called(tmp_
     assert "another tradeshell trades this account" in told.text
 
 
+def test_an_order_of_ours_that_another_client_cancelled_is_known_by_its_permanent_number(
+    tmp_path: Path,
+) -> None:
+    async def story(scene: Scene) -> None:
+        await scene.broker.connect()
+        await working(scene)
+        scene.peer.say(*status(1, "Cancelled", client=2))
+        scene.peer.say(*status(1, "Filled", 100, 0, perm=99, client=2))  # an order of its own
+        await scene.settle()
+
+    assert [r.state for r in reports(play(tmp_path, story))] == [OrderState.HELD, OrderState.CANCELLED]
+
+
+def test_d04_what_comes_after_1100_is_heard_like_anything_else(tmp_path: Path) -> None:
+    async def story(scene: Scene) -> None:
+        await scene.broker.connect()
+        await working(scene)
+        scene.peer.say(*execution(1, "a.1.01", REF, 12, "187.25"))
+        scene.peer.error(-1, 1100, "lost")
+        scene.peer.say(*execution(1, "a.2.01", REF, 14, "187.25"))
+        scene.peer.say(*status(1, "Submitted", 26, 74))
+        await scene.settle()
+
+    scene = play(tmp_path, story)
+    assert [event.execution.qty for event in scene.of(ExecutionReported)] == [12, 14]
+    assert reports(scene)[-1].filled == 26
+
+
 def test_manual_orders_are_known_by_their_permanent_number(tmp_path: Path) -> None:
     async def story(scene: Scene) -> None:
         await scene.broker.connect()
@@ -408,6 +436,16 @@ def test_a_cancel_that_meets_nothing_is_refused(tmp_path: Path, code: int) -> No
         await scene.settle()
 
     assert refusals(play(tmp_path, story)) == [(RefusedWhat.CANCEL, code, REF)]
+
+
+def test_a_cancel_of_an_order_that_was_never_known_is_refused_by_its_ref(tmp_path: Path) -> None:
+    async def story(scene: Scene) -> None:
+        await scene.broker.connect()
+        scene.broker.cancel(REF, 52)
+        scene.peer.error(52, 10147, "OrderId 52 that needs to be cancelled is not found.")
+        await scene.settle()
+
+    assert refusals(play(tmp_path, story)) == [(RefusedWhat.CANCEL, 10147, REF)]
 
 
 @pytest.mark.parametrize("code", [133, 399, 404, 481, 2109, 2137, 10311, 10349, 55555])

@@ -63,6 +63,7 @@ class FakeLink:
         self.epoch = 0
         self.asked: list[Asked] = []
         self.told: list[tuple[int, str]] = []
+        self.notices: list[Callable[[int, str], None]] = []
         self.errors: dict[int, Callable[[int, str], None]] = {}
         self.answer: Callable[[Asked], None] = lambda _: None
         self._waits: set[asyncio.Future[Any]] = set()

@@ -7,8 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-
 from tests.plugins.ibkr_data.venue import Pair, pair
+
 from tradeshell import BrokerError, DataKind, StreamWord
 
 
@@ -62,7 +62,7 @@ def test_seconds_are_those_of_the_exchange(venue: Pair) -> None:
 @pytest.mark.parametrize("rth", [True, False])
 @pytest.mark.parametrize("seconds", [5, 60, 300, 900, 3600, 86400])
 def test_history_is_that_of_the_exchange(venue: Pair, seconds: int, rth: bool) -> None:
-    count = 500 if seconds < 86400 else 20
+    count = {3600: 60, 86400: 10}.get(seconds, 500)
     bars = venue.run(venue.broker.history("AAPL", seconds, count, rth))
     chunks = venue.gateway.house.view.past("AAPL", seconds, rth, venue.clock.now(), count)
     truth = sorted((bar for chunk in chunks for bar in chunk), key=lambda bar: bar.start)[-count:]

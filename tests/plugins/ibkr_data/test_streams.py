@@ -196,7 +196,7 @@ def test_a_minute_of_which_everything_was_missed_is_never_made_up_from_history(a
         "190 190 -1 190",
         "190 189 191 190",
         "sNaN 190 190 190",
-        "190 Infinity 190 190",
+        "190 1e309 190 190",
     ],
 )
 def test_M11_a_part_that_cannot_be_true_spoils_its_bar_as_it_came(at_desk: Desk, prices: str) -> None:
@@ -206,7 +206,7 @@ def test_M11_a_part_that_cannot_be_true_spoils_its_bar_as_it_came(at_desk: Desk,
         at_desk.part(second)
     (bar,) = at_desk.bars
     words = [str(value) for value in (bar.open, bar.high, bar.low, bar.close)]
-    assert words == prices.replace("sNaN", "NaN").split()
+    assert words == prices.replace("sNaN", "NaN").replace("1e309", "NaN").split()
 
 
 @pytest.mark.parametrize(
@@ -388,3 +388,30 @@ def test_without_a_free_line_bars_come_from_kept_up_to_date_history() -> None:
         assert [
             asked.args[1].symbol for asked in at_desk.link.requests("reqHistoricalData") if asked.args[8]
         ] == ["MSFT"]
+
+
+def test_M05_a_competing_session_that_is_told_of_nothing_in_particular_is_about_everything(
+    at_desk: Desk,
+) -> None:
+    at_desk.watch(60)
+    at_desk.watch(1)
+    at_desk.do(lambda: at_desk.data.subscribe_quotes("AAPL"))
+    number = at_desk.link.requests("reqMktData")[-1].id
+    at_desk.do(lambda: at_desk.link.send(1, 6, number, 1, "190", 100, 1))
+    for notice in at_desk.link.notices:
+        notice(10197, "No market data during competing live session")
+    assert sorted((news.word, news.seconds) for news in at_desk.news) == [
+        (StreamWord.BLOCKED, 1),
+        (StreamWord.BLOCKED, 60),
+    ]
+    assert at_desk.data.latest("AAPL") is None
+
+
+def test_before_the_market_opens_nothing_is_asked_of_history() -> None:
+    with desk(start=MONDAY.replace(hour=13, minute=29, second=47)) as at_desk:
+        at_desk.connect()
+        at_desk.watch(3600)
+        at_desk.advance(13.2)
+        for second in range(-1800, -1770, 5):
+            at_desk.part(second)
+        assert at_desk.link.requests("reqHistoricalData") == []

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from tradeshell_paper.settings import read_settings
 from tradeshell_paper.tws.actions import Actions
 from tradeshell_paper.tws.gateway import Gateway
 from tradeshell_paper.tws.house import AccountVenue
-from tradeshell_paper.tws.scenario import Scenario
 from tradeshell_paper.tws.server import Listener
 from tradeshell_paper.tws.switches import changed
 from tradeshell_paper.tws.view import TapeView
@@ -53,7 +52,7 @@ class Pair:
         self.listener = Listener(self.gateway, "127.0.0.1", 0)
         await self.listener.open()
         self.actions = Actions(self.gateway, self.listener.open, self.listener.close)
-        self.actions.spawn = asyncio.ensure_future
+        self.actions.spawn = _spawn
         context = BrokerContext(
             emit=self.said.append,
             clock=self.clock,
@@ -141,4 +140,5 @@ def pair(
         asyncio.set_event_loop(None)
 
 
-_ = (timedelta, Scenario)
+def _spawn(work: Awaitable[None]) -> None:
+    asyncio.ensure_future(work)  # noqa: RUF006  # the loop of a test outlives it

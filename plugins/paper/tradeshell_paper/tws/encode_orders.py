@@ -176,7 +176,7 @@ def completed_order(v: OrderView, version: int) -> bytes:
         UNSET_INT, UNSET_INT, "",
         "", o.clearing_account, o.clearing_intent or "IB", o.not_held, 0,
         "", o.solicited, v.status, o.randomize_size, o.randomize_price, 0,
-        optional(stop), optional(o.limit_offset), number(o.cash_qty or 0), not o.no_auto_hedge_price,
+        optional(stop, UD), optional(o.limit_offset, UD), number(o.cash_qty or 0), not o.no_auto_hedge_price,
         o.oms_container, "", v.filled, UNSET_INT, o.auto_cancel_parent, NO_OWNER, False, False,
         v.parent_perm_id, at, v.completed_status,
     ]  # fmt: skip

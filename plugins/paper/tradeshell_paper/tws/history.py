@@ -97,7 +97,8 @@ class Kept:
         self._request = request
         self._symbol = symbol
         self._seconds = seconds
-        self._previous: Bar | None = None
+        self._previous: Bar | None = None  # the newest closed bar
+        self._current: datetime | None = None  # the begin of the newest bar that was told
         self._skips: datetime | None = None
         self.is_dead = False
         self._handle = desk.house.data_venue.subscribe(symbol, seconds, request.rth, self._on_closed)
@@ -108,11 +109,15 @@ class Kept:
         self.is_dead = True
 
     def beat(self) -> None:
-        """Repeat the bar that lasts."""
+        """Repeat the bar that lasts. A new one begins after the old one was told as it closed."""
         now = self._desk.house.now()
         bar = self._desk.house.view.forming(self._symbol, self._seconds, self._request.rth, now)
-        if bar is not None:
-            self._tell(bar)
+        if bar is None:
+            return
+        begins = self._current is not None and bar.start > self._current
+        if begins and (self._previous is None or self._previous.start != self._current):
+            return
+        self._tell(bar)
 
     def _on_closed(self, bar: Bar) -> None:
         house = self._desk.house
@@ -145,6 +150,7 @@ class Kept:
         house = self._desk.house
         if self.is_dead or house.switches.bars_silent or house.is_cut_off or bar.start == self._skips:
             return
+        self._current = bar.start if self._current is None else max(self._current, bar.start)
         self._desk.client.send(
             outgoing.historical_update(
                 self._request.request, row(bar, self._request.what, self._request.date_format, house.offset)

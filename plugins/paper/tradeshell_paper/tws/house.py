@@ -23,6 +23,7 @@ from tradeshell_paper.tws.switches import Switches
 from tradeshell_paper.tws.values import WireContract
 from tradeshell_paper.tws.view import MarketView
 from tradeshell_paper.venue import Venue
+from tradeshell_paper.witness import Witness
 
 # US stocks trade on the routing exchange or on one of these; the primary one is where they are listed.
 EXCHANGES = (
@@ -54,8 +55,10 @@ class Client(Protocol):
 class AccountVenue(Venue):
     """The venue with the face of one account: what the exchange says goes to ``listener``."""
 
-    def __init__(self, clock: VenueClock, market: MarketData, rules: Rules) -> None:
-        super().__init__(clock, market, replace(rules, refuse=self._ask))
+    def __init__(
+        self, clock: VenueClock, market: MarketData, rules: Rules, witness: Witness | None = None
+    ) -> None:
+        super().__init__(clock, market, replace(rules, refuse=self._ask), witness)
         self.account = rules.account
         self.fees = rules.fees
         self.listener: Callable[[str, Reports], None] = lambda _account, _reports: None

@@ -42,7 +42,11 @@ class MemoryTransport(asyncio.Transport):
     """The client's transport."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, gateway: Gateway, protocol: asyncio.Protocol, delay: float = 0.0
+        self,
+        loop: asyncio.AbstractEventLoop,
+        gateway: Gateway,
+        protocol: asyncio.Protocol,
+        delay: float = 0.0,
     ) -> None:
         super().__init__()
         self._loop = loop

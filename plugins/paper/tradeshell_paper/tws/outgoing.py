@@ -84,7 +84,7 @@ def contract_details(request: int, card: ContractCard, version: int) -> bytes:
         c.trading_class, c.con_id, number(card.min_tick), *((100,) if version < 164 else ()),
         "", card.order_types, ",".join(card.exchanges), 1, 0, card.long_name,
         c.primary_exchange, "", "Technology", "Computers", "Computers", "US/Eastern",
-        card.trading_hours, card.liquid_hours, "", "", 0, 1, "", "",
+        card.trading_hours, card.liquid_hours, "", "0", 1, "ISIN", f"US{c.con_id:010}", 1, "", "",
         ",".join(str(card.rule) for _ in card.exchanges), "", "COMMON",
         *((100,) if version == 163 else ()),
         *(("1", "1", "100") if version >= 164 else ()),
