@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -216,3 +217,9 @@ def test_a_change_down_to_what_has_filled_ends_the_order() -> None:
         assert states(told)[-1] is OrderState.CANCELLED
 
     tell(story)
+
+
+def test_its_offer_runs_the_clock_only_when_it_was_told_where_to_begin() -> None:
+    assert not ScriptedVenue().offer().own_clock
+    offer = ScriptedVenue(start=datetime(2025, 12, 22, 15, tzinfo=UTC)).offer("words")
+    assert (offer.own_clock, offer.words) == (True, "words")

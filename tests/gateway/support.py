@@ -291,7 +291,7 @@ async def start_bare(gateway: Gateway, number: int = 1, version: int = 178) -> B
     return protocol
 
 
-def place_fields(number: int, side: str, qty: int, kind: str, **values: Any) -> list[object]:
+def place_fields(number: int, side: str, qty: float, kind: str, **values: Any) -> list[object]:
     """Return the fields of a placeOrder message of version 178 for a plain stock order."""
     v = {
         "symbol": "AAPL", "limit": "", "aux": "", "tif": "DAY", "oca": "", "account": "", "ref": "", "transmit": 1,

@@ -7,6 +7,8 @@ import logging
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
+from itertools import pairwise
+from typing import Any
 
 import pytest
 from ib_async import IB, LimitOrder, MarketOrder, Order, StopLimitOrder, StopOrder, Trade
@@ -117,7 +119,7 @@ def test_five_second_bars_come_at_every_boundary_and_ticks_are_told_one_by_one()
             ticker.updateEvent += lambda t: sizes.extend(tick.size for tick in t.tickByTicks)
             await until(lambda: len(bars) >= 4)
             starts = [bar.time for bar in bars]
-            assert all(b - a == timedelta(seconds=5) for a, b in zip(starts, starts[1:], strict=False))
+            assert all(b - a == timedelta(seconds=5) for a, b in pairwise(starts))
             assert bars[2].volume in {sum(sizes[at : at + 5]) for at in range(len(sizes))}
 
     asyncio.run(story())
@@ -236,20 +238,13 @@ def test_every_kind_of_order_that_the_client_can_write_is_understood_to_the_last
 
     combo = Contract(symbol="A,B", secType="BAG", exchange="SMART", currency="USD")
     combo.comboLegs = [ComboLeg(1, 1, "BUY", "SMART"), ComboLeg(2, 1, "SELL", "SMART")]
-    plain = dict(totalQuantity=100, action="BUY")
-    kinds = ["MKT", "LMT", "STP", "TRAIL", "REL", "MIT", "LIT", "MOC", "LOC", "MOO", "LOO", "VOL", "MTL"] + [
-        "STP LMT",
-        "TRAIL LIMIT",
-        "PEG BENCH",
-        "PEGBENCH",
-        "PEG BEST",
-        "PEG MID",
-        "PEG STK",
-        "MIDPRICE",
-        "SNAP MKT",
-    ]
-    cases: list[tuple[Contract, Order]] = [(AAPL, Order(orderType=kind, **plain)) for kind in kinds]  # type: ignore[arg-type]  # plain's values differ in kind
-    rich = Order(orderType="LMT", lmtPrice=1e-05, **plain)  # type: ignore[arg-type]  # see above
+    plain: dict[str, Any] = {"totalQuantity": 100, "action": "BUY"}
+    kinds = [
+        "MKT", "LMT", "STP", "STP LMT", "TRAIL", "TRAIL LIMIT", "REL", "MIT", "LIT", "MOC", "LOC", "MOO", "LOO", "VOL",
+        "MTL", "PEG BENCH", "PEGBENCH", "PEG BEST", "PEG MID", "PEG STK", "MIDPRICE", "SNAP MKT",
+    ]  # fmt: skip
+    cases: list[tuple[Contract, Order]] = [(AAPL, Order(orderType=kind, **plain)) for kind in kinds]
+    rich = Order(orderType="LMT", lmtPrice=1e-05, **plain)
     rich.conditions = [
         PriceCondition(1, "o", True, 5.0, 1, "SMART", 0),
         TimeCondition(3, "a", True, "20250101 10:00:00"),
@@ -258,26 +253,30 @@ def test_every_kind_of_order_that_the_client_can_write_is_understood_to_the_last
     rich.hedgeType, rich.hedgeParam, rich.scalePriceIncrement = "D", "1", 0.1
     rich.deltaNeutralOrderType, rich.goodTillDate, rich.tif = "MKT", "20260101 10:00:00 US/Eastern", "GTD"
     cases.append((AAPL, rich))
-    basket = Order(orderType="LMT", lmtPrice=1, **plain)  # type: ignore[arg-type]  # see above
+    basket = Order(orderType="LMT", lmtPrice=1, **plain)
     basket.orderComboLegs = [OrderComboLeg(1.5), OrderComboLeg(2.5)]
     basket.smartComboRoutingParams = [TagValue("NonGuaranteed", "1")]
     cases.append((combo, basket))
-    ats = Order(orderType="PEG BEST", lmtPrice=1, competeAgainstBestOffset=float("inf"), **plain)  # type: ignore[arg-type]  # see above
+    ats = Order(orderType="PEG BEST", lmtPrice=1, competeAgainstBestOffset=float("inf"), **plain)
     cases.append((Contract(symbol="A", secType="STK", exchange="IBKRATS"), ats))
 
     async def story() -> None:
         client = IB().client
         sent: list[str] = []
         client.isConnected = lambda: True  # type: ignore[method-assign]  # only its encoder is wanted
-        client.sendMsg = sent.append  # type: ignore[method-assign]  # only its encoder is wanted
+        client.sendMsg = sent.append  # type: ignore[method-assign,assignment]  # only its encoder is wanted
         for version in range(157, 179):
             client._serverVersion = version
             for what, order in cases:
                 sent.clear()
-                client.placeOrder(7, what, order)
+                client.placeOrder(7, what, order)  # type: ignore[no-untyped-call]  # the library has no types here
                 values = decode(sent[0].encode())
                 parsed = parse_place_order(values[1:], version)
-                assert (parsed.order_id, parsed.order_type, parsed.quantity) == (7, order.orderType, 100)
+                assert (parsed.order_id, parsed.order_type, parsed.quantity) == (
+                    7,
+                    order.orderType,
+                    Decimal(100),
+                )
         del client.isConnected
 
     asyncio.run(story())

@@ -92,7 +92,8 @@ def completed_101(f: list[str], version: int) -> bytes:
     )
     order = WireOrder(
         order_id=0, contract=WireContract(), action=f[12], order_type=f[14], limit=number(f[15]), aux=number(f[16]),
-        tif=f[17], open_close=f[20], origin=int(f[21]), order_ref=f[22], outside_rth=f[24] == "1", trigger_method=int(f[49 + tail]),
+        tif=f[17], open_close=f[20], origin=int(f[21]), order_ref=f[22], outside_rth=f[24] == "1",
+        trigger_method=int(f[49 + tail]),
     )  # fmt: skip
     view = OrderView(
         order=order, contract=stock(f, 1, exchange=8, currency=9), client=0, order_id=0, perm_id=int(f[23]),
@@ -226,7 +227,8 @@ REBUILD: dict[str, Callable[[list[str], int], bytes]] = {
 }
 # Fields whose values are ours to choose: the version field, our own texts, times, and what we know nothing of.
 FREE = {
-    "1": {1}, "2": {1}, "45": {1}, "46": {1}, "50": {1, 10}, "61": {1}, "71": {1}, "5": {127, 128, 129}, "8": {2}, "17": {2, 3, 10, 18},
+    "1": {1}, "2": {1}, "45": {1}, "46": {1}, "50": {1, 10}, "61": {1}, "71": {1}, "5": {127, 128, 129},
+    "8": {2}, "17": {2, 3, 10, 18},
     "7": {5, 6, 7}, "11": {15, 28, 30}, "73": {4}, "59": {6}, "99": {6, 7, 8}, "74": {3}, "106": {4}, "96": {-1},
 }  # fmt: skip
 SHAPE_ONLY = {
