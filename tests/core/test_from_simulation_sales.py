@@ -119,6 +119,15 @@ def test_a_word_from_before_an_execution_that_is_known_says_nothing_of_total_and
     assert not desk.order(TP1).changing
 
 
+def test_a_target_that_ends_with_all_that_was_asked_for_is_filled_whatever_the_broker_calls_it() -> None:
+    desk = armed()
+    desk.do(i.ReplaceRequested, ref=TP1, qty=40)
+    desk.execute(TP1, 40, "195", "e2.01")
+    assert desk.order(TP1).state is OrderState.WORKING  # the broker may still work the larger total
+    desk.report(TP1, OrderState.CANCELLED, filled=40, qty=40)
+    assert desk.order(TP1).state is OrderState.FILLED
+
+
 def test_a_refusal_may_mean_a_change_that_a_picture_has_settled_before() -> None:
     def covered(*, settled: bool) -> tuple[int, int]:
         desk = Desktop()
