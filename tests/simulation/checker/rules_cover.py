@@ -220,7 +220,7 @@ class CoverRules:
             return
         run = self._run
         for stock in run.account.stocks.values():
-            is_closed = end > run.facts.close and _rests(stock, run.now, bounds.elected)
+            is_closed = end > run.facts.close and _rests(stock, run.now, self._bounds.elected)
             if stock.uncovered:
                 self.share_seconds_all += stock.uncovered * (end - begin)
             if ready := run.ready_time(begin, end):
