@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 
 from tests.core.support import ENTRY, SL1, TP1, Desktop, d
-from tests.core.test_from_simulation import COVER, LADDER, cancelled, fire, hold, timers
+from tests.core.test_from_simulation import COVER, LADDER, cancelled, fire, foreign, hold, timers
 from tests.core.test_totals_and_pictures import picture, seen
 
 from tradeshell.core import commands as c
 from tradeshell.core import inputs as i
 from tradeshell.core.cap import exposures
 from tradeshell.core.events import OrderMissing
-from tradeshell.core.orders import OrderState
+from tradeshell.core.orders import OrderState, Side
 from tradeshell.core.plan import ExitMode
 from tradeshell.core.policy import Policy
 from tradeshell.core.reports import REDUCTIONS
@@ -117,6 +117,15 @@ def test_a_word_from_before_an_execution_that_is_known_says_nothing_of_total_and
     assert desk.order(TP1).changing  # nor is it the answer to a change
     desk.report(TP1, OrderState.WORKING, filled=40, qty=60)
     assert not desk.order(TP1).changing
+
+
+def test_a_target_that_ends_with_all_that_was_asked_for_is_filled_whatever_the_broker_calls_it() -> None:
+    desk = armed()
+    desk.do(i.ReplaceRequested, ref=TP1, qty=40)
+    desk.execute(TP1, 40, "195", "e2.01")
+    assert desk.order(TP1).state is OrderState.WORKING  # the broker may still work the larger total
+    desk.report(TP1, OrderState.CANCELLED, filled=40, qty=40)
+    assert desk.order(TP1).state is OrderState.FILLED
 
 
 def test_a_refusal_may_mean_a_change_that_a_picture_has_settled_before() -> None:
@@ -246,6 +255,22 @@ def test_legs_over_shares_that_no_cover_covers_wait_for_nobody() -> None:
     placed = [order.order.ref for order in desk.all if isinstance(order, c.PlaceOrder)]
     assert [ref for ref in placed if ":sl" in ref] == ["ts:br-1:sl3:1", SL2]
     assert placed[-1].startswith("ts:br-1:tp2")
+
+
+def test_held_children_over_no_shares_are_cancelled_however_often_that_is_refused() -> None:
+    desk = Desktop()
+    desk.trigger()
+    for ref in desk.refs():
+        desk.report(ref, OrderState.WORKING if ref == ENTRY else OrderState.HELD)
+    desk.execute(ENTRY, 40, "190.15", "e1.01")
+    foreign(desk, Side.SELL, 40, "x1.01")
+    desk.report(ENTRY, OrderState.CANCELLED, filled=40)
+    for seconds in (1, 2, 4):
+        assert cancelled(desk) == {TP1, SL1}
+        for ref in (TP1, SL1):
+            refuse(desk, ref, i.RefusedWhat.CANCEL)
+        desk.wait(seconds)
+        fire(desk, f"retry:{SL1}")
 
 
 # --- exits that the broker does not let become smaller, or go -----------------------------------------------------------

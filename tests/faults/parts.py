@@ -124,6 +124,7 @@ class Venue(SimVenue):
         paths = {"AAPL": None, "MSFT": None}
         schedule: Any = SimpleNamespace(start=clock.start, account=account, paths=paths, history=0)
         super().__init__(schedule, loop, clock, hear, settings)
+        self.market: Any = self._market
         self.sent: list[Sent] = []
 
     def place(self, order: OrderSpec, order_id: int) -> None:

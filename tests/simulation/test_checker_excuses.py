@@ -80,6 +80,26 @@ def test_after_the_close_a_share_without_a_stop_needs_an_alarm_and_no_stop() -> 
     assert "V03" in {violation.rule for violation in closed(alarms=False).violations}
 
 
+def test_after_the_close_the_orders_of_another_trade_that_work_on_protect_nothing_else() -> None:
+    def closed(*, covered: bool) -> set[str]:
+        story = Story(is_started=False)
+        story.plans["br-2"] = {**PLAN, "qty": 60, "outside_rth": True}
+        story.wait(6 * 3600 - 20).start()
+        for watch in ("br-1", "br-2"):
+            story.fill(story.entry(60, watch=watch), 60)
+            story.place("sl1", 60, stp="187", lmt="187", watch=watch)
+        story.wait(25)
+        for watch in ("br-1",) if covered else ("br-1", "br-2"):
+            story.state(f"ts:{watch}:sl1:1", "cancelled", left=0)
+        story.say("ProtectionAlarm", symbol="AAPL", watch="br-1", state="UNPROTECTED", held=60, protected=0)
+        for _ in range(8):
+            story.wait(15).quote("189.99", "190.01")
+        return story.rules()
+
+    assert "V03" not in closed(covered=True)
+    assert "V03" in closed(covered=False)
+
+
 def test_a_stop_that_somebody_else_made_smaller_covers_what_he_left() -> None:
     def shrunk(*, sold: int) -> Report:
         story = Story({**PLAN, "qty": 60}).hold(60)

@@ -229,7 +229,10 @@ def _correct(turn: Turn, trade: Trade) -> Trade:
         if turn.at + EARLY < due:
             turn.again(trade, due, "orphans")
         else:
-            living = tuple(order for order in living if order.spec.ref not in held)
+            names = {each.leg for each in wanted}  # those that nothing takes the place of are dropped below
+            living = tuple(
+                order for order in living if order.spec.ref not in held or leg_of(order.spec.ref) not in names
+            )
     missing: list[DesiredExit] = []
     for change in compare(wanted, living, turn.at):
         if isinstance(change, ChangeExit):

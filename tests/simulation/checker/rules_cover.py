@@ -132,7 +132,7 @@ class CoverRules:
         told = [t for t in self._alarms.get(stock.name, ()) if t >= duty.opened - every]
         last = duty.opened + self._bounds.unprotected_troubled
         until = run.now
-        if run.now > run.facts.close and _rests(stock):
+        if run.now > run.facts.close and _rests(stock, run.now, self._bounds.elected):
             # While the market is closed nobody can do anything about it: once has to be enough for a while.
             begin = max(run.facts.close, duty.opened)
             if any(t >= begin for t in told):
@@ -220,7 +220,7 @@ class CoverRules:
             return
         run = self._run
         for stock in run.account.stocks.values():
-            is_closed = end > run.facts.close and _rests(stock)
+            is_closed = end > run.facts.close and _rests(stock, run.now, self._bounds.elected)
             if stock.uncovered:
                 self.share_seconds_all += stock.uncovered * (end - begin)
             if ready := run.ready_time(begin, end):
@@ -415,8 +415,11 @@ def _is_correction(key: str) -> bool:
     return "." in key and key.rpartition(".")[2] > "01"
 
 
-def _rests(stock: Stock) -> bool:
-    """Return whether the regular hours are the only ones in which the shares that need a stop could have one."""
+def _rests(stock: Stock, now: float, patience: float) -> bool:
+    """Return whether the regular hours are the only ones in which the shares that lack a stop could have one."""
     return not any(
-        trade.plan is not None and trade.plan.outside_rth and trade.need() for trade in stock.trades
+        trade.plan is not None
+        and trade.plan.outside_rth
+        and trade.need() > stock.covered(now, patience, trade)
+        for trade in stock.trades
     )
