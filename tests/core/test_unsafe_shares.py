@@ -311,6 +311,7 @@ def test_an_entry_that_never_arrived_ends_with_the_second_picture() -> None:
     link(desk, up=False)
     link(desk, up=True)
     picture(desk, held=0)
+    assert desk.order(ENTRY).state.is_live
     assert desk.desk.busy() != ()
     desk.wait(1)
     desk.do(i.TimerFired, key="picture")

@@ -12,7 +12,7 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from tradeshell.core.book import OLD, Book, Doubt, reconciled, revived
-from tradeshell.core.cap import is_open_question
+from tradeshell.core.cap import is_dormant, is_open_question
 from tradeshell.core.commands import SetTimer
 from tradeshell.core.desk import Desk
 from tradeshell.core.events import InventoryConfirmFailed, OrderMissing
@@ -232,6 +232,7 @@ def _missing(turn: Turn, watchers: Watchers, order: Order) -> None:
     """
     is_new = order.state in (OrderState.SENT, OrderState.UNKNOWN)
     is_probed = is_new and order.spec.side is Side.SELL
+    is_probed = is_probed and not is_dormant(order, turn.book(order.spec.symbol).orders)
     if order.absent_at is None:
         turn.put_order(replace(order, absent_at=turn.at))
         turn.timer("picture", SECOND_LOOK.total_seconds())
