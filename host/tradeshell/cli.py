@@ -22,6 +22,7 @@ tradeshell                          interactive shell
        tradeshell COMMAND WORDS…          run one command and end
        tradeshell -c COMMAND [-c …]       run several; the first that fails ends the run with exit code 1
        tradeshell run_script FILE         run the commands of a file
+       tradeshell doctor                  examine the install, the disk, the clock and the broker; exit code 1 if a check fails
        tradeshell demo [--seed N]         a breakout from bar to closed trade on a generated market
        tradeshell gateway --port N        a paper gateway that speaks the TWS API (gateway --help)
 """

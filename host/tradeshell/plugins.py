@@ -35,7 +35,12 @@ GROUP = "tradeshell"  # the entry-point group
 BUILTIN = "tradeshell"  # the owner of what the shell itself provides
 # What is released together with the host: entry point -> distribution. An installation without one of them says so.
 BUNDLED: Mapping[str, str] = MappingProxyType(
-    {"breakout": "tradeshell-breakout", "jsonl_log": "tradeshell-jsonl-log", "paper": "tradeshell-paper"}
+    {
+        "breakout": "tradeshell-breakout",
+        "ibkr": "tradeshell-ibkr",
+        "jsonl_log": "tradeshell-jsonl-log",
+        "paper": "tradeshell-paper",
+    }
 )
 NOT_INSTALLED = "not installed: pip install 'tradeshell[all]'"
 NOT_CHOSEN = "not loaded: TRADESHELL_LOAD_PLUGINS does not name it"

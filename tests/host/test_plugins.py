@@ -735,7 +735,14 @@ def test_bundled_plugins_come_first_then_the_order_is_that_of_the_names() -> Non
         bundled("paper", offering("register_brokers", ("paper", BROKER))),
         bundled("breakout", commands("plan")),
     )
-    assert [report.name for report in host.reports] == ["breakout", "paper", "alpha", "zebra", "jsonl_log"]
+    assert [report.name for report in host.reports] == [
+        "breakout",
+        "paper",
+        "alpha",
+        "zebra",
+        "ibkr",
+        "jsonl_log",
+    ]
     assert "already provided by 'breakout'" in refusal(host, "alpha")
 
 

@@ -1,6 +1,6 @@
 """Closed bars of a second out of single trades, whose times are whole seconds of the exchange.
 
-Laws: pure, no clock of its own. A second is closed by the first trade of a later one, or when it is certainly over here: at most a
+Laws: pure, no clock of its own. A second is closed by the first trade of a later one, or when it is certainly over: at most a
 second after a trade of it came, whatever our clock says. A trade that comes later is dropped. A second without a trade is no bar.
 """
 

@@ -17,7 +17,8 @@ from tradeshell import ConfigError, OrderState, RefusedWhat
 from tradeshell_ibkr.broker import split_settings
 from tradeshell_ibkr.codes import CODES, Effect, about_order, look_up
 from tradeshell_ibkr.encode import Ticket, cancel_order, contract_text, place_order
-from tradeshell_ibkr.settings import is_paper
+from tradeshell_ibkr.market_data import DataSettings
+from tradeshell_ibkr.settings import LinkSettings, is_paper
 from tradeshell_ibkr.translate import price_of, price_text, shares_of, state_of
 
 # --- codes ------------------------------------------------------------------------------------------------------------
@@ -226,6 +227,18 @@ def test_a_setting_that_makes_no_sense_is_refused_in_one_line(table: dict[str, A
         split_settings(table)
     assert words in str(caught.value)
     assert str(caught.value).isprintable()
+
+
+def test_the_documented_settings_are_those_that_are_read() -> None:
+    rows = tables(sections(DOCS / "ibkr.md")["Settings"])[0]
+    said = [key.strip(" `") for row in rows for key in row["key"].split(",")]
+    read = {*LinkSettings.__struct_fields__, *DataSettings.__struct_fields__} - {"paper_only"}
+    assert sorted(said) == sorted(read)
+    defaults = DataSettings()
+    for row in rows:
+        key = row["key"].strip("`")
+        if isinstance(getattr(defaults, key, None), int):
+            assert row["default"] == str(getattr(defaults, key)).lower()
 
 
 def test_importing_the_plugin_does_not_load_ib_async() -> None:

@@ -97,9 +97,9 @@ class Kept:
         self._request = request
         self._symbol = symbol
         self._seconds = seconds
-        self._previous: Bar | None = None  # the newest closed bar
-        self._current: datetime | None = None  # the begin of the newest bar that was told
-        self._skips: datetime | None = None
+        self._closed: Bar | None = None  # the newest one
+        self._begun: datetime | None = None  # the begin of the newest bar, told or left out
+        self._left_out: datetime | None = None
         self.is_dead = False
         self._handle = desk.house.data_venue.subscribe(symbol, seconds, request.rth, self._on_closed)
 
@@ -109,48 +109,39 @@ class Kept:
         self.is_dead = True
 
     def beat(self) -> None:
-        """Repeat the bar that lasts. A new one begins after the old one was told as it closed."""
-        now = self._desk.house.now()
-        bar = self._desk.house.view.forming(self._symbol, self._seconds, self._request.rth, now)
+        """Tell the bar that lasts as it is now. A new one begins after the old one was told as it closed."""
+        house = self._desk.house
+        bar = house.view.forming(self._symbol, self._seconds, self._request.rth, house.now())
         if bar is None:
             return
-        begins = self._current is not None and bar.start > self._current
-        if begins and (self._previous is None or self._previous.start != self._current):
-            return
+        if self._begun is None or bar.start > self._begun:
+            is_closed = self._closed is not None and self._closed.start == self._begun
+            if self._begun is not None and not is_closed:
+                return
+            if self._begun is not None and house.take("bars_missing"):
+                self._left_out = bar.start
+            self._begun = bar.start
         self._tell(bar)
 
     def _on_closed(self, bar: Bar) -> None:
         house = self._desk.house
-        if bar.start != self._skips:
-            if self._previous is None or bar.start != self._previous.start:
-                self._skips = None
-            self._tell(bar)
+        self._tell(bar)
+        before, self._closed = self._closed, bar
+        self._begun = bar.start if self._begun is None else max(self._begun, bar.start)
         # What trades at this very instant belongs to the next bar, which begins with it.
-        house.clock.call_soon(self._begin_next)
+        house.clock.call_soon(self.beat)
         if house.switches.bars_corrected:
             corrected = Bar(
                 bar.symbol, bar.start, bar.seconds, bar.open, bar.high, bar.low, bar.close, bar.volume + 100
             )
             house.after(1.0, lambda: self._tell(corrected))
-        if self._previous is not None and house.take("bars_out_of_order"):
-            old = self._previous
-            house.after(0.5, lambda: self._tell(old))
-        self._previous = bar
-
-    def _begin_next(self) -> None:
-        house = self._desk.house
-        bar = house.view.forming(self._symbol, self._seconds, self._request.rth, house.now())
-        if bar is None or (self._previous is not None and bar.start <= self._previous.start):
-            return
-        if self._skips is None and house.take("bars_missing"):
-            self._skips = bar.start
-        self._tell(bar)
+        if before is not None and house.take("bars_out_of_order"):
+            house.after(0.5, lambda: self._tell(before))
 
     def _tell(self, bar: Bar) -> None:
         house = self._desk.house
-        if self.is_dead or house.switches.bars_silent or house.is_cut_off or bar.start == self._skips:
+        if self.is_dead or house.switches.bars_silent or house.is_cut_off or bar.start == self._left_out:
             return
-        self._current = bar.start if self._current is None else max(self._current, bar.start)
         self._desk.client.send(
             outgoing.historical_update(
                 self._request.request, row(bar, self._request.what, self._request.date_format, house.offset)

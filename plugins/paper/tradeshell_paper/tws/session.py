@@ -7,6 +7,7 @@ answer to the greeting leaves alone.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from typing import Protocol
 
@@ -172,9 +173,13 @@ class Session:
             handler(self, values[1:])
         except FieldError as error:
             text = str(error).encode("ascii", "replace").decode("ascii")
-            self.error(
-                request_of(message, values), 320, f"Error reading request.-'b{message}' : cause - {text}"
-            )
+            said = f"Error reading request.-'b{message}' : cause - {text}"
+            self.error(request_of(message, values), 320, said)
+        except Exception as error:  # noqa: BLE001  # a defect of ours costs the message that shows it, and is told
+            self.house.defects.append(error)
+            self.house.log(f"client {self.number}: message {message} failed: {traceback.format_exc()}")
+            said = f"Error processing request.-'b{message}' : cause - a defect of the gateway"
+            self.error(request_of(message, values), 322, said)
 
     def _start(self, values: list[str]) -> None:
         house = self.house

@@ -201,7 +201,10 @@ class TapeView:
         if key not in self._closes:
             midnight = self._hours.day_start(now)
             chunks = self._market.tape(symbol).look_back(DAY, 1, True, midnight)
-            self._closes[key] = next((bar.close for bars in chunks for bar in bars), None)
+            try:
+                self._closes[key] = next((bar.close for bars in chunks for bar in bars), None)
+            except BrokerError:  # a recording of quotes alone
+                self._closes[key] = None
         return self._closes[key]
 
 
