@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
+from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -13,7 +16,6 @@ from tests.gateway.support import (
     client_of,
     contract,
     on_virtual_time,
-    place_fields,
     quotes,
     served,
     start_bare,
@@ -23,6 +25,7 @@ from tests.gateway.support import (
 )
 
 from tradeshell import ConfigError
+from tradeshell_paper.settings import Print
 from tradeshell_paper.tws.actions import Actions
 from tradeshell_paper.tws.gateway import Gateway
 from tradeshell_paper.tws.inmemory import dial
@@ -42,7 +45,7 @@ def actions_of(gateway: Gateway) -> Actions:
 def heard(
     *steps: Any, script: Any = CALM, switches: dict[str, Any] | None = None, **settings: Any
 ) -> list[list[str]]:
-    """Run steps and return what was told after each wait. A step is a wait, a call of the client, or an action's name and arguments."""
+    """Run steps (waits, calls of the client, actions with their arguments); return what was told after each wait."""
     pieces: list[list[str]] = []
 
     async def story(gateway: Gateway) -> None:
@@ -236,17 +239,11 @@ def test_children_of_a_parent_that_filled_in_part_are_cancelled_or_held(shown: b
 
 def test_both_orders_of_a_group_can_fill() -> None:
     wide = quotes((0, "100.00", "100.02"))
-    from datetime import timedelta
-    from decimal import Decimal
-
-    from tests.gateway.support import OPEN as BEGIN
-
-    from tradeshell_paper.settings import Print
 
     rows = [
         *wide,
-        Print("AAPL", BEGIN + timedelta(seconds=60), Decimal(98)),
-        Print("AAPL", BEGIN + timedelta(seconds=99), Decimal(98)),
+        Print("AAPL", OPEN + timedelta(seconds=60), Decimal(98)),
+        Print("AAPL", OPEN + timedelta(seconds=99), Decimal(98)),
     ]
     pieces = heard(
         place(1, "BUY", 100, "LMT", limit=99, oca="g", oca_type=3),
@@ -343,7 +340,7 @@ def bars_seen(switches: dict[str, Any], seconds: float = 62) -> list[tuple[str, 
         client = await start_bare(gateway)
         client.send(20, 7, *STOCK, 0, "", "15 secs", "600 S", 1, "TRADES", 2, 1, "")
         await asyncio.sleep(1)
-        first = [m for m in client.take() if m[0] == "17"][0]
+        first = next(m for m in client.take() if m[0] == "17")
         assert (first[4] == "0") is bool(switches.get("bars_empty"))
         await asyncio.sleep(seconds)
         found.extend((m[3], m[9]) for m in client.take() if m[0] == "90")
@@ -356,12 +353,12 @@ def test_bars_can_be_silent_corrected_missing_out_of_order_and_the_first_answer_
     usual = bars_seen({})
     starts = list(dict.fromkeys(at for at, _ in usual))
     assert len(starts) >= 4
-    assert [int(b) - int(a) for a, b in zip(starts, starts[1:], strict=False)] == [15] * (len(starts) - 1)
+    assert [int(b) - int(a) for a, b in pairwise(starts)] == [15] * (len(starts) - 1)
     assert bars_seen({"bars_silent": True}) == []
     corrected = bars_seen({"bars_corrected": True})
     at = corrected.index((starts[1], corrected[[a for a, _ in corrected].index(starts[1])][1]))
     assert any(a == starts[0] for a, _ in corrected[at:])
-    assert len(set(a for a, _ in bars_seen({"bars_missing": 1}))) == len(starts) - 1
+    assert len({a for a, _ in bars_seen({"bars_missing": 1})}) == len(starts) - 1
     order = [a for a, _ in bars_seen({"bars_out_of_order": 1})]
     assert order != sorted(order)
     assert bars_seen({"bars_empty": True}) == usual
@@ -458,7 +455,7 @@ def test_a_port_can_be_closed_and_a_gateway_restart_for_a_while() -> None:
                 await ib.qualifyContractsAsync(contract())
                 gateway.actions.do("restart", {"seconds": 0.3})
                 await until(lambda: not ib.isConnected())
-            with pytest.raises(OSError):
+            with pytest.raises(ConnectionRefusedError):
                 await asyncio.open_connection("127.0.0.1", gateway.port)
             await until(lambda: gateway.listener.is_open)
             async with client_of(gateway.port, 1) as again:
@@ -498,8 +495,7 @@ def test_a_connection_can_be_reset_closed_or_go_dead_without_a_word() -> None:
             async with talk_to(gateway.port, 1) as talk:
                 await drop(gateway, client=1)
                 with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
-                    while True:
-                        await talk.read()
+                    await talk.read_until("nothing like it")
             async with talk_to(gateway.port, 1) as talk:
                 await talk.read_until(4, 2, -1, 2158)
                 await drop(gateway, client=1, reset=False)
@@ -580,6 +576,3 @@ def test_an_unknown_action_or_argument_is_refused_in_words() -> None:
                 actions.do(name, arguments)
 
     on_virtual_time(story, script=CALM)
-
-
-assert OPEN  # the instant at which the scripts of this file begin

@@ -119,7 +119,16 @@ def rows(f: list[str], at: int, width: int) -> list[tuple[object, ...]]:
 
 def bars_17(f: list[str], _: int) -> bytes:
     made = [
-        outgoing.BarRow(r[0], *map(Decimal, r[1:5]), int(Decimal(r[5])), Decimal(r[6]), int(r[7]))  # type: ignore[arg-type]  # four prices
+        outgoing.BarRow(
+            r[0],
+            Decimal(r[1]),
+            Decimal(r[2]),
+            Decimal(r[3]),
+            Decimal(r[4]),
+            int(Decimal(r[5])),
+            Decimal(r[6]),
+            int(r[7]),
+        )
         for r in (f[n : n + 8] for n in range(5, 5 + 8 * int(f[4]), 8))
     ]
     at = datetime(2025, 1, 1, tzinfo=UTC)
@@ -134,7 +143,16 @@ def update_90(f: list[str], _: int) -> bytes:
 
 
 def bar_50(f: list[str], _: int) -> bytes:
-    bar = Bar("A", datetime.fromtimestamp(int(f[3]), UTC), 5, *map(Decimal, f[4:8]), int(f[8]))  # type: ignore[arg-type]  # four prices
+    bar = Bar(
+        "A",
+        datetime.fromtimestamp(int(f[3]), UTC),
+        5,
+        Decimal(f[4]),
+        Decimal(f[5]),
+        Decimal(f[6]),
+        Decimal(f[7]),
+        int(f[8]),
+    )
     return outgoing.real_time_bar(int(f[2]), bar, bar.start, Decimal(f[9]), int(f[10] or 0))
 
 
@@ -149,8 +167,8 @@ def tick_99(f: list[str], _: int) -> bytes:
 
 def rule_93(f: list[str], _: int) -> bytes:
     return outgoing.market_rule(
-        int(f[1]), PriceGrid(tuple(PriceBand(Decimal(a), Decimal(b)) for a, b in rows(f, 3, 2)))
-    )  # type: ignore[arg-type]  # texts
+        int(f[1]), PriceGrid(tuple(PriceBand(Decimal(str(a)), Decimal(str(b))) for a, b in rows(f, 3, 2)))
+    )
 
 
 def details_10(f: list[str], version: int) -> bytes:
@@ -167,7 +185,9 @@ def details_10(f: list[str], version: int) -> bytes:
 
 
 def schedule_106(f: list[str], _: int) -> bytes:
-    return outgoing.historical_schedule(int(f[1]), f[2], f[3], rows(f, 6, 3))  # type: ignore[arg-type]  # texts
+    return outgoing.historical_schedule(
+        int(f[1]), f[2], f[3], [(a, b, c) for a, b, c in zip(*[iter(f[6:])] * 3, strict=True)]
+    )
 
 
 REBUILD: dict[str, Callable[[list[str], int], bytes]] = {
@@ -216,8 +236,8 @@ REBUILD: dict[str, Callable[[list[str], int], bytes]] = {
     "88": lambda f, _: outgoing.head_timestamp(int(f[1]), f[2]),
     "90": update_90,
     "93": rule_93,
-    "94": lambda f, _: outgoing.pnl(int(f[1]), *map(Decimal, f[2:5])),  # type: ignore[arg-type]  # three amounts
-    "95": lambda f, _: outgoing.pnl_single(int(f[1]), int(Decimal(f[2])), *map(Decimal, f[3:7])),  # type: ignore[arg-type]  # four amounts
+    "94": lambda f, _: outgoing.pnl(int(f[1]), *map(Decimal, f[2:5])),
+    "95": lambda f, _: outgoing.pnl_single(int(f[1]), int(Decimal(f[2])), *map(Decimal, f[3:7])),
     "96": lambda f, _: outgoing.historical_ticks(int(f[1]), rows(f, 3, 4), 96),
     "97": lambda f, _: outgoing.historical_ticks(int(f[1]), rows(f, 3, 6), 97),
     "98": lambda f, _: outgoing.historical_ticks(int(f[1]), rows(f, 3, 6), 98),

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
@@ -30,9 +31,15 @@ OURS = {canonicalize_name(manifest["project"]["name"]) for manifest in MANIFESTS
 
 
 def locked() -> dict[str, str]:
-    """Return the version that constraints.txt gives each distribution."""
-    pins = re.findall(r"^([A-Za-z0-9._-]+)==([^\s;]+)", CONSTRAINTS, flags=re.MULTILINE)
-    return {canonicalize_name(name): version for name, version in pins}
+    """Return the version that constraints.txt gives each distribution for the Python that runs this."""
+    pins = re.findall(
+        r"^([A-Za-z0-9._-]+)==([^\s;]+)(?: *; *([^\\\n]+))?", CONSTRAINTS, flags=re.MULTILINE
+    )
+    return {
+        canonicalize_name(name): version
+        for name, version, marker in pins
+        if not marker or Marker(marker.strip()).evaluate()
+    }
 
 
 def requirements(of: str) -> list[Requirement]:

@@ -298,7 +298,7 @@ def test_shares_that_no_trade_bought_are_called_external(typed: tuple[Runner, Fa
 
     runner, trading = typed
     trading.hold_position()
-    trading.desktop.wait(5)
+    trading.desktop.wait(7)
     report = i.PositionReport(
         symbol="AAPL", con_id=265598, account=trading.desktop.desk.account, qty=150, average=d("189.5")
     )

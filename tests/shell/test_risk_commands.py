@@ -183,6 +183,7 @@ def test_a_person_is_told_what_will_be_sold_and_asked(
     monkeypatch.setattr(type(shell), "has_terminal", True)
     monkeypatch.setattr(shell, "read_input", read)
     trading.hold_position()
+    trading.desktop.wait(7)  # a position told sooner may be from before the fill
     foreign(trading, "AAPL", 150)
     trading.desktop.watch("br-2")
     said = Runner(shell).run("flatten AAPL")

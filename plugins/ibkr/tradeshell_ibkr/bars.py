@@ -257,7 +257,7 @@ class Assembly:
         """
         self._lost.discard(lost)
         end = lost.start + lost.seconds
-        if lost.live <= lost.start or not self.is_wanted(lost):
+        if not self.is_wanted(lost):
             return None
         for start in range(lost.live, end, PART):
             if self._parts.get(start) is not None or not (silence_is_quiet or start in self._parts):

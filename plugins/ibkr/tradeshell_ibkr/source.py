@@ -46,7 +46,8 @@ class Budget:
         self.ticking = 0
         self.ticked_at: dict[str, datetime] = {}  # the last tick-by-tick request for each symbol
         self._real_time: deque[float] = deque()
-        self.found_quiet = 0  # bars that history found complete although parts were missing
+        self.found_quiet = 0  # bars in a row that history found complete although parts were missing
+        self.sends_quiet = False  # five seconds without a trade are sent, too: a missing part is a lost one
 
     def take(self, symbol: str) -> None:
         """Take a line; raises ``BrokerError`` when none is left."""

@@ -175,6 +175,8 @@ class Stream(Source):
         start = int(when)
         part = read_part(opened, high, low, close, volume)
         now = self._hear()
+        if volume == "0":
+            self._budget.sends_quiet = True
         expected = self._expected
         if start != expected and start > now.timestamp() + FUTURE:
             raise ValueError(f"a bar that starts at {start} is not here yet")
@@ -244,7 +246,7 @@ class Stream(Source):
 
     def _ended_unfinished(self, lost: list[Open]) -> None:
         """Decide about bars that have ended without their last part."""
-        if self._budget.found_quiet >= TRUSTED_AFTER:
+        if self._budget.found_quiet >= TRUSTED_AFTER and not self._budget.sends_quiet:
             for bar in lost:
                 if (closed := self._assembly.decide(bar, silence_is_quiet=True)) is not None:
                     self._hand_on(closed)
@@ -255,12 +257,10 @@ class Stream(Source):
         """Ask history whether anything traded in the missing parts of bars that have ended."""
         first, after = min(bar.live for bar in lost), max(bar.start + bar.seconds for bar in lost)
         why = ""
-        if any(bar.live > bar.start for bar in lost):
-            try:
-                parts = await self._history.parts(self.symbol, self.rth, first, after)
-                self._assembly.fill(first, after, parts)
-            except BrokerError as error:
-                why = f" ({error})"
+        try:
+            self._assembly.fill(first, after, await self._history.parts(self.symbol, self.rth, first, after))
+        except BrokerError as error:
+            why = f" ({error})"
         for bar in sorted(lost, key=lambda each: each.seconds):
             closed = self._assembly.decide(bar)
             if closed is not None:

@@ -37,7 +37,7 @@ from tradeshell_paper.witness import ACTION_OF, Recorder, Witness
 class Report(Struct, frozen=True):
     """Something the exchange tells: ``client`` is whose order it is about; executions and positions concern the account.
 
-    Of an order: ``held_by`` is what it waits for (``child``: its parent, ``trigger``: its stop price), ``is_over`` that it has ended.
+    Of an order: ``held_by`` is what it waits for (``child``: its parent, ``trigger``: its stop price), ``is_over``: it has ended.
     """
 
     client: int

@@ -15,6 +15,7 @@ from tradeshell_paper import fillrule
 from tradeshell_paper.floor import Floor
 from tradeshell_paper.tickets import Line, Ticket
 
+SMALLEST = Decimal("0.0001")  # USD: no slippage takes a price to nothing
 LAST_MOMENT = timedelta(milliseconds=1)
 
 
@@ -204,6 +205,8 @@ class Matcher:
             if ticket.elected and not ticket.is_over and self._floor.settle_state(ticket):
                 self._floor.tell(ticket)
             return budget
+        if self._rules.slippage and ticket.takes_any_price:
+            price = max(price + self._rules.slippage * ticket.spec.side.sign, SMALLEST)
         qty = ticket.left if budget is None else min(budget, ticket.left)
         self._floor.fill(ticket, qty, price, at)
         return None if budget is None else budget - qty

@@ -13,6 +13,7 @@ Without any key the venue is clean: nothing is late, nothing is refused, orders 
 | ``oca_cancel_spreads`` | cancelling one member of an OCA group by hand cancels the others | true |
 | ``oca_shows`` | an OCA reduction is shown as a smaller ``total``, or as smaller ``remaining`` only | total |
 | ``oca_race`` | type 3: orders of a group that one bar or print reaches all fill (no overfill protection) | false |
+| ``slippage`` | USD a share by which whatever takes any price (market orders, elected stops) fills worse | 0 |
 | ``chased_stops`` | a stop-limit that a bar's open gaps through fills at that open, as if chased; false: it rests | true |
 | ``partial_parent`` | children of a partly filled, then cancelled parent: ``cancel`` them or ``hold`` them for ever | cancel |
 | ``reduced_to_filled`` | a change down to (or below) what has filled ends the order ``cancelled`` or ``filled`` | cancelled |
@@ -94,6 +95,7 @@ class Rules(Struct, frozen=True, kw_only=True):
     oca_shows_total: bool = True
     oca_race: bool = False
     chased_stops: bool = True
+    slippage: Decimal = Decimal(0)
     holds_orphans: bool = False
     reduced_is_filled: bool = False
     refuse: RefuseRule | None = None
@@ -177,6 +179,7 @@ def read_settings(values: Mapping[str, Any]) -> Settings:
         oca_cancel_spreads=table.take("oca_cancel_spreads", True, _boolean),
         oca_shows_total=table.take("oca_shows", "total", _one_of("total", "remaining")) == "total",
         oca_race=table.take("oca_race", False, _boolean),
+        slippage=table.take("slippage", Decimal(0), _amount),
         chased_stops=table.take("chased_stops", True, _boolean),
         holds_orphans=table.take("partial_parent", "cancel", _one_of("cancel", "hold")) == "hold",
         reduced_is_filled=table.take("reduced_to_filled", "cancelled", _one_of("cancelled", "filled"))

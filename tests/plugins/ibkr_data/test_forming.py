@@ -77,6 +77,20 @@ def test_a_bar_that_is_repeated_after_its_end_is_closed(keeper: Desk) -> None:
     _update(keeper, 62.9, 0, "189.8")
     _update(keeper, 68, 0, "189.8")
     assert _closes(keeper) == ["14:00:00 189.8"]
+    _update(keeper, 73, 0, "189.8")
+    _update(keeper, 120, 120, "189.9")
+    keeper.advance(1)
+    assert _closes(keeper) == ["14:00:00 189.8"]
+
+
+def test_a_bar_that_had_ended_before_the_start_is_never_handed_on(keeper: Desk) -> None:
+    keeper.until(30)
+    history_answers(keeper.link, lambda _: [(-60, "195 195 195 195", 5)])
+    keeper.watch(60)
+    _update(keeper, 30.1, 0, "190")
+    keeper.advance(1)
+    assert keeper.bars == []
+    assert keeper.link.told == []
 
 
 def test_M01_a_history_that_dies_silently_hands_on_nothing(keeper: Desk) -> None:

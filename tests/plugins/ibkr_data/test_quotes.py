@@ -223,6 +223,15 @@ def test_D03_a_touch_of_before_an_outage_is_never_mixed_with_one_of_after(at_des
     assert (_quote(at_desk).bid, _quote(at_desk).ask) == (Decimal(180), None)
 
 
+def test_M12_a_halt_that_ended_during_an_outage_is_over(at_desk: Desk) -> None:
+    number = _line(at_desk)
+    at_desk.do(lambda: at_desk.link.send(45, 6, number, 49, 1))
+    at_desk.disconnect()
+    at_desk.connect()
+    _touch(at_desk, at_desk.link.requests("reqMktData")[-1].id)
+    assert _quote(at_desk).kind is DataKind.LIVE
+
+
 def test_ticks_of_an_old_request_are_nobodys(at_desk: Desk) -> None:
     old = _line(at_desk)
     at_desk.connect()

@@ -229,7 +229,7 @@ def test_M11_a_message_that_makes_no_sense_costs_itself_only(at_desk: Desk, fiel
     at_desk.until(5.2)
     at_desk.do(lambda: at_desk.link.send(*(number if field == "ID" else field for field in fields)))
     at_desk.give_part(0, "190 190 190 190")
-    assert len(at_desk.bars) == 1
+    assert at_desk.shown() == ["14:00:00 5 190 190 190 190 100"]
 
 
 def test_M01_a_silent_stream_gets_a_new_number_when_it_is_subscribed_again(at_desk: Desk) -> None:
@@ -415,3 +415,52 @@ def test_before_the_market_opens_nothing_is_asked_of_history() -> None:
         for second in range(-1800, -1770, 5):
             at_desk.part(second)
         assert at_desk.link.requests("reqHistoricalData") == []
+
+
+def test_D02_what_never_spoke_is_asked_for_again_after_1102(at_desk: Desk) -> None:
+    at_desk.watch(60)  # the request may have waited for its turn when the link went
+    at_desk.do(at_desk.data.on_lost)
+    at_desk.connect(data_lost=False, new=False)
+    assert len(at_desk.link.requests("reqRealTimeBars")) == 2
+
+
+def test_gaps_without_end_do_not_use_up_the_requests_for_history(at_desk: Desk) -> None:
+    history_answers(at_desk.link, lambda _: [])
+    at_desk.watch(300)
+    for second in range(0, 300, 10):
+        at_desk.part(second)
+    assert len(at_desk.link.requests("reqHistoricalData")) == 2
+
+
+def _skipped(at_desk: Desk, minutes: range) -> int:
+    """Let minutes lack their ends; return how many questions history got for the last one."""
+    before = 0
+    for minute in minutes:
+        before = len(at_desk.link.requests("reqHistoricalData"))
+        _minute(at_desk, minute, skip=(50, 55))
+        at_desk.advance(14)
+    return len(at_desk.link.requests("reqHistoricalData")) - before
+
+
+def test_one_lost_end_in_which_something_traded_takes_the_trust_away(at_desk: Desk) -> None:
+    base = int(MONDAY.timestamp())
+    traded: list[tuple[int, str, int]] = [(175, "199 199 199 199", 5)]
+    history_answers(at_desk.link, lambda _: traded if at_desk.clock.now().timestamp() > base + 160 else [])
+    at_desk.watch(60)
+    _skipped(at_desk, range(3))  # the third one lost a trade
+    assert _skipped(at_desk, range(3, 4)) == 1
+    assert [f"{bar.start:%M}" for bar in at_desk.bars] == ["00", "01", "03"]
+
+
+def test_a_server_that_sends_quiet_seconds_is_never_trusted_with_silence(at_desk: Desk) -> None:
+    history_answers(at_desk.link, lambda _: [])
+    at_desk.watch(60)
+    at_desk.watch(60, symbol="MSFT")
+    at_desk.part(0, "420 420 420 420", 0)
+    number = at_desk.link.requests("reqRealTimeBars")[0].id
+    for minute in range(1, 6):
+        before = len(at_desk.link.requests("reqHistoricalData"))
+        for second in range(0, 50, 5):
+            at_desk.part(60 * minute + second, "190 191 189 190", 10, req_id=number)
+        at_desk.advance(14)
+        assert len(at_desk.link.requests("reqHistoricalData")) > before

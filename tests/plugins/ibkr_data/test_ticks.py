@@ -53,6 +53,14 @@ def test_a_late_trade_of_a_closed_second_is_dropped(at_desk: Desk) -> None:
     assert [str(bar.high) for bar in at_desk.bars] == ["190", "190"]
 
 
+def test_a_late_trade_of_the_second_that_was_closed_last_is_dropped_too(at_desk: Desk) -> None:
+    at_desk.watch(1)
+    _tick(at_desk, 1.1, 1, "190")
+    _tick(at_desk, 2.6, 1, "199")
+    _tick(at_desk, 3.1, 3, "190")
+    assert at_desk.shown() == ["14:00:01 1 190 190 190 190 10"]
+
+
 def test_a_second_in_which_nothing_traded_does_not_exist(at_desk: Desk) -> None:
     at_desk.watch(1)
     for second in (1, 4, 5):

@@ -1,8 +1,8 @@
 """A connection without sockets: a client's protocol joined with a session of a gateway, on one loop.
 
 Laws: bytes arrive on a later turn of the loop, never inside the call that sends them, each way in the order in which they were
-sent; ``delay`` seconds of the loop's clock pass on the way. Either side may end it; what is under way then still arrives, unless the
-connection was aborted. For simulations on a venue's own time: a client that asks its loop for a connection gets this one.
+sent; ``delay`` seconds of the loop's clock pass on the way. Either side may end it; what is under way then still arrives, unless
+the connection was aborted. For simulations on a venue's own time: a client that asks its loop for a connection gets this one.
 """
 
 from __future__ import annotations

@@ -149,10 +149,10 @@ HANDLERS: dict[int, Handler] = {
     15: lambda a, v: a.replies.auto_bind(a, on=_flag(v, 1)),
     16: lambda a, _: a.replies.all_open_orders(a),
     17: lambda a, _: a.send(outgoing.managed_accounts(a.house.accounts)),
-    18: lambda a, v: a.error(
+    18: lambda a, _: a.error(
         -1, 321, "Error validating request.-'bM' : cause - This is not an advisor's account"
     ),
-    19: lambda a, v: a.error(
+    19: lambda a, _: a.error(
         -1, 321, "Error validating request.-'bN' : cause - This is not an advisor's account"
     ),
     20: lambda a, v: a.history.begin(parse.parse_history(v)),

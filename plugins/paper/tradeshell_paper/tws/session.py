@@ -1,8 +1,8 @@
 """One connection: bytes in, bytes out. It knows the protocol and the clock that it is given, and nothing of sockets.
 
 Laws: ``feed`` never raises for what a client sends; what is not this protocol ends the connection, what cannot be read in a
-message costs that message and is answered with an error. Frames leave in the order in which they were sent, several in one write; the
-answer to the greeting leaves alone.
+message costs that message and is answered with an error. Frames leave in the order in which they were sent, several in one write;
+the answer to the greeting leaves alone.
 """
 
 from __future__ import annotations
