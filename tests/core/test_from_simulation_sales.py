@@ -10,7 +10,7 @@ from tests.core.test_totals_and_pictures import picture, seen
 
 from tradeshell.core import commands as c
 from tradeshell.core import inputs as i
-from tradeshell.core.cap import exposures
+from tradeshell.core.cap import could_sell, exposures
 from tradeshell.core.events import OrderMissing
 from tradeshell.core.orders import OrderState, Side
 from tradeshell.core.plan import ExitMode
@@ -155,6 +155,36 @@ def test_a_refusal_may_mean_a_change_that_a_picture_has_settled_before() -> None
 
     assert covered(settled=True) == (40, 1)
     assert covered(settled=False) == (20, 0)
+
+
+def test_a_cancel_that_finds_no_order_settles_no_reduction_of_it() -> None:
+    desk = armed()
+    desk.do(i.ReplaceRequested, ref=SL2, qty=20)
+    desk.do(i.CancelRequested, ref=SL2)
+    refuse(desk, SL2, i.RefusedWhat.CANCEL, 10148, "state: Filled")
+    assert (desk.order(SL2).remaining, could_sell(desk.order(SL2))) == (20, 30)
+    desk.report(SL2, OrderState.HELD, qty=20)
+    assert could_sell(desk.order(SL2)) == 20
+
+
+def test_a_late_word_from_before_a_raise_does_not_answer_the_reduction_that_followed() -> None:
+    desk = Desktop()
+    desk.trigger(**LADDER)
+    desk.report(ENTRY, OrderState.WORKING)
+    desk.execute(ENTRY, 10, "190.15", "e1.01")
+    desk.wait(0.5)
+    fire(desk, "again:br-1:cover")
+    desk.report(COVER, OrderState.HELD, qty=10)
+    desk.execute(ENTRY, 30, "190.15", "e2.01")
+    desk.report(COVER, OrderState.HELD, qty=40)
+    desk.report(ENTRY, OrderState.CANCELLED, filled=40)
+    hold(desk, 40)
+    assert totals(desk) == [(COVER, 28)]
+    desk.report(COVER, OrderState.HELD, qty=10)
+    assert (desk.order(COVER).changing, could_sell(desk.order(COVER))) == (True, 40)
+    assert desk.sent(c.PlaceOrder) == []
+    desk.report(COVER, OrderState.HELD, qty=28)
+    assert [order.order.qty for order in desk.sent(c.PlaceOrder)] == [12, 12]
 
 
 # --- purchases that are taken back -------------------------------------------------------------------------------------

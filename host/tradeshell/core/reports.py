@@ -416,7 +416,17 @@ def _denied(turn: Turn, order: Order, refusal: OrderRefusedByBroker) -> None:
     """
     is_filled = FILLED in refusal.text
     is_bought = order.spec.side is Side.BUY and is_filled
-    new = replace(order, changing=False, cancelling=False, before=None, is_missed=True)
+    # A change of it may have arrived or not: the larger total stays bound until the broker shows the order.
+    most = order.doubted if order.before is None else max(order.doubted, order.before.qty)
+    new = replace(
+        order,
+        changing=False,
+        cancelling=False,
+        before=None,
+        is_missed=True,
+        doubted=most,
+        owes_answer=order.changing,
+    )
     says_nothing = is_filled or refusal.code == NOT_NOW
     new = replace(new, is_bought=is_bought, denied_at=order.denied_at if says_nothing else turn.at)
     # A cancel that met nothing ended nothing: whoever asked for it did not end this order.
