@@ -47,6 +47,7 @@ _SIGNALS = {
 
 
 OLD = timedelta(seconds=6)  # how old an answer or a status may be
+LONG = timedelta(seconds=10)  # how long a command may be on its way: what it may have raised stays bound
 LAG = timedelta(seconds=3)  # how far a position message may lie behind an execution
 
 
@@ -168,6 +169,7 @@ def shown(order: Order, report: OrderReport, at: datetime) -> Order:
     if is_old:  # it would free shares that a larger total binds
         spec, changing, is_echo = replace(spec, qty=order.spec.qty), order.changing, True
     shows_total = report.qty is not None and not is_old and not _is_behind(order, report)
+    is_answer = order.changing and not changing
     elected = (
         order.spec.type is OrderType.STOP_LIMIT
         and order.elected_at is None
@@ -186,7 +188,9 @@ def shown(order: Order, report: OrderReport, at: datetime) -> Order:
         retries=order.retries if changing or order.cancelling else 0,
         grown=grown,
         unseen_since=None if shows_total else order.unseen_since,
-        doubted=0 if shows_total else order.doubted,
+        doubted=0
+        if shows_total and not _is_doubted(order, report, at, is_answer=is_answer)
+        else order.doubted,
         absent_at=None,
         is_missed=is_echo,
         cancelling=order.cancelling and after.state.is_live,
@@ -271,6 +275,15 @@ def is_live_echo(order: Order, shown_now: OrderSpec, at: datetime) -> bool:
         return False
     prices = (shown_now.stop, shown_now.limit)
     return prices != (order.spec.stop, order.spec.limit) and prices in order.outdated
+
+
+def _is_doubted(order: Order, report: OrderReport, at: datetime, *, is_answer: bool) -> bool:
+    """Return whether a larger total may still come although a smaller one is shown: its command left not long ago.
+
+    What answers a later change comes after it.
+    """
+    is_on_its_way = not is_answer and order.touched_at is not None and at - order.touched_at < LONG
+    return is_on_its_way and report.filled + report.remaining < order.doubted
 
 
 def _is_behind(order: Order, report: OrderReport) -> bool:

@@ -364,8 +364,11 @@ def refused(turn: Turn, watchers: Watchers, refusal: OrderRefusedByBroker) -> No
             is_late=is_late,
         )
     )
-    if is_late:
-        return  # it ended before the change or the cancel reached it
+    if is_late:  # it ended before the change or the cancel reached it
+        if refusal.code == NOT_NOW and order.is_buried and order.retries <= RETRY.times:
+            turn.put_order(replace(order, is_buried=False, retries=order.retries + 1))
+            turn.timer(f"bury:{refusal.ref}", RETRY.delay(order.retries).total_seconds())
+        return
     if refusal.what is RefusedWhat.ORDER:
         new = replace(advance(order, Signal.REFUSED), why=refusal.text)
         turn.put_order(ended(new, turn.at, told=True, asked=False))
@@ -391,6 +394,19 @@ def _never_came(turn: Turn, order: Order) -> None:
     """The broker has no order of which nothing was ever heard: it was lost on the way, and sold nothing."""
     if not (order.state.is_live or order.told_filled or order.filled):
         turn.put_order(replace(order, is_explained=True))
+
+
+def bury_again(turn: Turn, ref: str) -> None:
+    """Ask once more to cancel an order that was refused, and that could not be cancelled then."""
+    order = turn.desk.order(ref)
+    trade = None if order is None else turn.book(order.spec.symbol).trade_of(ref)
+    if (
+        order is not None
+        and trade is not None
+        and order.state is OrderState.REFUSED
+        and turn.desk.link.is_open
+    ):
+        turn.bury(trade, order)
 
 
 def _fixed_in_group(turn: Turn, trade: Trade, order: Order, why: str) -> None:
