@@ -10,7 +10,8 @@ from tests.core.test_totals_and_pictures import picture, seen
 
 from tradeshell.core import commands as c
 from tradeshell.core import inputs as i
-from tradeshell.core.cap import exposures
+from tradeshell.core.book import LONG
+from tradeshell.core.cap import could_sell, exposures
 from tradeshell.core.events import OrderMissing
 from tradeshell.core.orders import OrderState, Side
 from tradeshell.core.plan import ExitMode
@@ -149,12 +150,65 @@ def test_a_refusal_may_mean_a_change_that_a_picture_has_settled_before() -> None
         asked = len(desk.sent(c.AskSnapshot))
         assert desk.order(COVER).spec.qty == 20
         bound = exposures(desk.desk.books["AAPL"].orders)[COVER]
+        desk.wait(LONG.total_seconds())
         desk.report(COVER, OrderState.HELD, qty=20)
-        assert exposures(desk.desk.books["AAPL"].orders)[COVER] == 20
+        assert desk.order(COVER).doubted == 0
         return bound, asked
 
     assert covered(settled=True) == (40, 1)
     assert covered(settled=False) == (20, 0)
+
+
+def test_a_cancel_that_finds_no_order_settles_no_reduction_of_it() -> None:
+    desk = armed()
+    desk.do(i.ReplaceRequested, ref=SL2, qty=20)
+    desk.do(i.CancelRequested, ref=SL2)
+    refuse(desk, SL2, i.RefusedWhat.CANCEL, 10148, "state: Filled")
+    assert (desk.order(SL2).remaining, could_sell(desk.order(SL2))) == (20, 30)
+    desk.wait(LONG.total_seconds())
+    desk.report(SL2, OrderState.HELD, qty=20)
+    assert could_sell(desk.order(SL2)) == 20
+
+
+def test_a_late_word_from_before_a_raise_does_not_answer_the_reduction_that_followed() -> None:
+    desk = Desktop()
+    desk.trigger(**LADDER)
+    desk.report(ENTRY, OrderState.WORKING)
+    desk.execute(ENTRY, 10, "190.15", "e1.01")
+    desk.wait(0.5)
+    fire(desk, "again:br-1:cover")
+    desk.report(COVER, OrderState.HELD, qty=10)
+    desk.execute(ENTRY, 30, "190.15", "e2.01")
+    desk.report(COVER, OrderState.HELD, qty=40)
+    desk.report(ENTRY, OrderState.CANCELLED, filled=40)
+    hold(desk, 40)
+    assert totals(desk) == [(COVER, 28)]
+    desk.report(COVER, OrderState.HELD, qty=10)
+    assert (desk.order(COVER).changing, could_sell(desk.order(COVER))) == (True, 40)
+    assert desk.sent(c.PlaceOrder) == []
+    desk.report(COVER, OrderState.HELD, qty=28)
+    assert [order.order.qty for order in desk.sent(c.PlaceOrder)] == [12, 12]
+
+
+def test_a_raise_that_pictures_do_not_show_stays_bound_as_long_as_it_may_be_on_its_way() -> None:
+    def bound(*, shown: int) -> tuple[list[tuple[str, int]], int, bool]:
+        desk = Desktop()
+        desk.trigger(**LADDER)
+        desk.report(ENTRY, OrderState.WORKING)
+        desk.execute(ENTRY, 10, "190.15", "e1.01")
+        desk.wait(0.5)
+        fire(desk, "again:br-1:cover")
+        desk.report(COVER, OrderState.HELD, qty=10)
+        desk.execute(ENTRY, 30, "190.15", "e2.01")
+        desk.report(ENTRY, OrderState.CANCELLED, filled=40)
+        desk.wait(7)
+        asked_at = desk.at
+        desk.wait(0.1)
+        picture(desk, seen(desk, COVER, OrderState.HELD, shown), asked_at=asked_at, held=40)
+        return totals(desk), could_sell(desk.order(COVER)), "picture" in timers(desk)
+
+    assert bound(shown=10) == ([(COVER, 40)], 40, True)  # it is asked for again, and binds nothing more
+    assert bound(shown=40) == ([(COVER, 28)], 40, False)
 
 
 # --- purchases that are taken back -------------------------------------------------------------------------------------
@@ -306,6 +360,22 @@ def test_a_price_that_is_refused_again_and_again_costs_no_stop() -> None:
         refuse(desk, SL1, i.RefusedWhat.CHANGE)
         assert cancelled(desk) == set()
         desk.wait(10)
+
+
+def test_a_refused_order_that_cannot_be_cancelled_now_is_buried_later() -> None:
+    desk = armed()
+    refuse(desk, TP1, i.RefusedWhat.ORDER)
+    assert cancelled(desk) == {TP1}
+    asked = []
+    for seconds in (1, 2, 4, 8, 16):
+        refuse(desk, TP1, i.RefusedWhat.CANCEL, 161)
+        asked.append(f"bury:{TP1}" in timers(desk))
+        desk.wait(seconds)
+        fire(desk, f"bury:{TP1}")
+    assert asked == [True, True, True, True, False]
+    desk.report(TP1, OrderState.WORKING)
+    fire(desk, f"bury:{TP1}")  # it came back: now it is an order like others
+    assert cancelled(desk) == set()
 
 
 def test_an_order_that_cannot_be_cancelled_now_is_not_gone_because_old_pictures_lack_it() -> None:

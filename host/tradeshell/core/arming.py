@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from tradeshell.core.book import LAG, moved
+from tradeshell.core.cap import bound
 from tradeshell.core.commands import AskQuote
 from tradeshell.core.diff import is_patient, rests
 from tradeshell.core.events import InventoryConfirmFailed
@@ -104,8 +105,8 @@ def _tend_living(turn: Turn, trade: Trade, cover: Order, held: Shares) -> None:
     missing = held - cover.remaining - _armed(trade, book.orders)
     if missing < 0:
         _resize(turn, trade, cover, cover.spec.qty + missing, "quantity follows the shares held")
-    elif missing > 0 and not _may_arm(turn, trade) and book.cap() > 0:
-        qty = cover.spec.qty + min(missing, book.cap())
+    elif missing > 0 and not _may_arm(turn, trade) and (free := book.cap() + bound(cover)) > 0:
+        qty = cover.spec.qty + min(missing, free)
         _resize(turn, trade, cover, qty, "more has executed")
         _tell_cover(turn, trade, cover.spec.ref, qty)
 

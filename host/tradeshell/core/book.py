@@ -47,6 +47,7 @@ _SIGNALS = {
 
 
 OLD = timedelta(seconds=6)  # how old an answer or a status may be
+LONG = timedelta(seconds=10)  # how long a command may be on its way: what it may have raised stays bound
 LAG = timedelta(seconds=3)  # how far a position message may lie behind an execution
 
 
@@ -164,8 +165,11 @@ def shown(order: Order, report: OrderReport, at: datetime) -> Order:
     is_echo = is_live_echo(order, spec, at)
     if is_echo:  # a word from before our last change; a picture will say whether it is meant
         spec = replace(spec, stop=order.spec.stop, limit=order.spec.limit)
-    if _is_old_total(order, spec, at):  # it would free shares that a larger total binds
-        spec, is_echo = replace(spec, qty=order.spec.qty), True
+    is_old = after.state.is_live and _is_old_total(order, report, at)
+    if is_old:  # it would free shares that a larger total binds
+        spec, changing, is_echo = replace(spec, qty=order.spec.qty), order.changing, True
+    shows_total = report.qty is not None and not is_old and not _is_behind(order, report)
+    is_answer = order.changing and not changing
     elected = (
         order.spec.type is OrderType.STOP_LIMIT
         and order.elected_at is None
@@ -180,11 +184,13 @@ def shown(order: Order, report: OrderReport, at: datetime) -> Order:
         told_filled=max(order.told_filled, report.filled),
         told_final=report.filled if report.state is OrderState.FILLED else order.told_final,
         changing=changing and after.state.is_live,
-        before=_shrunk(order.before, spec.qty, report) if changing else None,
+        before=(order.before if is_old else _shrunk(order.before, spec.qty, report)) if changing else None,
         retries=order.retries if changing or order.cancelling else 0,
         grown=grown,
-        unseen_since=order.unseen_since if report.qty is None else None,
-        doubted=order.doubted if report.qty is None else 0,
+        unseen_since=None if shows_total else order.unseen_since,
+        doubted=0
+        if shows_total and not _is_doubted(order, report, at, is_answer=is_answer)
+        else order.doubted,
         absent_at=None,
         is_missed=is_echo,
         cancelling=order.cancelling and after.state.is_live,
@@ -233,7 +239,9 @@ def _signalled(order: Order, report: OrderReport) -> Order:
     if report.state in (OrderState.FILLED, OrderState.SENT):
         is_filled = report.state is OrderState.FILLED and 0 < report.filled <= order.done
         return advance(order, Signal.FULL_FILL) if is_filled else order
-    if report.state is OrderState.CANCELLED and order.done >= order.spec.qty:  # it has sold all that was asked for
+    if (
+        report.state is OrderState.CANCELLED and order.done >= order.spec.qty
+    ):  # it has sold all that was asked for
         return advance(order, Signal.FULL_FILL)
     return advance(order, _SIGNALS[report.state])
 
@@ -243,9 +251,7 @@ def _agreed(order: Order, report: OrderReport, *, is_live: bool) -> tuple[OrderS
     spec = order.spec
     if not is_live:
         return spec, False, False
-    if report.filled < max(
-        order.told_filled, order.done
-    ):  # older than what is known of it, whatever else it says
+    if _is_behind(order, report):
         return spec, order.changing, False
     stop = spec.stop if report.stop is None or not spec.type.is_stop else report.stop
     limit = spec.limit if report.limit is None or not order.has_limit else report.limit
@@ -271,11 +277,26 @@ def is_live_echo(order: Order, shown_now: OrderSpec, at: datetime) -> bool:
     return prices != (order.spec.stop, order.spec.limit) and prices in order.outdated
 
 
-def _is_old_total(order: Order, shown_now: OrderSpec, at: datetime) -> bool:
+def _is_doubted(order: Order, report: OrderReport, at: datetime, *, is_answer: bool) -> bool:
+    """Return whether a larger total may still come although a smaller one is shown: its command left not long ago.
+
+    What answers a later change comes after it.
+    """
+    is_on_its_way = not is_answer and order.touched_at is not None and at - order.touched_at < LONG
+    return is_on_its_way and report.filled + report.remaining < order.doubted
+
+
+def _is_behind(order: Order, report: OrderReport) -> bool:
+    """Return whether a report is older than what is known of its order, whatever else it says."""
+    return report.filled < max(order.told_filled, order.done)
+
+
+def _is_old_total(order: Order, report: OrderReport, at: datetime) -> bool:
     """Return whether a total is shown that we have raised a moment ago; nobody reduces exits that are alone in their group."""
-    if order.changing or order.touched_at is None or at - order.touched_at >= OLD:
+    if report.qty is None or order.touched_at is None or at - order.touched_at >= OLD:
         return False
-    return shown_now.qty < order.spec.qty and shown_now.qty in order.risen
+    total = min(report.qty, report.filled + report.remaining)
+    return total < order.spec.qty and total in order.risen
 
 
 def risen(order: Order, at: datetime) -> tuple[Shares, ...]:

@@ -24,6 +24,11 @@ def could_sell(order: Order) -> Shares:
     return max(0, max(total, order.doubted) - order.done)
 
 
+def bound(order: Order) -> Shares:
+    """Return the shares that a living order binds beyond its total: a raise of it may still be on its way."""
+    return max(0, could_sell(order) - order.remaining)
+
+
 def unexplained(order: Order, group: Iterable[Order]) -> Shares:
     """Return the shares with which an order ended that may have been sold without our knowing."""
     if order.state.is_live or order.is_explained:

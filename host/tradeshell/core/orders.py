@@ -215,9 +215,7 @@ class Order(Struct, frozen=True, kw_only=True):
     before: OrderSpec | None = None
     changing: bool = False  # a modify has left and is not acknowledged
     owes_answer: bool = False  # a picture has settled a change whose own answer may still come
-    doubted: Shares = (
-        0  # a larger total that was refused, unless that was such an answer; until the broker shows it
-    )
+    doubted: Shares = 0  # a larger total that it may work; until the broker shows it
     cancelling: bool = False  # a cancel has left and is not answered
     cancel_reason: str = ""
     retries: int = 0  # refusals of a change or a cancel in a row
@@ -309,7 +307,7 @@ def ended(order: Order, at: datetime, *, told: bool, asked: bool) -> Order:
         order,
         ended_at=order.ended_at or at,
         was_cut=True,
-        left=max(0, order.spec.qty - order.done),
+        left=max(0, max(order.spec.qty, order.doubted) - order.done),
         is_explained=asked,
         lost_at=at,
         was_told=told,

@@ -51,9 +51,13 @@ def pictured(turn: Turn, watchers: Watchers, picture: SnapshotAnswered) -> None:
         if order is not None and (order.changing or order.cancelling):
             # Whatever was on its way has arrived or is lost: the picture was asked for after it left.
             owes = order.owes_answer or order.changing
-            turn.put_order(replace(order, changing=False, cancelling=False, before=None, owes_answer=owes))
+            most = max(order.doubted, order.spec.qty if order.changing else 0)
+            settled = replace(order, changing=False, cancelling=False, before=None, owes_answer=owes)
+            turn.put_order(replace(settled, doubted=most))
         order_reported(turn, watchers, report)
         _keep_unseen(turn, order, picture)
+        if (now := turn.desk.order(report.ref)) is not None and now.doubted:
+            turn.timer("picture", SECOND_LOOK.total_seconds())
     held = {position.symbol for position in picture.positions}
     for position in picture.positions:
         position_reported(turn, watchers, position)
@@ -149,6 +153,7 @@ def _is_in_doubt(order: Order) -> bool:
     if awaited(order) > 0:
         return True
     is_open = order.is_missed or order.absent_at is not None or order.changing or order.cancelling
+    is_open = is_open or order.doubted > 0
     return order.state.is_live and (is_open or order.state is OrderState.UNKNOWN)
 
 

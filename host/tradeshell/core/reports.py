@@ -364,8 +364,11 @@ def refused(turn: Turn, watchers: Watchers, refusal: OrderRefusedByBroker) -> No
             is_late=is_late,
         )
     )
-    if is_late:
-        return  # it ended before the change or the cancel reached it
+    if is_late:  # it ended before the change or the cancel reached it
+        if refusal.code == NOT_NOW and order.is_buried and order.retries <= RETRY.times:
+            turn.put_order(replace(order, is_buried=False, retries=order.retries + 1))
+            turn.timer(f"bury:{refusal.ref}", RETRY.delay(order.retries).total_seconds())
+        return
     if refusal.what is RefusedWhat.ORDER:
         new = replace(advance(order, Signal.REFUSED), why=refusal.text)
         turn.put_order(ended(new, turn.at, told=True, asked=False))
@@ -393,6 +396,19 @@ def _never_came(turn: Turn, order: Order) -> None:
         turn.put_order(replace(order, is_explained=True))
 
 
+def bury_again(turn: Turn, ref: str) -> None:
+    """Ask once more to cancel an order that was refused, and that could not be cancelled then."""
+    order = turn.desk.order(ref)
+    trade = None if order is None else turn.book(order.spec.symbol).trade_of(ref)
+    if (
+        order is not None
+        and trade is not None
+        and order.state is OrderState.REFUSED
+        and turn.desk.link.is_open
+    ):
+        turn.bury(trade, order)
+
+
 def _fixed_in_group(turn: Turn, trade: Trade, order: Order, why: str) -> None:
     """The broker changes no order of this group: where the exit is wanted stays, and a new pair will stand there."""
     turn.put_order(replace(reverted(order, turn.at), retry_at=None, retries=0, needs_new_group=True))
@@ -416,7 +432,17 @@ def _denied(turn: Turn, order: Order, refusal: OrderRefusedByBroker) -> None:
     """
     is_filled = FILLED in refusal.text
     is_bought = order.spec.side is Side.BUY and is_filled
-    new = replace(order, changing=False, cancelling=False, before=None, is_missed=True)
+    # A change of it may have arrived or not: the larger total stays bound until the broker shows the order.
+    most = order.doubted if order.before is None else max(order.doubted, order.before.qty)
+    new = replace(
+        order,
+        changing=False,
+        cancelling=False,
+        before=None,
+        is_missed=True,
+        doubted=most,
+        owes_answer=order.changing,
+    )
     says_nothing = is_filled or refusal.code == NOT_NOW
     new = replace(new, is_bought=is_bought, denied_at=order.denied_at if says_nothing else turn.at)
     # A cancel that met nothing ended nothing: whoever asked for it did not end this order.

@@ -151,6 +151,8 @@ class Core:
             order = turn.desk.order(rest)
             trade = None if order is None else turn.book(order.spec.symbol).trade_of(rest)
             reports.after(turn, self.watchers, trade)
+        elif kind == "bury":
+            reports.bury_again(turn, rest)
         elif kind == "chase":
             order = turn.desk.order(rest)
             if order is not None and order.is_chased and turn.desk.link.up:
