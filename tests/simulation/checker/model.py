@@ -58,6 +58,7 @@ class Order:
         self.late = 0  # shares that it executed after the venue had called it ended
         self.since: float = record["t"]
         self.modified_at = self.since
+        self.changed: list[float] = []  # when changes of ours came, also those that were refused
         self.intent_at = self.since
         self.ended_at: float | None = None
         self.known_dead = False

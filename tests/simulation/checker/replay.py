@@ -151,6 +151,7 @@ class Replay:
         is_host = record["client"] == order.client and record.get("by", "host") == "host"
         intent = None
         if is_host and order.is_own:
+            order.changed.append(self.now)
             intent = self.orders.modified(order, record)
             if order.is_sell:
                 exposed = stock.exposed(order.group)
@@ -184,6 +185,7 @@ class Replay:
         stock = self.account.stock(order.sym)
         if record["action"] in ("modify", "cancel"):
             order.changes_refused += 1
+            order.changed.append(self.now)
             order.refused_text = record["text"]
         elif order.is_stop:
             self.findings.saw("stop refused")
