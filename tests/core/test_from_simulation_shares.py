@@ -11,8 +11,9 @@ from tests.core.test_totals_and_pictures import ex, picture, seen
 
 from tradeshell.core import commands as c
 from tradeshell.core import inputs as i
+from tradeshell.core.cap import exposures
 from tradeshell.core.orders import OrderState, Side
-from tradeshell.core.trade import TradePhase
+from tradeshell.core.trade import TradePhase, orphans
 
 LOOK = "position:AAPL"
 
@@ -152,3 +153,34 @@ def test_shares_that_could_not_be_exposed_when_their_leg_was_armed_get_a_leg_of_
         ("ts:br-1:sl3:1", 1),
         ("ts:br-1:tp3:1", 1),
     ]
+
+
+def test_held_children_of_an_entry_whose_purchase_was_taken_back_take_nothing_from_other_trades() -> None:
+    desk = Desktop()
+    desk.trigger()
+    desk.report(ENTRY, OrderState.WORKING)
+    desk.execute(ENTRY, 1, "190.15", "e1.01")
+    desk.report(ENTRY, OrderState.WORKING, filled=1)
+    book = desk.desk.books["AAPL"]
+    assert exposures(book.orders) == {ENTRY: 1}
+    desk.execute(ENTRY, 0, "190.15", "e1.02")
+    assert exposures(desk.desk.books["AAPL"].orders) == {}
+    desk.report(ENTRY, OrderState.WORKING, filled=3)  # two more, and their execution is on its way
+    assert exposures(desk.desk.books["AAPL"].orders) == {ENTRY: 2}
+    desk.report(ENTRY, OrderState.CANCELLED, filled=3)  # released, as far as anybody knows
+    assert exposures(desk.desk.books["AAPL"].orders) == {ENTRY: 100}
+
+
+def test_children_of_an_entry_that_was_cut_are_replaced_also_when_its_executions_were_heard_first() -> None:
+    desk = Desktop()
+    desk.trigger(tps=())
+    desk.report(ENTRY, OrderState.WORKING)
+    desk.report(SL1, OrderState.HELD)
+    desk.execute(ENTRY, 10, "190.15", "e1.01")
+    desk.execute(ENTRY, 90, "190.15", "e2.01")  # late: the broker had cancelled it
+    assert orphans(desk.trade(), desk.desk.books["AAPL"].orders) == frozenset()
+    desk.report(ENTRY, OrderState.CANCELLED, filled=10)
+    assert orphans(desk.trade(), desk.desk.books["AAPL"].orders) == {SL1}
+    desk.wait(2)
+    fire(desk, "again:br-1:orphans")
+    assert cancelled(desk) == {SL1}

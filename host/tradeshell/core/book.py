@@ -185,6 +185,7 @@ def shown(order: Order, report: OrderReport, at: datetime) -> Order:
         grown=grown,
         unseen_since=order.unseen_since if report.qty is None else None,
         doubted=order.doubted if report.qty is None else 0,
+        was_cut=after.was_cut or (after.state is OrderState.FILLED and report.state is OrderState.CANCELLED),
         absent_at=None,
         is_missed=is_echo,
         cancelling=order.cancelling and after.state.is_live,
