@@ -234,7 +234,9 @@ def _signalled(order: Order, report: OrderReport) -> Order:
     if report.state in (OrderState.FILLED, OrderState.SENT):
         is_filled = report.state is OrderState.FILLED and 0 < report.filled <= order.done
         return advance(order, Signal.FULL_FILL) if is_filled else order
-    if report.state is OrderState.CANCELLED and order.done >= order.spec.qty:  # it has sold all that was asked for
+    if (
+        report.state is OrderState.CANCELLED and order.done >= order.spec.qty
+    ):  # it has sold all that was asked for
         return advance(order, Signal.FULL_FILL)
     return advance(order, _SIGNALS[report.state])
 

@@ -412,11 +412,13 @@ def _denied(turn: Turn, order: Order, refusal: OrderRefusedByBroker) -> None:
     """The broker has no such order, or it is over there: what became of it a picture tells, and nothing is asked again before.
 
     One that it calls filled has executed, and its executions are on their way: old pictures that lack both say nothing. An order
-    that cannot be cancelled now may work on.
+    that cannot be cancelled now may work on. Whether a reduction reached it nobody knows: it may have executed the larger total.
     """
     is_filled = FILLED in refusal.text
     is_bought = order.spec.side is Side.BUY and is_filled
-    new = replace(order, changing=False, cancelling=False, before=None, is_missed=True)
+    most = order.spec.qty if order.before is None else max(order.spec.qty, order.before.qty)
+    new = replace(order, spec=replace(order.spec, qty=most), changing=False, cancelling=False, before=None)
+    new = replace(new, is_missed=True)
     says_nothing = is_filled or refusal.code == NOT_NOW
     new = replace(new, is_bought=is_bought, denied_at=order.denied_at if says_nothing else turn.at)
     # A cancel that met nothing ended nothing: whoever asked for it did not end this order.
