@@ -585,3 +585,20 @@ def test_after_the_close_only_a_trade_with_orders_outside_of_it_that_lacks_a_sto
 
     assert "V03" not in closed(covered=True)
     assert "V03" in closed(covered=False)
+
+
+def test_a_stop_that_ends_after_the_venue_refused_to_cancel_it_was_not_taken_away_by_us() -> None:
+    def ended(*, refused: bool) -> set[str]:
+        story = Story({**PLAN, "qty": 60}).hold(60)
+        story.pair(1, 60)
+        ref = "ts:br-1:sl1:1"
+        story.cancel(ref, told=False)
+        if not refused:
+            return story.rules()
+        end = story.b.pop()  # the state that the cancel made
+        story.put("refuse", id=end["id"], client=0, ref=ref, action="cancel", code=161, text="not now")
+        story.wait(5).state(ref, "cancelled")
+        return story.rules()
+
+    assert "V16" not in ended(refused=True)
+    assert "V16" in ended(refused=False)

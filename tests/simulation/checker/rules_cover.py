@@ -174,7 +174,7 @@ class CoverRules:
             return
         if self._was_cancelled_by_operator(order):
             trade.freed += left
-        elif order.asked_cancel is not None and order.state == "cancelled":
+        elif order.asked_cancel is not None and not order.is_kept and order.state == "cancelled":
             if not order.waits():
                 stock.by_us = order
         elif not any(other.executed for other in self._run.account.groups[order.group] if other is not order):
