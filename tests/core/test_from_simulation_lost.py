@@ -119,3 +119,22 @@ def test_an_exit_that_the_broker_calls_filled_is_not_explained_by_pictures_that_
         )
         assert not sales(desk)
     assert not desk.order("ts:br-1:tp1:1").is_explained
+
+
+def test_a_stop_that_had_sold_before_its_reduction_frees_nothing_when_its_cancel_meets_nothing() -> None:
+    desk = Desktop()
+    desk.trigger(**LADDER)
+    desk.report(ENTRY, OrderState.WORKING)
+    desk.execute(ENTRY, 100, "190.15", "e1.01")
+    desk.wait(0.5)
+    fire(desk, "again:br-1:cover")
+    desk.report("ts:br-1:cover:1", OrderState.HELD)
+    hold(desk, 100)
+    assert [change.order.qty for change in desk.sent(c.ModifyOrder)] == [
+        70
+    ]  # all of it has sold, and nobody told
+    desk.do(i.FlattenRequested)
+    assert cancelled(desk) == {"ts:br-1:cover:1"}
+    deny(desk, "ts:br-1:cover:1", 10148, "cannot be cancelled, state: Filled.")
+    assert not sales(desk)
+    assert desk.desk.books["AAPL"].cap() == 0

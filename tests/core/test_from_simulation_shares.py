@@ -5,14 +5,17 @@ from __future__ import annotations
 from datetime import timedelta
 
 from msgspec.structs import replace
-from tests.core.support import ENTRY, SL1, TP1, Desktop
+from tests.core.support import ACCOUNT, ENTRY, SL1, TP1, Desktop
 from tests.core.test_from_simulation import LADDER, NAKED, cancelled, fire, foreign, hold, timers
-from tests.core.test_totals_and_pictures import ex, picture, seen
+from tests.core.test_totals_and_pictures import ex, picture, pos, seen
 
 from tradeshell.core import commands as c
 from tradeshell.core import inputs as i
+from tradeshell.core.cap import exposures
+from tradeshell.core.events import InventoryConfirmFailed
+from tradeshell.core.exit_events import SymbolFrozen
 from tradeshell.core.orders import OrderState, Side
-from tradeshell.core.trade import TradePhase
+from tradeshell.core.trade import TradePhase, orphans
 
 LOOK = "position:AAPL"
 
@@ -152,3 +155,69 @@ def test_shares_that_could_not_be_exposed_when_their_leg_was_armed_get_a_leg_of_
         ("ts:br-1:sl3:1", 1),
         ("ts:br-1:tp3:1", 1),
     ]
+
+
+def test_held_children_of_an_entry_whose_purchase_was_taken_back_take_nothing_from_other_trades() -> None:
+    desk = Desktop()
+    desk.trigger()
+    desk.report(ENTRY, OrderState.WORKING)
+    desk.execute(ENTRY, 1, "190.15", "e1.01")
+    desk.report(ENTRY, OrderState.WORKING, filled=1)
+    book = desk.desk.books["AAPL"]
+    assert exposures(book.orders) == {ENTRY: 1}
+    desk.execute(ENTRY, 0, "190.15", "e1.02")
+    assert exposures(desk.desk.books["AAPL"].orders) == {}
+    desk.report(ENTRY, OrderState.WORKING, filled=3)  # two more, and their execution is on its way
+    assert exposures(desk.desk.books["AAPL"].orders) == {ENTRY: 2}
+    desk.report(ENTRY, OrderState.CANCELLED, filled=3)  # released, as far as anybody knows
+    assert exposures(desk.desk.books["AAPL"].orders) == {ENTRY: 100}
+
+
+def test_children_of_an_entry_that_was_cut_are_replaced_also_when_its_executions_were_heard_first() -> None:
+    desk = Desktop()
+    desk.trigger(tps=())
+    desk.report(ENTRY, OrderState.WORKING)
+    desk.report(SL1, OrderState.HELD)
+    desk.execute(ENTRY, 10, "190.15", "e1.01")
+    desk.execute(ENTRY, 90, "190.15", "e2.01")  # late: the broker had cancelled it
+    assert orphans(desk.trade(), desk.desk.books["AAPL"].orders) == frozenset()
+    desk.report(ENTRY, OrderState.CANCELLED, filled=10)
+    assert orphans(desk.trade(), desk.desk.books["AAPL"].orders) == {SL1}
+    desk.wait(2)
+    fire(desk, "again:br-1:orphans")
+    assert cancelled(desk) == {SL1}
+
+
+def test_a_short_position_that_orders_of_an_earlier_life_left_is_told_once_the_account_is_known() -> None:
+    def starts(*, held: int, ref: str) -> list[InventoryConfirmFailed]:
+        desk = Desktop(connected=False)
+        desk.do(i.LinkChanged, up=True, account=ACCOUNT, paper=True, first_order_id=1)
+        told = {"orders": (), "executions": (ex("e1.01", ref, Side.SELL, 5),), "positions": (pos(held),)}
+        desk.do(i.SnapshotAnswered, epoch=1, **told)
+        found = desk.told(InventoryConfirmFailed)
+        desk.do(i.SnapshotAnswered, epoch=1, **told)
+        assert not desk.told(InventoryConfirmFailed)
+        return found
+
+    assert [(event.symbol, event.expected, event.actual) for event in starts(held=-5, ref=TP1)] == [
+        ("AAPL", 0, -5)
+    ]
+    assert starts(held=5, ref=TP1) == []
+    assert starts(held=-5, ref="") == []  # others may be short, by themselves
+
+
+def test_a_sale_after_a_purchase_of_which_only_the_end_was_heard_is_more_than_was_bought() -> None:
+    def sold(*, heard: bool) -> Desktop:
+        desk = Desktop()
+        desk.trigger(tps=())
+        desk.report(ENTRY, OrderState.WORKING)
+        desk.report(SL1, OrderState.HELD)
+        if heard:
+            desk.execute(ENTRY, 0, "190.15", "e1.02")  # it was taken back before anybody heard of it
+        desk.report(ENTRY, OrderState.CANCELLED)
+        desk.report(SL1, OrderState.CANCELLED)
+        desk.execute(SL1, 5, "186.90", "e2.01")
+        return desk
+
+    assert sold(heard=True).told(SymbolFrozen)
+    assert not sold(heard=False).told(SymbolFrozen)  # the purchase may be on its way

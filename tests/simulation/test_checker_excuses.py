@@ -545,3 +545,60 @@ def test_what_a_bracket_bought_and_sold_before_anybody_was_told_takes_nothing_fr
 
     assert "V02" not in placed(sold=60)
     assert "V02" in placed(sold=40)
+
+
+def test_a_raise_of_a_stop_that_never_arrived_takes_as_long_as_pictures_take() -> None:
+    def raised(*, written: bool, wait: int) -> set[str]:
+        story = Story(PLAN)
+        ref = story.entry(100)
+        story.fill(ref, 20)
+        cover = story.place("cover", 20, stp="187")
+        story.fill(ref, 40)
+        if written:
+            story.change(cover, qty=60, accepted=False)
+        for _ in range(wait // 2):
+            story.wait(2).quote("189.99", "190.01")
+        return story.rules()
+
+    assert "V03" not in raised(written=True, wait=18)
+    assert "V03" in raised(written=True, wait=24)
+    assert "V03" in raised(written=False, wait=18)
+
+
+def test_after_the_close_only_a_trade_with_orders_outside_of_it_that_lacks_a_stop_needs_one() -> None:
+    def closed(*, covered: bool) -> set[str]:
+        story = Story(is_started=False)
+        story.plans["br-2"] = {**PLAN, "qty": 60, "outside_rth": True}
+        story.wait(6 * 3600 - 20).start()
+        story.hold(60)
+        story.fill(story.entry(60, watch="br-2"), 60)
+        if covered:
+            story.place("sl1", 60, watch="br-2", stp="187", lmt="187")
+        else:
+            story.pair(1, 60)
+        story.wait(25)
+        for _ in range(8):
+            story.wait(4)
+            story.say("ProtectionAlarm", symbol="AAPL", watch="br-1", state="PARTIAL", held=120, protected=60)
+            story.quote("189.99", "190.01")
+        return story.rules()
+
+    assert "V03" not in closed(covered=True)
+    assert "V03" in closed(covered=False)
+
+
+def test_a_stop_that_ends_after_the_venue_refused_to_cancel_it_was_not_taken_away_by_us() -> None:
+    def ended(*, refused: bool) -> set[str]:
+        story = Story({**PLAN, "qty": 60}).hold(60)
+        story.pair(1, 60)
+        ref = "ts:br-1:sl1:1"
+        story.cancel(ref, told=False)
+        if not refused:
+            return story.rules()
+        end = story.b.pop()  # the state that the cancel made
+        story.put("refuse", id=end["id"], client=0, ref=ref, action="cancel", code=161, text="not now")
+        story.wait(5).state(ref, "cancelled")
+        return story.rules()
+
+    assert "V16" not in ended(refused=True)
+    assert "V16" in ended(refused=False)

@@ -191,6 +191,7 @@ def shown(order: Order, report: OrderReport, at: datetime) -> Order:
         doubted=0
         if shows_total and not _is_doubted(order, report, at, is_answer=is_answer)
         else order.doubted,
+        was_cut=after.was_cut or (after.state is OrderState.FILLED and report.state is OrderState.CANCELLED),
         absent_at=None,
         is_missed=is_echo,
         cancelling=order.cancelling and after.state.is_live,

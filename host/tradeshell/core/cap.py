@@ -64,7 +64,7 @@ def exposures(orders: Mapping[str, Order]) -> dict[str, Shares]:
         if (
             parent is not None and parent.state.is_live
         ):  # the broker holds children, and releases what was bought
-            found[key] = min(found[key], max(parent.filled, parent.told_filled))
+            found[key] = min(found[key], _bought(parent))
     return {key: most for key, most in found.items() if most}
 
 
@@ -74,12 +74,19 @@ def _takes(order: Order, group: list[Order]) -> Shares:
     return max(awaited(order), unexplained(order, group))
 
 
+def _bought(parent: Order) -> Shares:
+    """Return the shares of an entry that its children may sell; of one that ended also those of a purchase taken back since."""
+    if parent.state.is_live:
+        return parent.filled + awaited(parent)
+    return max(parent.filled, parent.told_filled)
+
+
 def is_dormant(order: Order, orders: Mapping[str, Order]) -> bool:
     """Whether it is a child that can take nothing: its entry has bought nothing, or the child ended unused with its entry."""
     parent = None if order.spec.parent_ref is None else orders[order.spec.parent_ref]
     if parent is None:
         return False
-    if parent.filled == 0 and parent.told_filled == 0:
+    if _bought(parent) == 0:
         return True
     return not order.state.is_live and awaited(order) == 0 and ended_with(parent, order)
 

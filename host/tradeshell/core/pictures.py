@@ -18,7 +18,7 @@ from tradeshell.core.desk import Desk
 from tradeshell.core.events import InventoryConfirmFailed, OrderMissing
 from tradeshell.core.inputs import OrderReport, PositionReport, SnapshotAnswered
 from tradeshell.core.market import Price
-from tradeshell.core.orders import Order, OrderState, Side, Signal, advance, ended
+from tradeshell.core.orders import Order, OrderState, Side, Signal, advance, ended, parse_ref
 from tradeshell.core.reports import (
     after,
     execution_reported,
@@ -131,6 +131,18 @@ def _doubt_awaited(turn: Turn, book: Book, order: Order, asked_at: datetime) -> 
         turn.put_order(replace(order, gone_at=None, untrue=order.untrue + awaited(order)))
         return
     turn.timer("picture", SECOND_LOOK.total_seconds())
+
+
+def tell_short(turn: Turn, picture: SnapshotAnswered) -> None:
+    """Tell a short position where orders of ours sold that no book knows: a sale of an earlier life, of which nobody heard."""
+    sold = {e.symbol for e in picture.executions if e.side is Side.SELL and parse_ref(e.ref) is not None}
+    for position in picture.positions:
+        if position.qty < 0 and position.symbol in sold and position.symbol not in turn.desk.books:
+            turn.say(
+                InventoryConfirmFailed(
+                    symbol=position.symbol, expected=0, actual=position.qty, is_believed=True
+                )
+            )
 
 
 def is_wanted(desk: Desk) -> bool:

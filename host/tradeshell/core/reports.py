@@ -428,7 +428,7 @@ def _denied(turn: Turn, order: Order, refusal: OrderRefusedByBroker) -> None:
     """The broker has no such order, or it is over there: what became of it a picture tells, and nothing is asked again before.
 
     One that it calls filled has executed, and its executions are on their way: old pictures that lack both say nothing. An order
-    that cannot be cancelled now may work on.
+    that cannot be cancelled now may work on. Whether a reduction reached it nobody knows: it may have executed the larger total.
     """
     is_filled = FILLED in refusal.text
     is_bought = order.spec.side is Side.BUY and is_filled

@@ -277,6 +277,7 @@ class Core:
                     positions=len(event.positions),
                 )
             )
+            pictures.tell_short(turn, event)
         for book in tuple(turn.desk.books.values()):
             pictures.position_confirmed(turn, self.watchers, book, event)
             for trade in tuple(turn.book(book.instrument.symbol).trades.values()):

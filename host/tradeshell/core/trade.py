@@ -243,7 +243,7 @@ def ended_with(entry: Order, child: Order) -> bool:
 
 def has_bought(entry: Order) -> bool:
     """Return whether all that an entry executed is known, also when it was taken back: an exit's word may come earlier."""
-    return is_over(entry) and (entry.done > 0 or entry.untrue > 0)
+    return is_over(entry) and (entry.done > 0 or entry.untrue > 0 or entry.executed_at is not None)
 
 
 def has_legs(trade: Trade, orders: Mapping[str, Order]) -> bool:

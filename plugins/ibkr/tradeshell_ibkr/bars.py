@@ -30,6 +30,7 @@ DAY = 86400
 # Bars that can be made live: they divide the hour, so that every zone's clock agrees about where they start.
 LIVE_LENGTHS = frozenset(n for n in range(PART, HOUR + 1, PART) if HOUR % n == 0) | {1}
 SETTLE = 0.3  # seconds after the first update of a new bar in which the old one may still be corrected
+SLACK = 0.05  # seconds: two messages of one instant
 SURELY_OVER = (
     3.0  # seconds after its end, by our clock, at which a bar that is still sent has ended by theirs
 )
@@ -296,7 +297,7 @@ class Assembly:
 
 
 class Ended(NamedTuple):
-    """A bar that has ended, and how many seconds before the first word about a later one the last word about it came."""
+    """A bar that has ended. ``silence``: 0 when the last word about it came at its end, else how many seconds before the next."""
 
     bar: Bar
     silence: float
@@ -313,6 +314,7 @@ class Forming:
         self._heard = 0.0  # when the last word about it came
         self._ended: tuple[int, Part] | None = None
         self._silence = 0.0
+        self._lead: float | None = None  # how much later than the start of its bar a word came, at best
         self._told = 0  # end of the newest bar that was handed on
 
     def seed(self, start: int, part: Part, now: float) -> None:
@@ -323,9 +325,13 @@ class Forming:
     def update(self, start: int, part: Part, now: float) -> tuple[Ended | None, bool]:
         """Take an update; return a bar that has ended, and whether another one is to be settled (``SETTLE`` seconds)."""
         ended: Ended | None = None
+        lead = now - start
+        self._lead = lead if self._lead is None else min(lead, self._lead)
         if self._now is None or start > self._now[0]:
             ended = self.settle()
             self._ended, self._silence = self._now, now - self._heard
+            if self._now is not None and self._heard >= self._now[0] + self.seconds + self._lead - SLACK:
+                self._silence = 0.0  # whenever the next bar began: all of this one was heard
             self._now, self._heard = (start, part), now
         elif start == self._now[0]:
             self._now, self._heard = (start, part), now

@@ -132,6 +132,16 @@ def test_M07_a_bar_of_which_the_end_was_not_heard_at_all_is_not_used(keeper: Des
     ]
 
 
+def test_a_bar_that_was_heard_to_its_end_is_right_however_late_the_next_one_begins(keeper: Desk) -> None:
+    keeper.watch(60)
+    _update(keeper, 0.1, 0, "189")
+    _update(keeper, 60.1, 0, "189.8")
+    _update(keeper, 125, 120, "189.9")
+    keeper.advance(1)
+    assert _closes(keeper) == ["14:00:00 189.8"]
+    assert keeper.link.told == []
+
+
 def test_M07_a_bar_whose_last_word_cannot_be_had_is_not_used(keeper: Desk) -> None:
     keeper.watch(60)
     _update(keeper, 56, 0, "199")

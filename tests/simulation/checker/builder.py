@@ -266,6 +266,7 @@ class Story:
         written: bool = True,
         journaled: bool = True,
         says: dict[str, Any] | None = None,
+        accepted: bool = True,
         **new: Any,
     ) -> None:
         """Change an order in place."""
@@ -296,6 +297,8 @@ class Story:
         if journaled:
             self.decide({"command": "ModifyOrder", "order": {"ref": ref, **spec}, "order_id": order["id"]})
         self.wait(WAY)
+        if not accepted:
+            return
         hidden = ("state", "filled", "left", "elected", "works")
         self.put("modify", **{name: value for name, value in order.items() if name not in hidden})
         order["left"] = order["qty"] - order["filled"]

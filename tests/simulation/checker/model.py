@@ -58,6 +58,7 @@ class Order:
         self.late = 0  # shares that it executed after the venue had called it ended
         self.since: float = record["t"]
         self.modified_at = self.since
+        self.changed: list[float] = []  # when changes of ours came, also those that were refused
         self.intent_at = self.since
         self.ended_at: float | None = None
         self.known_dead = False
@@ -66,6 +67,7 @@ class Order:
         self.alive_told_at: float | None = None  # when a status told that it lives after all
         self.group_sold = 0  # what its group had sold when the venue last spoke of it
         self.asked_cancel: float | None = None
+        self.is_kept = False  # the venue refused our last cancel: it does not end by that one
         self.told = 0  # shares of executions that were told to the host
         self.changes_refused = 0  # changes and cancels
         self.refused_text = ""

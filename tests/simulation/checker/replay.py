@@ -151,6 +151,7 @@ class Replay:
         is_host = record["client"] == order.client and record.get("by", "host") == "host"
         intent = None
         if is_host and order.is_own:
+            order.changed.append(self.now)
             intent = self.orders.modified(order, record)
             if order.is_sell:
                 exposed = stock.exposed(order.group)
@@ -184,7 +185,9 @@ class Replay:
         stock = self.account.stock(order.sym)
         if record["action"] in ("modify", "cancel"):
             order.changes_refused += 1
+            order.changed.append(self.now)
             order.refused_text = record["text"]
+            order.is_kept = order.is_kept or record["action"] == "cancel"
         elif order.is_stop:
             self.findings.saw("stop refused")
         if order.is_sell:
@@ -196,7 +199,7 @@ class Replay:
         if record["client"] == 0:
             self.orders.cancel_asked(order, record)
         if order is not None and order.is_own and order.is_live:
-            order.asked_cancel = self.now
+            order.asked_cancel, order.is_kept = self.now, False
 
     def _on_state(self, record: dict[str, Any]) -> None:
         order = self.account.orders.get((record["client"], record["id"]))

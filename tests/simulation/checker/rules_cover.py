@@ -174,7 +174,7 @@ class CoverRules:
             return
         if self._was_cancelled_by_operator(order):
             trade.freed += left
-        elif order.asked_cancel is not None and order.state == "cancelled":
+        elif order.asked_cancel is not None and not order.is_kept and order.state == "cancelled":
             if not order.waits():
                 stock.by_us = order
         elif not any(other.executed for other in self._run.account.groups[order.group] if other is not order):
@@ -277,7 +277,8 @@ class CoverRules:
             return "refused"
         if any(order.elected for order in stock.sells):
             return "elected"
-        if self.lost_exits(stock, duty.opened, end - duty.ran + bounds.unprotected):
+        until = end - duty.ran + bounds.unprotected
+        if self.lost_exits(stock, duty.opened, until) or self._was_change_lost(stock, duty.opened, until):
             return "lost"
         if self._was_silent(stock, duty.opened):
             return "silent end"
@@ -348,6 +349,15 @@ class CoverRules:
             if command == "PlaceOrder" and is_unknown and since - 1 <= written[0].t <= until:
                 count += written[0].order["symbol"] == stock.name
         return count
+
+    def _was_change_lost(self, stock: Stock, since: float, until: float) -> bool:
+        """Return whether L shows a change of a living stop, sent in time, that never reached the venue, or came late."""
+        return any(
+            since - 1 <= change.t <= until and not any(change.t <= t <= change.t + 1.0 for t in order.changed)
+            for order in stock.sells
+            if order.is_stop
+            for change in self._run.log.changes.get(order.ref, ())
+        )
 
     def _is_lost(self, ref: str, t: float) -> bool:
         """Return whether what was sent at ``t`` never reached the venue, or came late."""
