@@ -119,7 +119,9 @@ async def served(*, speed: float = 1.0, **settings: Any) -> AsyncIterator[Served
 async def client_of(port: int, number: int = 1, **options: Any) -> AsyncIterator[IB]:
     """Connect an unmodified ib_async."""
     ib = IB()
-    await ib.connectAsync("127.0.0.1", port, clientId=number, timeout=10, **{"raiseSyncErrors": True, **options})
+    await ib.connectAsync(
+        "127.0.0.1", port, clientId=number, timeout=10, **{"raiseSyncErrors": True, **options}
+    )
     try:
         yield ib
     finally:
@@ -166,7 +168,9 @@ class Talk:
             while True:
                 fields = await self.read()
                 shown = fields[: len(begin)]
-                if len(shown) == len(begin) and all(b is None or str(b) == f for b, f in zip(begin, shown, strict=True)):
+                if len(shown) == len(begin) and all(
+                    b is None or str(b) == f for b, f in zip(begin, shown, strict=True)
+                ):
                     return fields
 
 
@@ -203,7 +207,9 @@ class WiredLoop(VenueLoop):
         return dial(self, self.gateway, factory, self.delay)
 
 
-def on_virtual_time(story: Callable[[Gateway], Awaitable[None]], delay: float = 0.0, **settings: Any) -> Gateway:
+def on_virtual_time(
+    story: Callable[[Gateway], Awaitable[None]], delay: float = 0.0, **settings: Any
+) -> Gateway:
     """Run a story with a gateway on virtual time, to its end; returns the gateway."""
     loop = WiredLoop()
     loop.delay = delay
@@ -325,5 +331,3 @@ def told(messages: list[list[str]]) -> list[str]:
 def contract(symbol: str = "AAPL") -> Contract:
     """Return a stock."""
     return Stock(symbol, "SMART", "USD")
-
-

@@ -56,7 +56,9 @@ def test_the_whole_day_of_a_program_at_every_version(version: int, monkeypatch: 
             await until(lambda: ticker.bid > 0 and ticker.ask > ticker.bid and ticker.last > 0)
             assert ticker.minTick == 0.01
             entry = ib.placeOrder(AAPL, MarketOrder("BUY", 100, orderRef="day:entry"))
-            await until(lambda: entry.orderStatus.status == "Filled" and entry.fills[0].commissionReport.execId)
+            await until(
+                lambda: entry.orderStatus.status == "Filled" and entry.fills[0].commissionReport.execId
+            )
             assert entry.fills[0].execution.avgPrice == entry.orderStatus.avgFillPrice
             stop = ib.placeOrder(AAPL, StopLimitOrder("SELL", 100, 150, 151, orderRef="day:stop", tif="GTC"))
             await until(lambda: stop.orderStatus.whyHeld == "trigger")
@@ -83,7 +85,9 @@ def test_bars_that_are_kept_up_to_date_repeat_the_unfinished_one_and_begin_a_new
     async def story() -> None:
         async with served(speed=20) as gateway, client_of(gateway.port) as ib:
             await qualified(ib)
-            bars = await ib.reqHistoricalDataAsync(AAPL, "", "300 S", "15 secs", "TRADES", True, 2, keepUpToDate=True)
+            bars = await ib.reqHistoricalDataAsync(
+                AAPL, "", "300 S", "15 secs", "TRADES", True, 2, keepUpToDate=True
+            )
             seen: list[tuple[bool, str, float]] = []
             bars.updateEvent += lambda b, new: seen.append((new, f"{b[-1].date:%H:%M:%S}", b[-1].volume))
             await until(lambda: sum(new for new, _, _ in seen) >= 3)
@@ -127,7 +131,9 @@ def test_a_bracket_protects_and_its_members_end_together() -> None:
             orders = ib.bracketOrder("BUY", 100, 250, 260, 150, tif="GTC")
             entry, take, stop = (ib.placeOrder(AAPL, order) for order in orders)
             await until(lambda: entry.orderStatus.status == "Filled")
-            await until(lambda: (take.orderStatus.status, stop.orderStatus.whyHeld) == ("Submitted", "trigger"))
+            await until(
+                lambda: (take.orderStatus.status, stop.orderStatus.whyHeld) == ("Submitted", "trigger")
+            )
             ib.cancelOrder(take.order)
             await until(lambda: {t.orderStatus.status for t in (take, stop)} == {"Cancelled"})
 
@@ -159,7 +165,9 @@ def test_a_client_that_comes_back_finds_its_orders_its_number_and_its_executions
                 await until(lambda: filled.isDone() and rest.orderStatus.status == "Submitted")
                 last = filled.order.orderId
             async with client_of(gateway.port, 5) as ib:
-                assert {t.order.orderRef: t.orderStatus.status for t in ib.openTrades()} == {"rests": "Submitted"}
+                assert {t.order.orderRef: t.orderStatus.status for t in ib.openTrades()} == {
+                    "rests": "Submitted"
+                }
                 assert [fill.execution.orderRef for fill in ib.fills()] == ["filled"]
                 assert ib.client.getReqId() > last
                 (trade,) = ib.openTrades()
@@ -195,7 +203,9 @@ def test_the_same_client_trades_a_whole_day_on_virtual_time_without_a_socket() -
         ib = IB()
         await ib.connectAsync("nowhere", 1, clientId=1, raiseSyncErrors=True)
         await qualified(ib)
-        bars = await ib.reqHistoricalDataAsync(AAPL, "", "1800 S", "1 min", "TRADES", True, 2, keepUpToDate=True)
+        bars = await ib.reqHistoricalDataAsync(
+            AAPL, "", "1800 S", "1 min", "TRADES", True, 2, keepUpToDate=True
+        )
         entry = ib.placeOrder(AAPL, MarketOrder("BUY", 100))
         stop = ib.placeOrder(AAPL, StopOrder("SELL", 100, 185, tif="GTC"))
         day = ib.placeOrder(AAPL, LimitOrder("BUY", 100, 100, tif="DAY"))
@@ -224,13 +234,23 @@ def test_every_kind_of_order_that_the_client_can_write_is_understood_to_the_last
     combo = Contract(symbol="A,B", secType="BAG", exchange="SMART", currency="USD")
     combo.comboLegs = [ComboLeg(1, 1, "BUY", "SMART"), ComboLeg(2, 1, "SELL", "SMART")]
     plain = dict(totalQuantity=100, action="BUY")
-    kinds = (
-        "MKT LMT STP TRAIL REL MIT LIT MOC LOC MOO LOO VOL MTL".split()
-        + ["STP LMT", "TRAIL LIMIT", "PEG BENCH", "PEGBENCH", "PEG BEST", "PEG MID", "PEG STK", "MIDPRICE", "SNAP MKT"]
-    )
+    kinds = "MKT LMT STP TRAIL REL MIT LIT MOC LOC MOO LOO VOL MTL".split() + [
+        "STP LMT",
+        "TRAIL LIMIT",
+        "PEG BENCH",
+        "PEGBENCH",
+        "PEG BEST",
+        "PEG MID",
+        "PEG STK",
+        "MIDPRICE",
+        "SNAP MKT",
+    ]
     cases: list[tuple[Contract, Order]] = [(AAPL, Order(orderType=kind, **plain)) for kind in kinds]  # type: ignore[arg-type]  # plain's values differ in kind
     rich = Order(orderType="LMT", lmtPrice=1e-05, **plain)  # type: ignore[arg-type]  # see above
-    rich.conditions = [PriceCondition(1, "o", True, 5.0, 1, "SMART", 0), TimeCondition(3, "a", True, "20250101 10:00:00")]
+    rich.conditions = [
+        PriceCondition(1, "o", True, 5.0, 1, "SMART", 0),
+        TimeCondition(3, "a", True, "20250101 10:00:00"),
+    ]
     rich.algoStrategy, rich.algoParams = "Adaptive", [TagValue("adaptivePriority", "Normal")]
     rich.hedgeType, rich.hedgeParam, rich.scalePriceIncrement = "D", "1", 0.1
     rich.deltaNeutralOrderType, rich.goodTillDate, rich.tif = "MKT", "20260101 10:00:00 US/Eastern", "GTD"

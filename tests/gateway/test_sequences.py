@@ -153,7 +153,9 @@ def test_an_ioc_that_cannot_fill_is_shown_and_cancelled_at_once() -> None:
         (place_fields(0, "BUY", 100, "MKT"), 103),
     ],
 )
-def test_what_cannot_be_an_order_is_refused_with_its_code_and_no_status(order: list[object], code: int) -> None:
+def test_what_cannot_be_an_order_is_refused_with_its_code_and_no_status(
+    order: list[object], code: int
+) -> None:
     assert heard(lambda client: client.send(*order)) == [[f"X{order[1]} {code}"]]
 
 
@@ -186,7 +188,11 @@ def test_ended_orders_are_neither_changed_nor_cancelled() -> None:
 def test_a_child_is_changed_with_its_parent_named_only_while_that_lives() -> None:
     steps = bracket(place(1, "BUY", 100, "MKT", transmit=0))
     pieces = heard(
-        *steps, 1, place(3, "SELL", 100, "STP", aux=96, parent=1), 1, place(3, "SELL", 100, "STP", aux=96, parent=0)
+        *steps,
+        1,
+        place(3, "SELL", 100, "STP", aux=96, parent=1),
+        1,
+        place(3, "SELL", 100, "STP", aux=96, parent=0),
     )
     assert pieces[1:] == [["X3 135"], ["O3 PreSubmitted", "T3 PreSubmitted 0/100 trigger"]]
 
@@ -220,7 +226,12 @@ def test_partial_fills_are_told_one_by_one_with_totals_that_only_grow() -> None:
 
 def test_out_of_hours_an_order_is_announced_held_and_submitted_at_the_open() -> None:
     pieces = heard(
-        place(1, "BUY", 100, "LMT", limit=1), 1, 7200, script=(), start="2025-07-08T08:00", switches={"hours_note": True}
+        place(1, "BUY", 100, "LMT", limit=1),
+        1,
+        7200,
+        script=(),
+        start="2025-07-08T08:00",
+        switches={"hours_note": True},
     )
     assert pieces[0] == ["X1 399", "O1 PreSubmitted", "T1 PreSubmitted 0/100"]
     assert pieces[1] == ["O1 Submitted", "T1 Submitted 0/100"]
@@ -237,7 +248,12 @@ def test_an_order_that_is_good_after_a_time_waits_for_it_and_can_be_cancelled_be
         place(1, "BUY", 100, "MKT", after=later), place(2, "BUY", 100, "MKT", after=later), 1, cancel(2), 1, 120,
         script=quotes((0, "100.00", "100.02"), (90, "100.00", "100.02")),
     )  # fmt: skip
-    assert pieces[0] == ["O1 PreSubmitted", "T1 PreSubmitted 0/100", "O2 PreSubmitted", "T2 PreSubmitted 0/100"]
+    assert pieces[0] == [
+        "O1 PreSubmitted",
+        "T1 PreSubmitted 0/100",
+        "O2 PreSubmitted",
+        "T2 PreSubmitted 0/100",
+    ]
     assert pieces[1] == ["T2 Cancelled 0/100", "X2 202"]
     assert "T1 Filled 100/0" in pieces[2]
 
@@ -369,7 +385,14 @@ def test_executions_of_yesterday_are_not_told_and_filters_hold() -> None:
         await asyncio.sleep(1)
         query: list[Any] = [7, 3, 2, 0, "", "", "", "", "", ""]
         assert await ask(client, *query) == ["E1 100 @ 189.4", "K"]
-        for at, other in ((3, 5), (4, "DU9"), (6, "MSFT"), (7, "FUT"), (9, "SELL"), (5, "20250708 23:00:00 US/Eastern")):
+        for at, other in (
+            (3, 5),
+            (4, "DU9"),
+            (6, "MSFT"),
+            (7, "FUT"),
+            (9, "SELL"),
+            (5, "20250708 23:00:00 US/Eastern"),
+        ):
             assert await ask(client, *query[:at], other, *query[at + 1 :]) == []
         assert len(await ask(client, *query[:9], "BUY")) == 2
         await asyncio.sleep(86_400)

@@ -90,7 +90,10 @@ def test_a_client_of_others_trades_a_bracket_and_a_pair(client: tuple[Path, int]
     assert {e["exec"] for e in all_of("commission")} >= bought.keys() | sold.keys()
     assert {e["ref"] for e in all_of("execDetails") if e["req"] == 9} == {"flow:entry", "flow:a"}
     assert [each for each in all_of("position") if each["qty"]] == []
-    assert {each["code"] for each in all_of("error")} <= {202, 10148}  # the stop went with its target before its own cancel came
+    assert {each["code"] for each in all_of("error")} <= {
+        202,
+        10148,
+    }  # the stop went with its target before its own cancel came
 
 
 def test_the_flow_is_run_by_a_python_that_has_nothing_of_ours(client: tuple[Path, int]) -> None:
