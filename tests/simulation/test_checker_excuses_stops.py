@@ -87,3 +87,18 @@ def test_a_change_that_undoes_another_is_no_repetition_of_the_one_before() -> No
 
     assert "V17" not in changed(90, 80, 90)
     assert "V17" in changed(90, 90)
+
+
+def test_a_leg_of_its_own_stands_where_the_operator_put_the_stop_of_its_shares() -> None:
+    def placed(stp: str) -> set[str]:
+        story = Story({**PLAN, "qty": 60}).hold(60)
+        story.pair(1, 60)
+        story.put("op", what="replace", ref="ts:br-1:sl1:1")
+        story.change("ts:br-1:sl1:1", stp="188", lmt="188")
+        story.state("ts:br-1:sl1:1", "held", qty=40, left=40)
+        story.wait(1)
+        story.place("sl4", 20, stp=stp, lmt=stp)
+        return story.rules()
+
+    assert "V17" not in placed("188")
+    assert "V17" in placed("188.5")

@@ -34,6 +34,7 @@ class Replay:
         self.up_since = 0.0
         self.starts = 0
         self.started: list[float] = []
+        self.deaths: list[list[float]] = []  # spans without a program, until the next one is reconciled
         self.operations: list[dict[str, Any]] = []
         self.reconciled = [record["mono"] for record in log.by_event.get("ReconciliationCompleted", ())]
         self.ready_at = self._next_ready(0.0)
@@ -384,6 +385,7 @@ class Replay:
         self.settle()
         self.is_alive = False
         self.ready_at = NEVER
+        self.deaths.append([self.now, NEVER])
         if any(stock.uncovered for stock in self.account.stocks.values()):
             self.findings.saw("kill inside arming")
         for step in self.log.by_event.get("IncidentStepTaken", ()):
@@ -396,6 +398,8 @@ class Replay:
         self.started.append(self.now)
         self.is_alive = True
         self.ready_at = self._next_ready(self.now)
+        if self.deaths:
+            self.deaths[-1][1] = min(self.deaths[-1][1], max(self.now, self.ready_at))
         if self.starts > 1:
             self.findings.saw("restart")
 

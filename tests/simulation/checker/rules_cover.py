@@ -86,9 +86,9 @@ class CoverRules:
 
     def _may_open(self, stock: Stock, order: Order, uncovered: int) -> bool:
         run = self._run
-        if order.leg == "cover" or order.elected or stock.pending:
+        if order.leg == "cover" or stock.pending:
             return True
-        if order.operator is not None or run.did_operator(order, "flatten", "sell", "cancel", "replace"):
+        if run.did_operator(order, "flatten", "sell", "cancel", "replace"):
             return True
         if self._was_told_dead(order):
             return True
@@ -99,13 +99,14 @@ class CoverRules:
             return True  # it covered shares of others beside its own, and its own are still covered
         if uncovered <= sum(max(0, -other.net) for other in stock.trades if other is not order.trade):
             return True  # another trade of ours sold more than its own, and that is missing from this one
-        if order.changes_refused >= 3 and stock.cover > stock.need:
-            return True  # the venue did not let it become smaller, and exits could sell more than there is
+        change = run.log.last_intent(order.ref, "replace", run.now)
+        is_too_large = change is not None and change.record["qty"] < order.total  # for its leg
+        if order.changes_refused >= 3 and (is_too_large or stock.cover > stock.need):
+            return True  # the venue did not let it become smaller
         placed = run.log.placed.get(order.ref)
         sold = sum(member.executed for member in run.account.groups[order.group])
         if order.is_live and placed is not None and order.left >= placed.record["qty"] - sold:
             return True  # it gives up what its group has sold, and no more
-        change = run.log.last_intent(order.ref, "replace", run.now)
         if change is not None and any(
             t > change.t and _is_correction(key) for key, t in stock.told_at.items()
         ):
@@ -139,10 +140,13 @@ class CoverRules:
                 return
             until = min(until, max(begin, last) + every + self._bounds.alert + 1.0)
         waited = 0.0
-        for t in [*(t for t in told if t <= until), until]:
-            waited = max(waited, t - last)
+        # Whoever is away tells nothing, and begins again when he is back.
+        away = (*run.delivery.downs, *run.deaths)
+        for t in sorted([*(t for t in (*told, *(t for span in away for t in span)) if t <= until), until]):
+            if not any(begin <= last and t <= end for begin, end in away):
+                waited = max(waited, t - last)
             last = max(last, t)
-        if waited > every + self._bounds.alert and run.starts <= 1 and not run.delivery.downs:
+        if waited > every + self._bounds.alert:
             self._tell.breach(
                 "V03", run.now, f"{stock.name}: without a stop, and no alarm for {waited:.1f} s"
             )
@@ -179,6 +183,8 @@ class CoverRules:
                 stock.by_us = order
         elif not any(other.executed for other in self._run.account.groups[order.group] if other is not order):
             self.exposure.hit(stock)
+            if order.state == "refused":  # its refusal was noted
+                return
             trade.cuts[order.leg] = trade.cuts.get(order.leg, 0) + 1
             self.incidents += 1
             if stock.gap is not None:

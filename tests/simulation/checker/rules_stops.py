@@ -104,7 +104,7 @@ class StopRules:
             row for row, update in enumerate(plan.updates) if update == stop and (leg > row + 1 or leg > legs)
         ]
         if not rows:
-            if self._was_moved(trade, order.leg):
+            if self._was_moved(trade, order):
                 run.findings.excused("V17 moved by hand")
             else:
                 run.findings.breach("V17", run.now, f"{order!r}: {stop} is no stop of the plan for this leg")
@@ -116,9 +116,19 @@ class StopRules:
                 "V17", run.now, f"{order!r}: moved to {stop}, but tp{missing[0]} is not fully sold"
             )
 
-    def _was_moved(self, trade: Trade, leg: str) -> bool:
-        """Return whether the operator moved this leg's stop: its next generations stand where he put it."""
-        return any(order.leg == leg and order.operator is not None for order in trade.orders)
+    @staticmethod
+    def _was_moved(trade: Trade, stop: Order) -> bool:
+        """Return whether the operator moved this leg's stop: its next generations stand where he put it.
+
+        So does a leg of its own that the plan lacks, for shares of one that he moved.
+        """
+        assert trade.plan is not None  # only stops of plans are asked for
+        is_extra = stop.leg[2:].isdigit() and int(stop.leg[2:]) > max(1, len(trade.plan.tps))
+        return any(
+            o.operator is not None and (o.leg == stop.leg or (is_extra and o.stp == stop.stp))
+            for o in trade.orders
+            if o is not stop
+        )
 
     def _may_count(self, trade: Trade, number: int) -> bool:
         """Return whether a target may count as fully sold: it is, or was (a correction undoes nothing), or cannot be told.
