@@ -296,6 +296,9 @@ class Orders:
             known = (
                 self._by_id.get(order_id) if is_mine else self._foreign.get((client_id, order_id or perm_id))
             )
+        if known is None and is_mine and not state_of(status, 0, OrderState.SENT, is_staged=False).is_live:
+            # Of an earlier run, and no openOrder has named it yet: pictures say which one it is.
+            self._connection.tell(0, f"order {order_id} is {status}: {filled:g} filled, {remaining:g} left")
         if known is None or known.is_void:
             return
         if is_mine and perm_id and known.perm_id and perm_id != known.perm_id:
