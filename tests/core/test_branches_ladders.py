@@ -124,6 +124,19 @@ def test_a_leg_for_which_the_cap_has_no_room_waits_and_a_smaller_one_is_armed() 
     assert desk.trade().is_armed
 
 
+def test_shares_that_a_correction_takes_are_taken_from_legs_without_exits_and_no_stop_ends_for_them() -> None:
+    desk = entering(100, cover=Cover.NONE)
+    sell(desk, 50)
+    hold(desk, 100)
+    assert placed(desk) == [("sl2", 30), ("tp2", 30), ("sl3", 10), ("tp3", 10)]
+    desk.execute(ENTRY, 40, "190.15", "e1.02")
+    assert [leg.qty for leg in desk.trade().legs] == [0, 30, 10]
+    assert desk.sent(c.CancelOrder) == []
+    assert desk.sent(c.ModifyOrder) == []
+    desk.execute(ENTRY, 35, "190.15", "e1.03")  # there is no other leg any more
+    assert [leg.qty for leg in desk.trade().legs] == [0, 30, 5]
+
+
 # --- stops that follow ------------------------------------------------------------------------------------------------
 
 

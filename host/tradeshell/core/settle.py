@@ -141,7 +141,7 @@ def _advance_phase(turn: Turn, trade: Trade) -> Trade:
 
 
 def _assign_legs(turn: Turn, trade: Trade) -> Trade:
-    """Give every executed share a leg, once the entry is over: fewer shares shrink the last legs, late ones get their own."""
+    """Give every executed share a leg, once the entry is over: fewer shares shrink legs, late ones get their own."""
     orders = _orders(turn, trade)
     entry = entry_of(trade, orders)
     if entry is None or not is_over(entry) or trade.plan.side is Side.SELL:
@@ -160,7 +160,14 @@ def _assign_legs(turn: Turn, trade: Trade) -> Trade:
 
 
 def _resized(trade: Trade, extra: int, orders: dict[str, Order]) -> list[Leg]:
+    """Return the legs for more or fewer shares. What is gone is taken where no exit lives first: no stop ends for it."""
     legs = list(trade.legs)
+    held = leg_shares(trade, orders)
+    for n, leg in reversed(tuple(enumerate(legs))):
+        if extra < 0 and not live(leg_orders(trade, leg, orders)):
+            part = min(-extra, held[leg.number])
+            legs[n] = replace(leg, qty=leg.qty - part)
+            extra += part
     while extra < 0 and any(leg.qty for leg in legs):
         last = max(n for n, leg in enumerate(legs) if leg.qty)
         part = min(-extra, legs[last].qty)

@@ -12,6 +12,7 @@ class Known:
     __slots__ = (
         "awaits_status",
         "before",
+        "epoch",
         "filled",
         "has_status",
         "is_cancelling",
@@ -33,6 +34,7 @@ class Known:
 
     def __init__(self, ref: str, order_id: int, spec: OrderSpec | None = None, parent_id: int = 0) -> None:
         self.ref, self.order_id, self.spec, self.parent_id = ref, order_id, spec, parent_id
+        self.epoch = 0  # of the connection that it was placed on; 0 for one of an earlier run
         self.before: OrderSpec | None = None  # what it was until the change that is on its way
         self.state = OrderState.SENT
         self.filled: Shares = 0

@@ -5,9 +5,9 @@ and what was said of an order last, because the protocol says half of it in open
 
 Laws: nothing here waits, and nothing is raised once bytes have left. An order goes out under a number above every one known.
 A change sends the whole order with the broker's own group and with its parent only while that lives (135, 10326, 10327
-otherwise). An error is a word: what it refuses is decided by the table of codes and by what is on its way for that order; 202
-alone becomes a cancel only when no status says so within a second. Orders of other clients, other accounts and manual ones are
-never ours, whatever they are called.
+otherwise), and only for what the gateway must have: what it does not have, a change would place. An error is a word: what it
+refuses is decided by the table of codes and by what is on its way for that order; 202 alone becomes a cancel only when no status
+says so within a second. Orders of other clients, other accounts and manual ones are never ours, whatever they are called.
 """
 
 from __future__ import annotations
@@ -92,6 +92,7 @@ class Orders:
                 raise BrokerError("its entry was not sent by this session")
             parent_id = parent.order_id
         known = Known(spec.ref, order_id, spec, parent_id)
+        known.epoch = connection.epoch
         ticket = ticket_of(
             spec,
             order_id,
@@ -116,9 +117,11 @@ class Orders:
         wire = connection.must_be_served()
         self._check(spec, order_id)
         known = self._by_id.get(order_id)
-        if known is None:  # the core knows it from before a restart, and no picture has shown it yet
-            known = Known(spec.ref, order_id, spec)
-            known.is_new = False
+        if known is None or (known.is_new and (known.is_void or known.epoch != connection.epoch)):
+            # It left on a connection that is gone, or never: what the gateway does not have, a change would place.
+            raise BrokerError(
+                f"order {order_id} was not shown by the gateway since it was sent: a change might place it anew"
+            )
         was = known.spec
         if was is not None and (was.side, was.con_id) != (spec.side, spec.con_id):
             raise BrokerError("side and contract of an order cannot be changed; cancel it and place another")
@@ -296,6 +299,9 @@ class Orders:
             known = (
                 self._by_id.get(order_id) if is_mine else self._foreign.get((client_id, order_id or perm_id))
             )
+        if known is None and is_mine and not state_of(status, 0, OrderState.SENT, is_staged=False).is_live:
+            # Of an earlier run, and no openOrder has named it yet: pictures say which one it is.
+            self._connection.tell(0, f"order {order_id} is {status}: {filled:g} filled, {remaining:g} left")
         if known is None or known.is_void:
             return
         if is_mine and perm_id and known.perm_id and perm_id != known.perm_id:

@@ -15,6 +15,7 @@ from tradeshell import (
     CommissionReported,
     ExecutionReported,
     LinkChanged,
+    OrderRefusedByBroker,
     OrderReported,
     OrderState,
     PositionReported,
@@ -262,6 +263,18 @@ def test_the_orders_of_an_earlier_run_are_known_after_the_first_picture(tmp_path
         assert scene.broker.first_order_id() == 40
 
     play(tmp_path, story)
+
+
+def test_the_end_of_an_order_of_an_earlier_run_is_told_although_nothing_names_it_yet(tmp_path: Path) -> None:
+    async def story(scene: Scene) -> None:
+        await scene.broker.connect()
+        scene.peer.say(*status(14, "Submitted", 10, 90))
+        scene.peer.say(*status(14, "Cancelled", 10, 90))
+        scene.peer.say(*status(15, "Cancelled", client=3))  # somebody else's
+        await scene.settle()
+
+    words = [event.text for event in play(tmp_path, story).of(OrderRefusedByBroker)]
+    assert words == ["order 14 is Cancelled: 10 filled, 90 left"]
 
 
 def test_the_highest_number_survives_a_restart_of_both(tmp_path: Path) -> None:

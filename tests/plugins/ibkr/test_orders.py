@@ -580,14 +580,42 @@ def test_side_and_contract_of_an_order_are_never_changed(tmp_path: Path) -> None
     play(tmp_path, story)
 
 
-def test_after_a_restart_an_order_is_changed_by_what_the_core_knows(tmp_path: Path) -> None:
+def test_after_a_restart_an_order_is_changed_once_the_gateway_has_shown_it(tmp_path: Path) -> None:
     async def story(scene: Scene) -> None:
         await scene.broker.connect()
-        scene.broker.modify(stop(stop=Decimal(190), oca_group="g1", oca_type=OcaType.REDUCE), 41)
+        changed = stop(stop=Decimal(190), oca_group="g1", oca_type=OcaType.REDUCE)
+        with pytest.raises(BrokerError, match="a change might place it anew"):
+            scene.broker.modify(changed, 41)
+        scene.peer.say(*open_order(41, REF, group="g1"))
+        scene.peer.say(*status(41, "PreSubmitted"))
+        await scene.settle()
+        scene.broker.modify(changed, 41)
         await scene.settle()
 
-    found = sent(play(tmp_path, story))
-    assert (found["order_id"], found["group"], found["oca_type"], found["parent"]) == ("41", "g1", "2", "0")
+    scene = play(tmp_path, story)
+    found = sent(scene)
+    assert (found["order_id"], found["group"], found["parent"]) == ("41", "g1", "0")
+    assert len(scene.peer.of("3")) == 1
+
+
+def test_an_order_that_left_on_a_connection_that_is_gone_is_not_placed_by_a_change(tmp_path: Path) -> None:
+    async def story(scene: Scene) -> None:
+        await scene.broker.connect()
+        scene.broker.place(stop(), 1)
+        await scene.settle()
+        scene.broker.modify(stop(qty=50), 1)  # behind its order, on the same connection
+        scene.peer.end()
+        await scene.pass_time(5)
+        assert scene.broker.connection.is_served
+        with pytest.raises(BrokerError, match="a change might place it anew"):
+            scene.broker.modify(stop(qty=40), 1)
+        scene.peer.say(*open_order(1, REF))
+        scene.peer.say(*status(1, "PreSubmitted"))
+        await scene.settle()
+        scene.broker.modify(stop(qty=30), 1)
+        await scene.settle()
+
+    play(tmp_path, story)
 
 
 def test_a_refused_change_after_which_the_next_one_leaves(tmp_path: Path) -> None:

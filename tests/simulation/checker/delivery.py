@@ -76,7 +76,8 @@ class Delivery:
                 self._run.findings.saw("replayed exec")
             return
         order = self._account.orders.get((0, record["id"]))
-        if order is not None:
+        # Another client may have an order of the same number.
+        if order is not None and record.get("ref", order.ref) == order.ref:
             self._count(order, record["qty"])
         self._deliver(stock, exec_id)
 

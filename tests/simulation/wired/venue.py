@@ -28,8 +28,9 @@ from tradeshell_paper.settings import Refusal
 from tradeshell_paper.tws.gateway import Gateway
 from tradeshell_paper.tws.house import AccountVenue
 from tradeshell_paper.tws.ids import Ids
-from tradeshell_paper.tws.records import address_of
+from tradeshell_paper.tws.records import Record, address_of
 from tradeshell_paper.tws.switches import Switches
+from tradeshell_paper.tws.values import WireContract, WireOrder
 
 CLIENT = 7
 PART = 5  # seconds of the bars that the protocol streams
@@ -70,9 +71,14 @@ class SimHouse(PushedMarket, AccountVenue):
 class _Exchange:
     """The exchange in the words of the program: its names for orders, its client by default."""
 
-    def __init__(self, exchange: Exchange, ref_of: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        ref_of: Callable[[str], str],
+        known: Callable[[OrderSpec, int, int], OrderSpec],
+    ) -> None:
         self.real = exchange
-        self._ref_of = ref_of
+        self._ref_of, self._known = ref_of, known
 
     @property
     def _floor(self) -> Any:
@@ -96,7 +102,7 @@ class _Exchange:
 
     def place(self, now: datetime, order: OrderSpec, order_id: int, client: int) -> Reports:
         """Place an order of somebody else."""
-        return self.real.place(now, order, order_id, client)
+        return self.real.place(now, self._known(order, order_id, client), order_id, client)
 
     def cancel_outside(self, now: datetime, order_id: int) -> Reports:
         """Cancel by hand."""
@@ -154,7 +160,7 @@ class WiredVenue:
         )
         self.gateway.house.highest_version = dice.choice((178, 178, 178, 176, 164, 157))
         self.house.rule = self._asked
-        self.exchange = _Exchange(self.house.exchange, self.ref_of)
+        self.exchange = _Exchange(self.house.exchange, self.ref_of, self._known)
         loop.at(schedule.fault_free_from, self._calm)
 
     def _calm(self) -> None:
@@ -214,8 +220,26 @@ class WiredVenue:
 
     def place_foreign(self, order: OrderSpec, order_id: int, client: int) -> None:
         """Place an order of somebody else who trades the account."""
-        symbol = order.symbol
-        self.house.act(symbol, lambda now: self.house.exchange.place(now, order, order_id, client))
+        self.house.act(order.symbol, lambda now: self.exchange.place(now, order, order_id, client))
+
+    def _known(self, spec: OrderSpec, order_id: int, client: int) -> OrderSpec:
+        """Let the gateway know an order of another client: its news go to that one, questions show it to everybody."""
+        order = WireOrder(
+            order_id=order_id,
+            contract=WireContract(
+                symbol=spec.symbol, con_id=spec.con_id, sec_type="STK", currency="USD", exchange="SMART"
+            ),
+            action=spec.side.value,
+            quantity=Decimal(spec.qty),
+            order_type=spec.type.value,
+            account=spec.account,
+        )
+        found = self.gateway.house.resolve(order.contract)
+        assert found is not None  # a symbol of the schedule
+        record = Record(order, found[1], found[0], client, self.gateway.ids.perm_id())
+        record.account = spec.account
+        self.gateway.orders.records[client, order_id] = record
+        return replace(spec, ref=record.ref)
 
     def session(self, symbol: str, at: datetime) -> Any:
         """Return the trading hours."""
