@@ -48,8 +48,8 @@ $(VENV)/workspace.stamp: $(VENV)/third-party.stamp $(MANIFESTS)
 	@touch $@
 
 .PHONY: demo
-demo: setup ## A one-minute story on a generated market (SEED=7 for another one)
-	@$(BIN)/tradeshell demo $(if $(SEED),--seed $(SEED))
+demo: setup ## A one-minute story on a generated market (SEED=7 for another one, BROKER=ibkr over the wire)
+	@$(BIN)/tradeshell $(if $(BROKER),--broker $(BROKER)) demo $(if $(SEED),--seed $(SEED))
 
 ##@ Develop
 
@@ -114,6 +114,10 @@ simulate: setup ## Run simulated schedules (SEEDS=1000 FROM=0; WIRE=1: over the 
 simulate-replay: setup ## Tell one simulated schedule as a story (SEED=7 WIRE=1; ARGS=--all with every touch)
 	@test -n "$(SEED)" || { echo "usage: make simulate-replay SEED=7" >&2; exit 2; }
 	@$(BIN)/python -m tests.simulation.story $(SEED) $(if $(WIRE),--wire) $(ARGS)
+
+.PHONY: fuzz
+fuzz: setup ## Feed the paper gateway broken messages (FRAMES=100000)
+	@GATEWAY_FUZZ_FRAMES=$(or $(FRAMES),100000) $(BIN)/python -m pytest -q -n 0 -k no_sequence tests/gateway/test_robustness.py
 
 .PHONY: mutants
 mutants: setup ## Show which seed, or which test, catches each seeded bug (ARGS='--only NAME --budget 500')

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from tradeshell.config import Settings, open_state_dir
 from tradeshell.core.desk import WatchPhase
+from tradeshell.engine.clock import Pace
 from tradeshell.engine.doctor import Facts
 from tradeshell.engine.facade import EngineTrading
 from tradeshell.engine.nobroker import MISSING, NO_BROKER
@@ -33,10 +34,14 @@ DEFAULT_SINK = "jsonl"  # on unless switched off; a host without the plugin goes
 
 
 class Run(Struct, frozen=True, kw_only=True):
-    """One run of the shell. ``commands`` ``None``: read lines from ``stdin`` (a terminal or a pipe); else run these and end."""
+    """One run of the shell. ``commands`` ``None``: read lines from ``stdin`` (a terminal or a pipe); else run these and end.
+
+    ``pace``: the broker lives in another time.
+    """
 
     commands: tuple[str, ...] | None = None
     batch: bool = False
+    pace: Pace | None = None
     session: str | None = None  # an id of the caller's own, so that ids in what is printed can be repeated
     stdin: TextIO | None = None
     stdout: TextIO | None = None
@@ -116,6 +121,7 @@ def program(
                 stopped="" if saved is None or is_replay else saved.stopped,
                 audit_fsync=settings.audit_fsync,
                 paper_only=settings.paper_only,
+                pace=run.pace,
                 hold_between_commands=offer.own_clock and (run.batch or settings.venue.speed == float("inf")),
             ),
             pump.post,

@@ -12,10 +12,15 @@ import signal
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 from tradeshell.errors import TradeshellError
 from tradeshell.version import VERSION
+
+if TYPE_CHECKING:
+    from tradeshell.engine.clock import Pace
 
 USAGE = """\
 tradeshell                          interactive shell
@@ -116,10 +121,13 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
             "replay", "start", "speed", "market", "seed",
         )
     }  # fmt: skip
-    commands = list(options.commands or ())
-    with tempfile.TemporaryDirectory(prefix="tradeshell-demo-") as folder:
+    commands, pace = list(options.commands or ()), None
+    with ExitStack() as opened:
         if options.words[:1] == ["demo"]:
-            commands = _demo(options, flags, folder)
+            folder = opened.enter_context(tempfile.TemporaryDirectory(prefix="tradeshell-demo-"))
+            commands, pace, port = _demo(options, flags, folder, opened)
+            if port:
+                environ = {**environ, "IB_HOST": "127.0.0.1", "IB_PORT": str(port), "PAPER_ONLY": "true"}
         elif options.words:
             commands.append(shlex.join(options.words))
         settings = load_settings(flags, environ)
@@ -129,26 +137,36 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
             if code is not None:
                 return code
         batch = bool(commands) or not sys.stdin.isatty()
-        run = Run(commands=tuple(commands) if commands else None, batch=batch)
+        run = Run(commands=tuple(commands) if commands else None, batch=batch, pace=pace)
         _end_on_signal()
         with program(settings, run, environ, plugins) as running:
             return running.shell.run()
 
 
-def _demo(options: argparse.Namespace, flags: dict[str, object], folder: str) -> list[str]:
+def _demo(
+    options: argparse.Namespace, flags: dict[str, object], folder: str, opened: ExitStack
+) -> tuple[list[str], Pace | None, int]:
+    """Return the demo's commands, and the time and the port of a gateway, if it needs one: ``None``, 0 without."""
     from tradeshell import demo  # noqa: PLC0415  # only the demo needs it
+    from tradeshell.engine.clock import Pace  # noqa: PLC0415  # as above
 
+    is_wired = (options.broker or "paper") != "paper"
     inner = _Parser(prog="tradeshell demo", add_help=True)
     inner.add_argument("--seed", type=int, default=int(options.seed or 1))
-    inner.add_argument("--speed", default=options.speed or demo.SPEED)
+    inner.add_argument("--speed", default=options.speed or (demo.WIRE_SPEED if is_wired else demo.SPEED))
     chosen = inner.parse_args(options.words[1:])
     flags |= {
+        "broker": options.broker or "paper",
         "seed": str(chosen.seed),
         "speed": chosen.speed,
         "market": [f"{demo.SYMBOL}={demo.price_of(chosen.seed)}"],
         "state_dir": options.state_dir or folder,
     }
-    return list(demo.script(chosen.seed))
+    commands = list(demo.script(chosen.seed))
+    if not is_wired:
+        return commands, None, 0
+    port = opened.enter_context(demo.gateway(chosen.seed, chosen.speed, Path(folder)))
+    return commands, Pace(demo.MORNING, float(chosen.speed)), port
 
 
 def _end_on_signal() -> None:

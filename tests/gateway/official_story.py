@@ -1,7 +1,7 @@
 """The story of one session, told by an official client in an environment of its own: ``python official_story.py PORT``.
 
-It runs where the client is installed and nothing of ours; every callback is written down by its name, and what was heard is printed
-as JSON at the end. A step that is not answered in time ends the program with what was heard until then.
+It runs where the client is installed and nothing of ours; every callback is written down by its name, and what was heard is
+printed as JSON at the end. A step that is not answered in time ends the program with what was heard until then.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class Teller:
         names = [
             name for name, thing in vars(wrapper).items() if callable(thing) and not name.startswith("_")
         ]
-        methods = {name: self._hears(name) for name in names if name not in ("logAnswer",)}
+        methods = {name: self._hears(name) for name in names if name != "logAnswer"}
         app = type("App", (wrapper, client), methods)
-        self.client = app.__new__(app)
+        self.client: Any = object.__new__(app)
         client.__init__(self.client, self.client)
 
     def _hears(self, name: str) -> Callable[..., None]:

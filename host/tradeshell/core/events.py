@@ -520,7 +520,7 @@ class TradeClosed(Event, frozen=True, kw_only=True):
 
 
 class BrokerMessageUnclassified(Event, frozen=True, kw_only=True):
-    """Something the broker said that fits no row of our tables; nothing was decided on it."""
+    """Something the broker said that fits no row of our tables; nothing was decided on it. ``code`` 0: from its adapter."""
 
     weight: ClassVar[Weight] = Weight.ALARM
     code: int
@@ -531,4 +531,4 @@ class BrokerMessageUnclassified(Event, frozen=True, kw_only=True):
         return "broker"
 
     def story(self) -> str | None:
-        return f"unexpected message {self.code}: {self.text}"
+        return f"unexpected message {self.code}: {self.text}" if self.code else self.text

@@ -15,9 +15,16 @@ import time
 from collections.abc import Callable
 from contextvars import Context
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from tradeshell.ports import Handle
+
+
+class Pace(NamedTuple):
+    """Another time than the computer's for a broker in another process: a gateway that plays a day of the past at a speed."""
+
+    start: datetime
+    speed: float
 
 
 class WallClock:

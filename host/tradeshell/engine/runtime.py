@@ -28,7 +28,7 @@ from tradeshell.core.policy import Policy
 from tradeshell.core.step import Core
 from tradeshell.core.strategy import Strategy
 from tradeshell.engine.audit import Audit
-from tradeshell.engine.clock import LoopClock, VenueLoop, WallClock
+from tradeshell.engine.clock import LoopClock, Pace, VenueLoop, WallClock
 from tradeshell.engine.crash import CrashFile
 from tradeshell.engine.healer import Healer
 from tradeshell.engine.journal import Journal
@@ -38,7 +38,7 @@ from tradeshell.engine.session import Session
 from tradeshell.engine.store import SAVE_EVERY, SAVE_EVERY_EMBEDDED, Keeper, Saved, snapshot
 from tradeshell.errors import BrokerError, PluginError, TradeshellError
 from tradeshell.ports import Broker, BrokerContext, BrokerOffer, Sink, SinkContext, SinkOpener, VenueOptions
-from tradeshell.upkeep import BarHealthSettings, LogFile, LogSettings
+from tradeshell.upkeep import BarHealthSettings, KeepsTime, LogFile, LogSettings
 
 T = TypeVar("T")
 NOT_RUNNING = "the engine is not running any more; leave with `quit` and start again"
@@ -72,6 +72,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     audit_fsync: bool = False
     paper_only: bool = True
     hold_between_commands: bool = False
+    pace: Pace | None = None
 
 
 class Engine:
@@ -153,8 +154,11 @@ class Engine:
             raise
 
     def _run(self) -> None:
-        own_clock = self._plan.broker.own_clock
-        self.loop = VenueLoop(self._plan.options.speed) if own_clock else asyncio.new_event_loop()
+        plan = self._plan
+        if plan.broker.own_clock:
+            self.loop = VenueLoop(plan.options.speed)
+        else:
+            self.loop = asyncio.new_event_loop() if plan.pace is None else VenueLoop(plan.pace.speed)
         asyncio.set_event_loop(self.loop)
         # The runner ends what is still under way, ``_main`` too, when something ends the loop from inside.
         with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
@@ -186,8 +190,10 @@ class Engine:
 
     def _open(self, opened: ExitStack) -> None:
         plan, loop = self._plan, self.loop
-        venue = LoopClock(loop) if isinstance(loop, VenueLoop) else None
-        clock = venue if venue is not None else WallClock(loop)
+        clock = LoopClock(loop) if isinstance(loop, VenueLoop) else WallClock(loop)
+        venue = clock if plan.broker.own_clock and isinstance(clock, LoopClock) else None
+        if plan.pace is not None and isinstance(clock, LoopClock):
+            clock.start_at(plan.pace.start)
         audit = Audit(plan.session, clock.now)
         for name, (opener, settings) in plan.sinks.items():
             try:
@@ -286,14 +292,24 @@ class Engine:
 
     async def _connect(self) -> None:
         """Connect; a broker out of reach is a note, not the end: the shell starts and `connect` tries again."""
-        if isinstance(self.loop, VenueLoop) and self._plan.hold_between_commands:
-            self.loop.hold()
+        loop, pace = self.loop, self._plan.pace
+        if isinstance(loop, VenueLoop) and (self._plan.hold_between_commands or pace is not None):
+            loop.hold()
         try:
             await self.broker.connect()
         except BrokerError as error:
             self.notes = (*self.notes, str(error))
+        if isinstance(loop, VenueLoop) and pace is not None:
+            await self._join(loop)
         for _ in range(20):  # the first snapshot of an in-process venue needs turns of the loop, not time
             await asyncio.sleep(0)
+
+    async def _join(self, loop: VenueLoop) -> None:
+        """Take the other side's time, which is told in whole seconds, and let ours flow from there."""
+        if isinstance(self.broker, KeepsTime):
+            with contextlib.suppress(BrokerError):
+                loop.move_to((await self.broker.broker_time()).timestamp() + 1.0)
+        loop.release()
 
 
 def _one_line(error: BaseException) -> str:

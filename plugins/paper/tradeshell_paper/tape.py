@@ -81,7 +81,9 @@ class Tape:
             yield found
             count -= len(found)
             if len(trades):
-                day = min(day, new_york_day(trades.start(0)))
+                day = new_york_day(
+                    trades.start(0)
+                )  # also where ``now`` lies before: days are gone through one by one
             trades = self.earlier(day) if count > 0 else None
 
     def _collect(

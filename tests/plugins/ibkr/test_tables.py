@@ -70,13 +70,13 @@ class Recorder(Client):
     def __init__(self, version: int) -> None:
         self._version, self.frame = version, b""
 
-    def serverVersion(self) -> int:  # noqa: N802  # the library's name
+    def serverVersion(self) -> int:  # the library's name
         return self._version
 
-    def isConnected(self) -> bool:  # noqa: N802  # the library's name
+    def isConnected(self) -> bool:  # the library's name
         return True
 
-    def sendMsg(self, msg: str) -> None:  # noqa: N802  # the library's name
+    def sendMsg(self, msg: str) -> None:  # the library's name
         payload = msg.encode()
         self.frame = len(payload).to_bytes(4, "big") + payload
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from tradeshell import Handle
 
 MICROSECOND = timedelta(microseconds=1)
+LOOK_AGAIN = 0.01  # seconds between two looks at a clock that is held
 
 
 class ScaledClock:
@@ -19,9 +20,21 @@ class ScaledClock:
         self._speed = speed
         self._start = datetime.fromtimestamp(0, UTC)
         self._since = loop.time()
+        self._is_held = False
+
+    def hold(self) -> None:
+        """Let time stand still."""
+        self._start, self._is_held = self.now(), True
+
+    def release(self) -> None:
+        """Let time flow; twice is harmless."""
+        if self._is_held:
+            self._is_held, self._since = False, self._loop.time()
 
     def now(self) -> datetime:
         """Return the market's instant."""
+        if self._is_held:
+            return self._start
         return self._start + timedelta(seconds=(self._loop.time() - self._since) * self._speed)
 
     def call_at(self, when: datetime, callback: Callable[[], None]) -> Handle:
@@ -31,13 +44,16 @@ class ScaledClock:
         def due() -> None:
             left = (when - self.now()).total_seconds()
             if left > 0:  # the loop's clock is coarser than ours
-                handle.timer = self._loop.call_later(left / self._speed + 0.0001, due)
+                handle.timer = self._loop.call_later(self._real(left) + 0.0001, due)
             else:
                 callback()
 
-        wait = max(0.0, (when - self.now()).total_seconds()) / self._speed
-        handle.timer = self._loop.call_later(wait, due)
+        handle.timer = self._loop.call_later(self._real(max(0.0, (when - self.now()).total_seconds())), due)
         return handle
+
+    def _real(self, seconds: float) -> float:
+        # While time stands still nobody knows how long it takes: look again soon.
+        return min(seconds / self._speed, LOOK_AGAIN) if self._is_held else seconds / self._speed
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` on the loop's next turn."""

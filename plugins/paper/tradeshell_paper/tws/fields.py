@@ -19,6 +19,18 @@ from tradeshell_paper.calendar import NEW_YORK
 UNSET_DOUBLE = "1.7976931348623157E308"
 UNSET_INT = "2147483647"
 UNSET_DECIMAL = "170141183460469231731687303715884105727"
+# Names that clients use, some of which a system's own data does not have any more.
+ZONES = {
+    "US/EASTERN": "America/New_York",
+    "US/CENTRAL": "America/Chicago",
+    "US/MOUNTAIN": "America/Denver",
+    "US/PACIFIC": "America/Los_Angeles",
+    "EST": "America/New_York",
+    "EDT": "America/New_York",
+    "EST5EDT": "America/New_York",
+    "GMT": "UTC",
+    "Z": "UTC",
+}
 ZONE_NAME = "US/Eastern"  # what a gateway calls the zone of New York
 
 _LARGEST = Decimal("1.797693134862315E308")
@@ -37,6 +49,8 @@ def number(value: Decimal | float) -> str:
         if math.isinf(value):
             return "Infinity" if value > 0 else "-Infinity"
         value = Decimal(repr(value))
+    if value.is_infinite():
+        return "Infinity" if value > 0 else "-Infinity"
     if value == value.to_integral_value():
         return str(int(value))
     return format(value.normalize(), "f")
@@ -111,9 +125,8 @@ def parse_instant(text: str, name: str = "time") -> datetime | None:
 @lru_cache(maxsize=64)
 def zone_of(name: str) -> ZoneInfo:
     """Return a zone by the names that clients use; raises ``FieldError``."""
-    known = {"EST": "America/New_York", "EDT": "America/New_York", "GMT": "UTC", "Z": "UTC"}
     try:
-        return ZoneInfo(known.get(name.upper(), name))
+        return ZoneInfo(ZONES.get(name.upper(), name))
     except (KeyError, ValueError, OSError):
         raise FieldError(f"time zone {name!r} is not known") from None
 

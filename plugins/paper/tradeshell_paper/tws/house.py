@@ -106,6 +106,7 @@ class House:
         self.highest_version = MAX_VERSION
         self.is_cut_off = False  # the line between gateway and exchange is down
         self.log: Callable[[str], None] = lambda _: None
+        self.on_started: Callable[[], None] = lambda: None  # a client has been let in
         self.defects: list[Exception] = []  # what should never have been raised
         self._symbols: dict[int, str] = {}
 

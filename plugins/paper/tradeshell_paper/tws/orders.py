@@ -198,6 +198,15 @@ class OrderDesk:
             return
         record = Record(order, found[1], found[0], client.number, 0)
         record.account, record.status = account, "PreSubmitted"
+        spec = to_spec(order, record, self._house.offset, is_change=False)
+        wrong = (
+            spec
+            if isinstance(spec, Refusal)
+            else checks.check_values(spec, account, found[0], self._house.now())
+        )
+        if wrong is not None:
+            client.error(order.order_id, *_said(wrong))
+            return
         price = order.limit or order.aux or self._house.mark(found[0].symbol) or Decimal(0)
         venue = self._venue(record)
         book = self._house.books[account]

@@ -60,6 +60,9 @@ def parser() -> argparse.ArgumentParser:
         "--from", dest="start", metavar="TIME", help="where the market starts: HH:MM New York, or ISO"
     )
     p.add_argument("--speed", default="1", metavar="X", help="market seconds a second (1)")
+    p.add_argument(
+        "--hold", action="store_true", help="let the market stand still until the first client has connected"
+    )
     p.add_argument("--seed", type=int, default=1, metavar="N", help="another generated market (1)")
     p.add_argument(
         "--account", action="append", metavar="DU…", help=f"an account; may be repeated ({ACCOUNT})"
@@ -93,6 +96,11 @@ def run(context: ProgramContext) -> int:
     ids = Ids(context.state_dir / "numbers.json")
     served = _Served(options, scenario, market, settings, ids, offset, speed)
     return asyncio.run(served.run())
+
+
+def _named(words: Sequence[Sequence[str]]) -> list[str]:
+    """Return the symbols of a generated market that were named."""
+    return [word.partition("=")[0].upper() for group in words for word in group if "=" in word]
 
 
 def _speed(text: str) -> float:
@@ -196,6 +204,11 @@ class _Served:
         gateway.house.highest_version = options.version
         if options.log:
             gateway.house.log = _log
+        for symbol in _named(options.market or []):
+            gateway.house.view.day(symbol, clock.now())  # made before anybody waits for it
+        if options.hold:
+            clock.hold()
+            gateway.house.on_started = clock.release
         listener = Listener(gateway, options.host, options.port)
         control = Control(gateway, listener, self._scenario)
         ended = asyncio.Event()

@@ -201,6 +201,7 @@ class Session:
         self.number = number
         self.is_started = True
         house.clients[number] = self
+        house.on_started()
         self.send(outgoing.managed_accounts(house.accounts))
         delay = house.switches.next_id_delay
         if delay > 0:
