@@ -227,6 +227,16 @@ def test_a_purchase_that_is_taken_back_before_it_is_heard_of_leaves_its_children
     assert desk.trade().protection == "FLAT"
 
 
+def test_an_exit_that_sells_after_an_unheard_purchase_was_taken_back_is_an_oversale() -> None:
+    desk = Desktop()
+    desk.trigger()
+    desk.execute(ENTRY, 0, "190.15", "e1.02")
+    for ref in desk.refs():
+        desk.report(ref, OrderState.CANCELLED)
+    desk.execute(SL1, 5, "187", "e2.01")
+    assert desk.trade().protection == "OVERSOLD"
+
+
 def test_what_else_a_purchase_bought_counts_though_a_part_was_taken_back_unheard() -> None:
     desk = Desktop()
     desk.trigger()
@@ -360,6 +370,18 @@ def test_a_price_that_is_refused_again_and_again_costs_no_stop() -> None:
         refuse(desk, SL1, i.RefusedWhat.CHANGE)
         assert cancelled(desk) == set()
         desk.wait(10)
+
+
+def test_an_execution_that_was_counted_before_the_refusal_wakes_no_order() -> None:
+    def woken(*, counted: int) -> bool:
+        desk = Desktop()
+        desk.trigger()
+        desk.report(ENTRY, OrderState.REFUSED, filled=counted)
+        desk.execute(ENTRY, 3, "190.15", "e1.01")
+        return desk.order(ENTRY).state.is_live
+
+    assert not woken(counted=3)
+    assert woken(counted=0)
 
 
 def test_a_refused_order_that_cannot_be_cancelled_now_is_buried_later() -> None:
