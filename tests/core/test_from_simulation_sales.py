@@ -321,6 +321,22 @@ def test_legs_over_shares_that_no_cover_covers_wait_for_nobody() -> None:
     assert placed[-1].startswith("ts:br-1:tp2")
 
 
+def test_children_of_an_entry_that_was_cut_are_replaced_though_its_executions_came_first() -> None:
+    def ended(state: OrderState) -> list[str]:
+        desk = Desktop()
+        desk.trigger()
+        for ref in desk.refs():
+            desk.report(ref, OrderState.WORKING if ref == ENTRY else OrderState.HELD)
+        desk.execute(ENTRY, 100, "190.15", "e1.01")
+        desk.report(ENTRY, state, filled=100)
+        desk.wait(2)
+        fire(desk, "again:br-1:orphans")
+        return sorted(cancelled(desk))
+
+    assert ended(OrderState.CANCELLED) == [SL1, TP1]
+    assert ended(OrderState.FILLED) == []
+
+
 def test_held_children_over_no_shares_are_cancelled_however_often_that_is_refused() -> None:
     desk = Desktop()
     desk.trigger()
