@@ -353,6 +353,27 @@ def test_held_children_over_no_shares_are_cancelled_however_often_that_is_refuse
         fire(desk, f"retry:{SL1}")
 
 
+def test_a_leg_that_is_split_off_has_no_target_that_the_operator_has_cancelled() -> None:
+    def split(*, by_operator: bool) -> list[str]:
+        desk = armed()
+        if by_operator:
+            desk.do(i.CancelRequested, ref=TP2)
+            desk.report(TP2, OrderState.CANCELLED)
+        desk.wait(10)
+        for ref in (SL2,) if by_operator else (SL2, TP2):
+            desk.report(ref, OrderState.HELD, qty=20)  # somebody made it smaller
+        hold(desk, 100)
+        for _ in range(3):
+            desk.wait(7)
+            fire(desk, "again:br-1:split")
+        return [
+            each.order.ref for each in desk.all if isinstance(each, c.PlaceOrder) if "3:1" in each.order.ref
+        ]
+
+    assert split(by_operator=True) == ["ts:br-1:sl3:1"]
+    assert split(by_operator=False) == ["ts:br-1:sl3:1", "ts:br-1:tp3:1"]
+
+
 # --- exits that the broker does not let become smaller, or go -----------------------------------------------------------
 
 
