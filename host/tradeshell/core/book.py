@@ -187,8 +187,6 @@ def shown(order: Order, report: OrderReport, at: datetime) -> Order:
         before=(order.before if is_old else _shrunk(order.before, spec.qty, report)) if changing else None,
         retries=order.retries if changing or order.cancelling else 0,
         grown=grown,
-        # Its executions came first, but it was cut: the broker may hold its children for ever.
-        was_cut=order.was_cut or (order.state is OrderState.FILLED and report.state is OrderState.CANCELLED),
         unseen_since=None if shows_total else order.unseen_since,
         doubted=0
         if shows_total and not _is_doubted(order, report, at, is_answer=is_answer)
