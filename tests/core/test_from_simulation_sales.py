@@ -227,6 +227,16 @@ def test_a_purchase_that_is_taken_back_before_it_is_heard_of_leaves_its_children
     assert desk.trade().protection == "FLAT"
 
 
+def test_an_exit_that_sells_after_an_unheard_purchase_was_taken_back_is_an_oversale() -> None:
+    desk = Desktop()
+    desk.trigger()
+    desk.execute(ENTRY, 0, "190.15", "e1.02")
+    for ref in desk.refs():
+        desk.report(ref, OrderState.CANCELLED)
+    desk.execute(SL1, 5, "187", "e2.01")
+    assert desk.trade().protection == "OVERSOLD"
+
+
 def test_what_else_a_purchase_bought_counts_though_a_part_was_taken_back_unheard() -> None:
     desk = Desktop()
     desk.trigger()
@@ -311,6 +321,22 @@ def test_legs_over_shares_that_no_cover_covers_wait_for_nobody() -> None:
     assert placed[-1].startswith("ts:br-1:tp2")
 
 
+def test_children_of_an_entry_that_was_cut_are_replaced_though_its_executions_came_first() -> None:
+    def ended(state: OrderState) -> list[str]:
+        desk = Desktop()
+        desk.trigger()
+        for ref in desk.refs():
+            desk.report(ref, OrderState.WORKING if ref == ENTRY else OrderState.HELD)
+        desk.execute(ENTRY, 100, "190.15", "e1.01")
+        desk.report(ENTRY, state, filled=100)
+        desk.wait(2)
+        fire(desk, "again:br-1:orphans")
+        return sorted(cancelled(desk))
+
+    assert ended(OrderState.CANCELLED) == [SL1, TP1]
+    assert ended(OrderState.FILLED) == []
+
+
 def test_held_children_over_no_shares_are_cancelled_however_often_that_is_refused() -> None:
     desk = Desktop()
     desk.trigger()
@@ -325,6 +351,27 @@ def test_held_children_over_no_shares_are_cancelled_however_often_that_is_refuse
             refuse(desk, ref, i.RefusedWhat.CANCEL)
         desk.wait(seconds)
         fire(desk, f"retry:{SL1}")
+
+
+def test_a_leg_that_is_split_off_has_no_target_that_the_operator_has_cancelled() -> None:
+    def split(*, by_operator: bool) -> list[str]:
+        desk = armed()
+        if by_operator:
+            desk.do(i.CancelRequested, ref=TP2)
+            desk.report(TP2, OrderState.CANCELLED)
+        desk.wait(10)
+        for ref in (SL2,) if by_operator else (SL2, TP2):
+            desk.report(ref, OrderState.HELD, qty=20)  # somebody made it smaller
+        hold(desk, 100)
+        for _ in range(3):
+            desk.wait(7)
+            fire(desk, "again:br-1:split")
+        return [
+            each.order.ref for each in desk.all if isinstance(each, c.PlaceOrder) if "3:1" in each.order.ref
+        ]
+
+    assert split(by_operator=True) == ["ts:br-1:sl3:1"]
+    assert split(by_operator=False) == ["ts:br-1:sl3:1", "ts:br-1:tp3:1"]
 
 
 # --- exits that the broker does not let become smaller, or go -----------------------------------------------------------
@@ -360,6 +407,18 @@ def test_a_price_that_is_refused_again_and_again_costs_no_stop() -> None:
         refuse(desk, SL1, i.RefusedWhat.CHANGE)
         assert cancelled(desk) == set()
         desk.wait(10)
+
+
+def test_an_execution_that_was_counted_before_the_refusal_wakes_no_order() -> None:
+    def woken(*, counted: int) -> bool:
+        desk = Desktop()
+        desk.trigger()
+        desk.report(ENTRY, OrderState.REFUSED, filled=counted)
+        desk.execute(ENTRY, 3, "190.15", "e1.01")
+        return desk.order(ENTRY).state.is_live
+
+    assert not woken(counted=3)
+    assert woken(counted=0)
 
 
 def test_a_refused_order_that_cannot_be_cancelled_now_is_buried_later() -> None:

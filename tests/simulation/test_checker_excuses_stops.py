@@ -43,6 +43,19 @@ def test_a_target_that_the_venue_filled_is_sold_though_a_part_of_it_was_taken_ba
     assert "V17" in moved(filled=59)
 
 
+def test_a_leg_that_is_split_off_stands_where_the_operator_has_put_the_stop_of_another() -> None:
+    def placed(stop: str) -> set[str]:
+        story = Story().arm()
+        story.put("op", what="replace", ref="ts:br-1:sl1:1", stp="187.50")
+        story.change("ts:br-1:sl1:1", qty=40, stp="187.50", lmt="187.50")
+        story.put("state", **{**story.orders["ts:br-1:sl1:1"], "stp": "187.50"}, total=40)
+        story.pair(4, 20, stp=stop)
+        return {v.text for v in story.report().violations if v.rule == "V17" and "sl4" in v.text}
+
+    assert placed("187.50") == set()
+    assert placed("187.60") != set()
+
+
 def test_a_target_whose_successor_is_on_its_way_is_not_sold() -> None:
     def sold(*, sent: bool) -> set[str]:
         story = Story().hold()

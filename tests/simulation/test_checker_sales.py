@@ -39,6 +39,20 @@ def test_a_position_tells_no_loss_of_shares_whose_purchase_is_not_told() -> None
     assert "V02" in armed(bought_first=True)
 
 
+def test_a_position_from_before_a_loss_takes_back_what_another_has_told_of_it() -> None:
+    def armed(*positions: int) -> set[str]:
+        story = Story({**PLAN, "qty": 60}).hold(60)
+        story.foreign("SELL", 60)
+        for qty in positions:
+            story.wait(3).put("to_host", kind="position", sym="AAPL", qty=qty)
+        story.wait(3).pair(1, 60)
+        return story.rules()
+
+    assert "V02" not in armed(0, 60)
+    assert "V02" in armed(60, 0)
+    assert "V02" in armed(0, 60, 0)
+
+
 def test_exits_shrink_when_more_than_a_position_tells_of_a_loss_and_do_not_wait_for_ever() -> None:
     def stands(seconds: float, *, told: bool) -> set[str]:
         story = Story({**PLAN, "qty": 60}).hold(60)

@@ -35,7 +35,7 @@ from tradeshell.core.orders import (
     parse_ref,
 )
 from tradeshell.core.shares import Move, returned, taken
-from tradeshell.core.trade import SALE, Trade, entry_of, exits_of, inventory, is_over, leg_of
+from tradeshell.core.trade import SALE, Trade, awaited, entry_of, exits_of, inventory, is_over, leg_of
 
 _SIGNALS = {
     OrderState.HELD: Signal.HELD,
@@ -414,7 +414,9 @@ def _filled(order: Order, added: Shares, value: Decimal, at: datetime, *, is_cor
     # While a reduction is on its way the broker may still work the larger total.
     total = order.spec.qty if order.before is None else max(order.spec.qty, order.before.qty)
     is_full = filled + undone >= total or (order.told_final is not None and filled >= order.told_final > 0)
-    after = advance(order, Signal.FULL_FILL if is_full else Signal.PART_FILL)
+    # What was counted before the order was refused does not wake it; anything else does.
+    is_counted = order.state is OrderState.REFUSED and not is_full and 0 <= added <= awaited(order)
+    after = order if is_counted else advance(order, Signal.FULL_FILL if is_full else Signal.PART_FILL)
     after = replace(
         after,
         filled=filled,

@@ -276,7 +276,9 @@ def _split_off(turn: Turn, trade: Trade) -> Trade:
             turn.again(trade, due, "split")
         elif extra <= book.cap():
             number = trade.legs[-1].number + 1
-            own = replace(leg, number=number, qty=extra, stop_limit=None, tried_at=None, lack=None)
+            targets = orders_of(trade, f"tp{leg.number}", book.orders)
+            tp = None if targets and targets[-1].by_operator else leg.tp  # what he cancelled stays away
+            own = replace(leg, tp=tp, number=number, qty=extra, stop_limit=None, tried_at=None, lack=None)
             trade = with_leg(trade, replace(leg, qty=leg.qty - extra, lack=None))
             trade = replace(trade, legs=(*trade.legs, own))
             turn.put_trade(trade)

@@ -99,8 +99,16 @@ class Delivery:
             order.end_told_at = order.end_told_at or self._run.now
 
     def _told_position(self, record: dict[str, Any]) -> None:
-        """Take a position: it tells what others did, unless executions of ours that are not told may explain it."""
+        """Take a position: it tells what others did, unless executions of ours that are not told may explain it.
+
+        One from before what another has told takes that back: nobody knows which of them is the older one.
+        """
         stock = self._account.stock(record["sym"])
+        for key, (untold, ready) in tuple(stock.hinted.items()):
+            if untold.before == record["qty"] != stock.position:
+                stock.pending[key] = untold
+                del stock.hinted[key]
+                stock.losses = [told for told in stock.losses if told[1:] != (untold.shares, ready)]
         if not stock.pending or any(untold.kind in ("buy", "sell") for untold in stock.pending.values()):
             return
         qty = record["qty"]

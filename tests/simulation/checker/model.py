@@ -146,6 +146,7 @@ class Untold(NamedTuple):
     shares: int
     t: float
     position: int  # of the account, afterwards
+    before: int | None = None  # of the account, if that is known
 
 
 class Stock:

@@ -282,7 +282,8 @@ class Replay:
             change = stock.inventory - before
             if change:
                 kind = "loss" if change < 0 else "gain"
-                stock.pending[record["exec_id"]] = Untold(kind, abs(change), self.now, stock.position)
+                was = stock.position - sign * qty
+                stock.pending[record["exec_id"]] = Untold(kind, abs(change), self.now, stock.position, was)
             if sign < 0:
                 stock.sold_by = record["exec_id"]
                 self.findings.saw("foreign sell")
