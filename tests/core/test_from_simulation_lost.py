@@ -138,3 +138,24 @@ def test_a_stop_that_had_sold_before_its_reduction_frees_nothing_when_its_cancel
     deny(desk, "ts:br-1:cover:1", 10148, "cannot be cancelled, state: Filled.")
     assert not sales(desk)
     assert desk.desk.books["AAPL"].cap() == 0
+
+
+def test_an_old_total_of_a_cover_frees_nothing_while_its_reduction_is_on_its_way() -> None:
+    desk = Desktop()
+    desk.trigger(**LADDER)
+    desk.report(ENTRY, OrderState.WORKING)
+    desk.execute(ENTRY, 10, "190.15", "e1.01")
+    desk.wait(0.5)
+    fire(desk, "again:br-1:cover")
+    cover = "ts:br-1:cover:1"
+    desk.report(cover, OrderState.HELD)
+    desk.execute(ENTRY, 90, "190.15", "e2.01")
+    desk.report(cover, OrderState.HELD, qty=100)  # raised
+    hold(desk, 100)
+    assert [change.order.qty for change in desk.sent(c.ModifyOrder)] == [70]
+    desk.report(cover, OrderState.HELD, qty=10)  # from before the raise, late
+    assert not sales(desk)
+    assert desk.order(cover).changing
+    desk.wait(6)
+    desk.report(cover, OrderState.HELD, qty=10)  # nobody is that late
+    assert not desk.order(cover).changing

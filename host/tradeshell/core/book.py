@@ -158,6 +158,8 @@ def shown(order: Order, report: OrderReport, at: datetime) -> Order:
     ):
         order = replace(revived(order), state=OrderState.UNKNOWN)  # pictures lacked it, and it speaks
     order = _unveiled(order, report.filled)
+    if order.before is not None and order.changing and _tells_old_total(order, report, at):
+        report = replace(report, qty=None, stop=order.before.stop, limit=order.before.limit)
     after = _signalled(order, report)
     if _sells_on(order, report):  # it sold more than we knew it could: its total was not what we took it for
         after = replace(order, state=report.state)
@@ -294,6 +296,14 @@ def _is_behind(order: Order, report: OrderReport) -> bool:
 
 def _is_old_total(order: Order, report: OrderReport, at: datetime) -> bool:
     """Return whether a total is shown that we have raised a moment ago; nobody reduces exits that are alone in their group."""
+    if report.qty is None or order.touched_at is None or at - order.touched_at >= OLD:
+        return False
+    total = min(report.qty, report.filled + report.remaining)
+    return total < order.spec.qty and total in order.risen
+
+
+def _tells_old_total(order: Order, report: OrderReport, at: datetime) -> bool:
+    """Return whether a word that comes while a change is on its way shows a total from before an earlier raise."""
     if report.qty is None or order.touched_at is None or at - order.touched_at >= OLD:
         return False
     total = min(report.qty, report.filled + report.remaining)
