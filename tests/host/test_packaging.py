@@ -32,9 +32,7 @@ OURS = {canonicalize_name(manifest["project"]["name"]) for manifest in MANIFESTS
 
 def locked() -> dict[str, str]:
     """Return the version that constraints.txt gives each distribution for the Python that runs this."""
-    pins = re.findall(
-        r"^([A-Za-z0-9._-]+)==([^\s;]+)(?: *; *([^\\\n]+))?", CONSTRAINTS, flags=re.MULTILINE
-    )
+    pins = re.findall(r"^([A-Za-z0-9._-]+)==([^\s;]+)(?: *; *([^\\\n]+))?", CONSTRAINTS, flags=re.MULTILINE)
     return {
         canonicalize_name(name): version
         for name, version, marker in pins

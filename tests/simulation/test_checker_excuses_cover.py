@@ -69,6 +69,24 @@ def test_an_elected_stop_that_sells_is_no_stop_to_be_taken_away() -> None:
     assert "V16" in story.rules()
 
 
+def test_what_a_cover_gives_up_a_stop_takes_over_at_once() -> None:
+    def handed(after: float, *, has_faults: bool = False, sold: bool = False) -> set[str]:
+        story = Story(ONE).hold(60)
+        cover = story.place("cover", 60, stp="187")
+        story.wait(0.5)
+        story.cancel(cover)
+        if sold:
+            story.fill(story.place("tp1", 60, lmt="195"), 60, px="195")
+        tick(story, after, 0.5)
+        story.place("sl1", 60, **STOP)
+        return {rule for rule in story.rules(has_faults=has_faults) if rule == "V16"}
+
+    assert handed(1.0) == set()
+    assert handed(3.0) == {"V16"}
+    assert handed(3.0, has_faults=True) == set()
+    assert handed(3.0, sold=True) == set()
+
+
 def test_a_stop_may_go_that_the_venue_does_not_let_become_as_small_as_its_leg() -> None:
     def cancelled(*, wanted: int, refusals: int = 3) -> set[str]:
         story = Story({**PLAN, "qty": 90}).hold(90)

@@ -178,7 +178,8 @@ class Story:
                 "OrderIntent", **named, **{name: value for name, value in told.items() if value is not None}
             )
         if journaled:
-            self.decide({"command": "PlaceOrder", "order": {"ref": ref, **told}, "order_id": number})
+            named = {"ref": ref, "symbol": "AAPL"}
+            self.decide({"command": "PlaceOrder", "order": {**named, **told}, "order_id": number})
         record = {
             "id": number,
             "client": 0,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tests.simulation.checker.duty import Duty, did_act
 from tests.simulation.checker.exposure import Exposure
+from tests.simulation.checker.facts import NEVER
 from tests.simulation.checker.model import Order, Stock, Trade
 
 if TYPE_CHECKING:
@@ -17,6 +18,15 @@ if TYPE_CHECKING:
 
 
 _ALARMING = ("UNPROTECTED", "PARTIAL", "EMERGENCY")
+
+
+class _Handover:
+    """A cover that gave up shares: ``until`` is when a stop of a leg of its trade was sent next."""
+
+    __slots__ = ("cover", "ran", "stock", "t", "until")
+
+    def __init__(self, stock: Stock, cover: Order, t: float, until: float) -> None:
+        self.stock, self.cover, self.t, self.until, self.ran = stock, cover, t, until, 0.0
 
 
 class CoverRules:
@@ -27,6 +37,7 @@ class CoverRules:
         self._bounds = run.facts.bounds
         self._tell = run.findings
         self.exposure = Exposure(run)
+        self._handovers: list[_Handover] = []
         self.share_seconds = 0.0
         self.share_seconds_all = 0.0
         self.peak = 0
@@ -86,7 +97,10 @@ class CoverRules:
 
     def _may_open(self, stock: Stock, order: Order, uncovered: int) -> bool:
         run = self._run
-        if order.leg == "cover" or stock.pending:
+        if order.leg == "cover":
+            self._hand_over(stock, order)
+            return True
+        if stock.pending:
             return True
         if run.did_operator(order, "flatten", "sell", "cancel", "replace"):
             return True
@@ -114,6 +128,34 @@ class CoverRules:
         if any(run.now - t <= 5.0 for t, _, _ in (*stock.losses, *stock.sure)):
             return True  # somebody else sold: exits shrink at once, whatever else is not known yet
         return any(name == stock.name and run.now - 60 <= t <= run.now for t, name in self._rungs)
+
+    def _hand_over(self, stock: Stock, cover: Order) -> None:
+        """What a cover gives up a leg's stop takes over at once, or its shares are sold: L shows when that was sent.
+
+        On a day with faults the answer to the cancel may be late or lost; then V03 sees to the gap.
+        """
+        now = self._run.now
+        if self._run.facts.has_faults:
+            return
+        sent = (
+            intent.t
+            for ref, intent in self._run.log.placed.items()
+            if intent.t >= now and ref.split(":")[1] == cover.watch and ref.split(":")[2][:2] in ("sl", "fl")
+        )
+        self._handovers.append(_Handover(stock, cover, now, min(sent, default=NEVER)))
+
+    def _run_handovers(self, begin: float, end: float) -> None:
+        run, most = self._run, self._bounds.stop_works
+        for handover in tuple(self._handovers):
+            stock = handover.stock
+            if not (stock.halted or stock.pending):
+                handover.ran += run.ready_time(begin, min(end, handover.until))
+            is_over = not stock.uncovered or begin >= handover.until
+            if is_over or handover.ran > most:
+                self._handovers.remove(handover)
+            if not is_over and handover.ran > most:
+                text = f"{handover.cover!r} was given up, and no stop followed within {most:g} s"
+                self._tell.breach("V16", handover.t, text)
 
     def _was_told_dead(self, order: Order) -> bool:
         """Return whether its cancel was decided when its end had been told and nobody had said that it lives again."""
@@ -225,6 +267,8 @@ class CoverRules:
         if end <= begin:
             return
         run = self._run
+        if self._handovers:
+            self._run_handovers(begin, end)
         for stock in run.account.stocks.values():
             is_closed = end > run.facts.close and _rests(stock, run.now, self._bounds.elected)
             if stock.uncovered:
