@@ -25,6 +25,10 @@ GREETING = b"API\0"
 class Tap(Protocol):
     """Who listens at the wire."""
 
+    def opened(self) -> None:
+        """Hear that a connection begins."""
+        ...
+
     def asked(self, kind: int, fields: list[str]) -> None:
         """Hear that a message of the program has left."""
         ...
@@ -43,7 +47,7 @@ class Tap(Protocol):
 
 
 # What the tap hears of the gateway's messages: orders, executions, fees and positions, not the market's data.
-HEARD = frozenset(str(kind).encode() for kind in (3, 4, 5, 11, 59, 61))
+HEARD = frozenset(str(kind).encode() for kind in (3, 4, 11, 59, 61))
 
 
 def frames(data: bytes) -> Iterator[list[str]]:
@@ -296,6 +300,7 @@ class Net:
             raise ConnectionRefusedError("nobody answers")
         protocol = factory()
         cable = self.cable = Cable(self, protocol)
+        self.tap.opened()
         cable.session = self._connect(_Far(cable))
         protocol.connection_made(cable.near)
         return cable.near, protocol
