@@ -78,11 +78,12 @@ class SessionEnded(Event, frozen=True, kw_only=True):
 
 
 class ConnectionChanged(Event, frozen=True, kw_only=True):
-    """The link to the broker went up, went down, or is suspect."""
+    """The link to the broker went up, went down, or is suspect. ``account``: the alias of the one that was verified."""
 
     link: str
     epoch: int
     why: str = ""
+    account: str = ""
 
     def label(self) -> str:
         return "link"

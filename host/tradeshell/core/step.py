@@ -253,7 +253,7 @@ class Core:
                 link=Link(up=True, epoch=epoch, why=event.why),
                 next_order_id=max(desk.next_order_id, event.first_order_id),
             )
-            turn.say(ConnectionChanged(link="up", epoch=epoch, why=event.why))
+            turn.say(ConnectionChanged(link="up", epoch=epoch, why=event.why, account=event.account))
             turn.say(ReconciliationStarted(epoch=epoch))
             turn.look_again()
         elif desk.link.up:

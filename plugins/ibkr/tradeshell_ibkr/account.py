@@ -42,7 +42,7 @@ from tradeshell_ibkr.states import LinkState
 from tradeshell_ibkr.translate import UNSET, average_of, execution_of, is_shares, name_of, ref_of, shares_of
 
 NEW_YORK = ZoneInfo("America/New_York")
-EXECUTION, EXECUTION_TIME = 11, 15  # the message's kind, and where in it the time stands
+EXECUTION, EXECUTION_ID, EXECUTION_TIME = 11, 14, 15  # the message's kind, and where in it id and time stand
 ANSWER_WITHIN = 4.0  # seconds for the whole picture
 NO_END_AFTER = 1.2  # seconds after the rest is complete: a gateway without executions may forget to say so
 GIVE_UP_AFTER = 3  # pictures in a row that did not come
@@ -79,6 +79,8 @@ class Account:
         self._requests: dict[int, asyncio.Future[None]] = {}  # of executions, by number
         self._executions: dict[str, ExecutionReport] = {}  # today's, by full id
         self._early_fees: dict[str, Decimal] = {}
+        self._fees: dict[str, Decimal] = {}  # as told, by execution
+        self._said: dict[str, list[str]] = {}  # executions in the words in which they were told last
         self._positions: dict[int, PositionReport] | None = None  # while they are collected
         self._socket = 0  # the connection whose answers are owed
         self._is_bound = False
@@ -186,6 +188,8 @@ class Account:
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
         for exec_id in [e.exec_id for e in self._executions.values() if e.at < midnight - timedelta(days=1)]:
             del self._executions[exec_id]
+            self._said.pop(exec_id, None)
+            self._fees.pop(exec_id, None)
         return midnight
 
     def _up(self, is_data_lost: bool) -> None:
@@ -205,11 +209,17 @@ class Account:
         wire = self._connection.wire
         if wire is None:
             return
+        exec_id, said = fields[EXECUTION_ID], fields[2:]  # all but the kind and the number of the question
+        if self._said.get(exec_id) == said:
+            return  # every picture repeats the whole day
         try:
             parseIBDatetime(fields[EXECUTION_TIME])
         except Exception:  # noqa: BLE001  # names of zones come from another computer, and any may be unknown here
             fields[EXECUTION_TIME] = str(int(self._connection.clock.now().timestamp()))
         wire.decoder.execDetails(fields)  # type: ignore[no-untyped-call]  # the library's methods carry no types
+        known = self._executions.get(exec_id)
+        if known is not None and known.ref:  # whose one without a ref is may be found out later
+            self._said[exec_id] = said
 
     def _execution(self, number: int, contract: Contract, execution: Execution) -> None:
         del number
@@ -232,6 +242,7 @@ class Account:
         self._emit(ExecutionReported(at=now, execution=report))
         fee = self._early_fees.pop(report.exec_id, None)
         if fee is not None:
+            self._fees[report.exec_id] = fee
             self._emit(CommissionReported(at=now, exec_id=report.exec_id, amount=fee))
 
     def _executions_end(self, number: int) -> None:
@@ -245,6 +256,9 @@ class Account:
             return
         fee = Decimal(repr(amount))
         if report.execId in self._executions:
+            if self._fees.get(report.execId) == fee:
+                return  # as above: repeated with its execution
+            self._fees[report.execId] = fee
             self._emit(CommissionReported(at=self._connection.clock.now(), exec_id=report.execId, amount=fee))
         elif len(self._early_fees) < 10_000:
             self._early_fees[report.execId] = fee

@@ -25,6 +25,10 @@ GREETING = b"API\0"
 class Tap(Protocol):
     """Who listens at the wire."""
 
+    def opened(self) -> None:
+        """Hear that a connection begins."""
+        ...
+
     def asked(self, kind: int, fields: list[str]) -> None:
         """Hear that a message of the program has left."""
         ...
@@ -42,6 +46,10 @@ class Tap(Protocol):
         ...
 
 
+# What the tap hears of the gateway's messages: orders, executions, fees and positions, not the market's data.
+HEARD = frozenset(str(kind).encode() for kind in (3, 4, 11, 59, 61))
+
+
 def frames(data: bytes) -> Iterator[list[str]]:
     """Yield the fields of the whole frames in ``data``; a greeting has none."""
     at = 0
@@ -49,6 +57,17 @@ def frames(data: bytes) -> Iterator[list[str]]:
         end = at + 4 + int.from_bytes(data[at : at + 4], "big")
         yield data[at + 4 : end].decode(errors="replace").split("\0")[:-1]
         at = end
+
+
+class _Parcel:
+    """Bytes that were written at one instant and travel together, in the pieces in which they were written."""
+
+    __slots__ = ("at", "is_gone", "parts")
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+        self.parts: list[bytes] = []
+        self.is_gone = False
 
 
 class Cable:
@@ -61,6 +80,7 @@ class Cable:
         self._up_to = self._down_to = 0
         self._loses_up = False
         self._rest = b""
+        self._parcel: _Parcel | None = None
         self.session: Session | None = None
         self.near = Near(self)
 
@@ -107,28 +127,35 @@ class Cable:
         """Take bytes of the gateway."""
         if not self._far_open:
             return
-        at = self._down_to = max(self._net.loop.micros + self._net.delay_down(), self._down_to)
-        half = self._net.split_at(len(data))
-        for part in (data[:half], data[half:]):
-            if part:
-                self._net.loop.at(at, self._deliver, part)
+        net, parcel = self._net, self._parcel
+        now = net.loop.micros
+        if parcel is None or parcel.is_gone or parcel.at != now:
+            parcel = self._parcel = _Parcel(now)
+            self._down_to = max(now + net.delay_down(), self._down_to)
+            net.loop.at(self._down_to, self._deliver, parcel)
+        half = net.split_at(len(data))
+        parcel.parts += (data[:half], data[half:]) if half < len(data) else (data,)
 
-    def _deliver(self, data: bytes) -> None:
-        if not self._near_open or self.is_cut:
-            return
-        self._hear(data)
-        self._protocol.data_received(data)
+    def _deliver(self, parcel: _Parcel) -> None:
+        parcel.is_gone = True
+        for data in parcel.parts:
+            if not self._near_open or self.is_cut:
+                return
+            self._hear(data)
+            self._protocol.data_received(data)
 
     def _hear(self, data: bytes) -> None:
-        self._rest += data
-        while len(self._rest) >= 4:
-            size = int.from_bytes(self._rest[:4], "big")
-            if len(self._rest) < 4 + size:
-                return
-            payload, self._rest = self._rest[4 : 4 + size], self._rest[4 + size :]
-            fields = payload.decode(errors="replace").split("\0")[:-1]
-            if fields and fields[0].isdigit():
-                self._net.tap.delivered(int(fields[0]), fields)
+        rest = self._rest + data if self._rest else data
+        at, size = 0, len(rest)
+        while size - at >= 4:
+            end = at + 4 + int.from_bytes(rest[at : at + 4], "big")
+            if end > size:
+                break
+            kind = rest[at + 4 : rest.find(b"\0", at + 4, at + 8)]
+            if kind in HEARD:
+                self._net.tap.delivered(int(kind), rest[at + 4 : end].decode(errors="replace").split("\0")[:-1])
+            at = end
+        self._rest = rest[at:]
 
     # --- ends ---------------------------------------------------------------------------------------------------------
 
@@ -261,7 +288,7 @@ class Net:
         self._wire = schedule.wire
         self._connect = connect
         self._chance = Random(f"{schedule.seed}/net")
-        self._splits = self._chance.random() < 0.3
+        self._splits = self._chance.random() < 0.1
         self.tally: Counter[str] = courier.tally
 
     async def connector(self, factory: Callable[[], Any]) -> tuple[Any, Any]:
@@ -273,6 +300,7 @@ class Net:
             raise ConnectionRefusedError("nobody answers")
         protocol = factory()
         cable = self.cable = Cable(self, protocol)
+        self.tap.opened()
         cable.session = self._connect(_Far(cable))
         protocol.connection_made(cable.near)
         return cable.near, protocol

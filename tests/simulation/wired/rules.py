@@ -1,116 +1,314 @@
-"""The rules of the wire, judged from the bytes that passed: paper only, message rate, nothing swallowed.
+"""The rules of the wire, judged from the bytes that passed: paper only, message rate, nothing swallowed, no noise.
 
-Laws: independent of the adapter: what is judged is what crossed the network, against the venue's record and the files on disk.
+Laws: independent of the adapter: what is judged is what crossed the network, against the venue's record and the files on disk. A
+killed program owes nothing; what a cut leaves open is asked for again, and is judged then.
 """
 
 from __future__ import annotations
 
 import json
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
+from tests.simulation.checker.facts import is_account
 from tests.simulation.schedule import Schedule
 
 SECOND = 1_000_000  # microseconds
 MOST = 45  # messages in any second
-PLACE = 3
+PROMPT = 0.1  # seconds that a message about an exit may wait behind others
+PLACE, CANCEL = 3, 4
+ORDER_STATUS, ERROR, EXECUTION, FEE, POSITION = 3, 4, 11, 59, 61
+# Where things stand in the fields of a placeOrder, in every version that is spoken here.
+ACTION, ACCOUNT, REF = 16, 23, 26
 PAPER = ("DU", "DF")
-ORDER_STATUS, ERROR, OPEN_ORDER, EXECUTION = 3, 4, 5, 11
+CLIENT = "7"
+ENDED = ("Filled", "Cancelled", "ApiCancelled", "Inactive")
+UNKNOWN = 90_000  # codes from here on are nobody's
+CANCELLED = 202
 LATEST = 1.0  # seconds until what was delivered is on record
+BUSY = 1.0  # seconds more until the log has it: the engine may be at work
+EARLY = 1e-6
 Breach = tuple[str, float, str]
+
+
+class Asked(NamedTuple):
+    """A message of the program."""
+
+    at: float
+    connection: int
+    kind: int
+    fields: list[str]
+
+
+class Told(NamedTuple):
+    """A message of the gateway that is about us. ``key``: an order's number, an execution's id, a symbol or a code."""
+
+    at: float
+    what: str
+    key: str
+    words: str
+
+
+class Noise(NamedTuple):
+    """Something that was logged or printed, or that nobody took care of."""
+
+    at: float
+    words: str
 
 
 class Ledger:
     """What crossed the network, by time."""
 
     def __init__(self) -> None:
-        self._asked: list[tuple[int, int, list[str]]] = []
-        self._told: list[tuple[int, str, str]] = []  # when, what (exec, status), its key
-        self._cuts: list[int] = []
+        self._asked: list[Asked] = []
+        self._told: list[Told] = []
+        self._cuts: list[float] = []
+        self._opened: list[float] = []
+        self.noise: list[Noise] = []
+
+    def opened(self, micros: int) -> None:
+        """Take that a connection begins."""
+        self._opened.append(micros / SECOND)
 
     def asked(self, micros: int, kind: int, fields: list[str]) -> None:
         """Take a message of the program."""
-        self._asked.append((micros, kind, fields))
+        self._asked.append(Asked(micros / SECOND, len(self._opened), kind, fields))
 
     def delivered(self, micros: int, kind: int, fields: list[str]) -> None:
         """Take a message of the gateway."""
-        if kind == EXECUTION and fields[1] == "-1":
-            self._told.append((micros, "exec", _exec_id(fields)))
-        elif kind == ORDER_STATUS and fields[2] in ("Filled", "Cancelled", "Inactive"):
-            self._told.append((micros, "status", fields[1]))
+        told = _about_us(kind, fields)
+        if told is not None:
+            self._told.append(Told(micros / SECOND, *told))
 
     def cut(self, micros: int) -> None:
         """Take that messages do not pass any more."""
-        self._cuts.append(micros)
+        self._cuts.append(micros / SECOND)
 
     def judge(
         self, b: list[dict[str, Any]], audit: list[bytes], schedule: Schedule, lives: list[dict[str, Any]]
     ) -> Iterator[Breach]:
-        """Yield what was broken."""
+        """Yield what was broken, of each rule the first."""
+        log = Log(audit)
         yield from self._rate()
-        yield from self._paper_only(audit, schedule)
-        yield from self._nothing_swallowed(b, lives)
+        yield from self._prompt(log)
+        yield from self._attempts()
+        yield from self._paper_only(log, schedule)
+        yield from self._nothing_swallowed(b, log, [life["to"] for life in lives if life["to"] is not None])
+        yield from (("V24", at, f"noise: {words}") for at, words in self.noise[:1])
+
+    # --- V22 ----------------------------------------------------------------------------------------------------------
 
     def _rate(self) -> Iterator[Breach]:
-        times = [at for at, _, _ in self._asked]
+        times = [each.at for each in self._asked]
         for row, at in enumerate(times):
-            count = row + 1 - bisect_right(times, at - SECOND)
+            count = row + 1 - bisect_right(times, at - 1.0)
             if count > MOST:
-                yield ("V22", at / SECOND, f"{count} messages within one second, at most {MOST} are allowed")
+                yield ("V22", at, f"{count} messages within one second, at most {MOST} are allowed")
                 return
 
-    def _paper_only(self, audit: list[bytes], schedule: Schedule) -> Iterator[Breach]:
-        verified = _verified(audit)
-        for at, kind, fields in self._asked:
-            if kind != PLACE:
+    def _prompt(self, log: Log) -> Iterator[Breach]:
+        """What is about an exit leaves when it was decided: nothing holds it up for long."""
+        for each in self._asked:
+            if each.kind != PLACE or each.fields[ACTION] != "SELL":
                 continue
-            if schedule.is_paper and not any(field.startswith(PAPER) for field in fields):
-                yield ("V09", at / SECOND, f"order {fields[1]} names no account of paper")
-            if not verified or verified[0] > at / SECOND + 1e-6:
-                yield ("V09", at / SECOND, f"order {fields[1]} left before an account was verified on disk")
+            decided = log.decided(each.fields[REF].partition("|")[0], each.at)
+            if decided is not None and each.at - decided > PROMPT:
+                waited = each.at - decided
+                yield ("V22", each.at, f"{each.fields[REF]} waited for {waited:.3f} s behind other messages")
+                return
 
-    def _nothing_swallowed(self, b: list[dict[str, Any]], lives: list[dict[str, Any]]) -> Iterator[Breach]:
-        heard: dict[tuple[str, str], list[float]] = {}
+    def _attempts(self) -> Iterator[Breach]:
+        """A leg whose exits go again and again gets no more than one new one in a second; the first replacement is free."""
+        last: dict[str, list[tuple[float, str]]] = defaultdict(list)
+        for each in self._asked:
+            if each.kind != PLACE or each.fields[ACTION] != "SELL":
+                continue
+            ref = each.fields[REF].partition("|")[0]
+            sent = last[ref.rpartition(":")[0]]
+            if any(ref == before for _, before in sent):
+                continue
+            sent.append((each.at, ref))
+            if len(sent) > 2 and each.at - sent[-2][0] < 1.0 - EARLY:
+                yield ("V22", each.at, f"{ref} follows {sent[-2][1]} after {each.at - sent[-2][0]:.3f} s")
+                return
+
+    # --- V09 ----------------------------------------------------------------------------------------------------------
+
+    def _paper_only(self, log: Log, schedule: Schedule) -> Iterator[Breach]:
+        for each in self._asked:
+            if each.kind != PLACE:
+                continue
+            number, account = each.fields[1], each.fields[ACCOUNT]
+            if schedule.is_paper and not account.startswith(PAPER):
+                yield ("V09", each.at, f"order {number} names no account of paper")
+                return
+            began = self._opened[each.connection - 1]
+            verified = log.verified_between(began, each.at)
+            if not any(is_account(alias, account) for alias in verified):
+                yield ("V09", each.at, f"order {number} left before its account was verified on disk")
+                return
+
+    # --- V24 ----------------------------------------------------------------------------------------------------------
+
+    def _nothing_swallowed(self, b: list[dict[str, Any]], log: Log, ends: list[float]) -> Iterator[Breach]:
+        heard = Heard(b)
+        known: set[tuple[str, str]] = set()
+        for told in self._told:
+            if told.what == "exec" and (told.what, told.key) in known:
+                continue  # told a second time: one record is enough
+            known.add((told.what, told.key))
+            if heard.has(told) or self._is_excused(told.at, ends):
+                continue
+            if told.what == "unknown" and log.has_words(told.at, told.words):
+                continue
+            yield (
+                "V24",
+                told.at,
+                f"{told.what} {told.key} was delivered, and nobody was told within {LATEST} s",
+            )
+            return
+        for exec_id, at in heard.ours.items():
+            if not log.has_execution(exec_id, at) and not self._is_excused(at, ends):
+                yield ("V24", at, f"execution {exec_id} was told to the host and is not in the log")
+                return
+
+    def _is_excused(self, at: float, ends: list[float]) -> bool:
+        """Whether the program was killed or cut off before it could."""
+        return any(at - EARLY <= end <= at + LATEST + BUSY for end in ends) or any(
+            at <= cut <= at + LATEST for cut in self._cuts
+        )
+
+
+def _about_us(kind: int, fields: list[str]) -> tuple[str, str, str] | None:
+    if kind == ORDER_STATUS and fields[9] == CLIENT and int(fields[1]) > 0:
+        return ("end" if fields[2] in ENDED else "status", fields[1], fields[2])
+    if kind == EXECUTION:
+        return ("exec", fields[14], "")  # the field behind the eleven of the contract
+    if kind == FEE:
+        return ("fee", fields[2], "")
+    if kind == POSITION:
+        return ("position", fields[4], str(int(float(fields[14]))))
+    if kind == ERROR:
+        number, code = int(fields[2]), int(fields[3])
+        if code >= UNKNOWN:
+            return ("unknown", fields[3], fields[4])
+        if 0 < number < 2**31 - SECOND:  # requests have higher ones
+            return ("error", fields[2], fields[3])
+    return None
+
+
+class Heard:
+    """What the host was told, by the venue's record."""
+
+    def __init__(self, b: list[dict[str, Any]]) -> None:
+        self._times: dict[tuple[str, str], list[float]] = defaultdict(list)
+        self._words: list[tuple[float, str]] = []
+        self.ours: dict[str, float] = {}  # executions of our orders, and when they were told first
+        ids: dict[str, str] = {}
         for record in b:
             if record["event"] != "to_host":
                 continue
-            if record["kind"] == "exec":
-                heard.setdefault(("exec", record["exec_id"]), []).append(record["t"])
-            elif record["kind"] == "status":
-                heard.setdefault(("status", str(record["id"])), []).append(record["t"])
-        ends = [life["to"] for life in lives if life["to"] is not None]
-        told: set[tuple[str, str]] = set()
-        for micros, what, key in self._told:
-            at = micros / SECOND
-            if (what, key) in told and what == "exec":
-                continue  # told a second time: one record is enough
-            told.add((what, key))
-            times = heard.get((what, key), [])
-            if times and times[0] <= at + LATEST:
-                continue  # told earlier, by a picture: this is the same word again
-            if any(at - 1e-6 <= end <= at + LATEST for end in ends):
-                continue  # the program was killed before it could
-            if any(at <= cut / SECOND <= at + LATEST for cut in self._cuts):
-                continue
-            yield ("V24", at, f"{what} {key} was delivered, and the host was not told within {LATEST} s")
-            return
+            t, kind = record["t"], record["kind"]
+            if kind == "status":
+                ids[record["ref"]] = str(record["id"])
+                self._times["status", str(record["id"])].append(t)
+            elif kind == "exec":
+                self._times["exec", record["exec_id"]].append(t)
+                if record["ref"].startswith("ts:"):
+                    self.ours.setdefault(record["exec_id"], t)
+            elif kind == "commission":
+                self._times["fee", record["exec_id"]].append(t)
+            elif kind == "position":
+                self._times["position", f"{record['sym']} {record['qty']}"].append(t)
+            elif kind == "refusal":
+                self._words.append((t, record["text"]))
+                self._times["error", f"{record['code']} {record['ref']}"].append(t)
+        self._refs: dict[str, set[str]] = defaultdict(set)
+        for ref, number in ids.items():
+            self._refs[number].add(ref)
+
+    def has(self, told: Told) -> bool:
+        """Return whether the host was told."""
+        at = told.at
+        if told.what in ("status", "end"):
+            return self._is_in("status", told.key, at) or self._said(at, f"order {told.key} is ")
+        if told.what == "exec":
+            return self._is_before("exec", told.key, at)
+        if told.what == "fee":
+            return self._is_before("fee", told.key, at) or not self._is_before("exec", told.key, at)
+        if told.what == "position":
+            return self._is_in("position", f"{told.key} {told.words}", at)
+        if told.what == "error":
+            return self._is_refused(told)
+        return False
+
+    def _is_refused(self, told: Told) -> bool:
+        if int(told.words) == CANCELLED and self._is_before("status", told.key, told.at):
+            return True  # a status says it, before or within a second
+        named = (f"{told.words} {ref}" for ref in self._refs[told.key])
+        return any(self._is_in("error", name, told.at) for name in named) or any(
+            self._said(told.at, words) for words in (f"order {told.key}: ", f"OrderId {told.key} ")
+        )
+
+    def _is_in(self, what: str, key: str, at: float) -> bool:
+        times = self._times.get((what, key), [])
+        row = bisect_left(times, at - EARLY)
+        return row < len(times) and times[row] <= at + LATEST + EARLY
+
+    def _is_before(self, what: str, key: str, at: float) -> bool:
+        times = self._times.get((what, key))
+        return bool(times) and times[0] <= at + LATEST + EARLY
+
+    def _said(self, at: float, words: str) -> bool:
+        return any(at - EARLY <= t <= at + LATEST and text.startswith(words) for t, text in self._words)
 
 
-def _exec_id(fields: list[str]) -> str:
-    """Return the execution id of an execDetails message: the field behind the eleven of the contract."""
-    return fields[14]
+class Log:
+    """What the program left on disk, as far as these rules ask."""
 
+    def __init__(self, audit: list[bytes]) -> None:
+        self._verified: list[tuple[float, str]] = []
+        self._intents: dict[str, list[float]] = defaultdict(list)
+        self._words: list[tuple[float, str]] = []
+        self._executions: dict[str, float] = {}
+        for line in audit:
+            if b'"ConnectionChanged"' in line or b'"OrderIntent"' in line or b'"BrokerMessage' in line:
+                self._take(line)
+            elif b'"exec_id"' in line:
+                self._take(line)
 
-def _verified(audit: list[bytes]) -> list[float]:
-    """Return when the account of a connection was put on disk, in seconds of the schedule."""
-    found = []
-    for line in audit:
-        if b'"ConnectionChanged"' in line or b'"BrokerConnected"' in line:
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue
-            if record.get("link") in ("up", "connected", "reconciling") or record.get("account"):
-                found.append(float(record["mono"]))
-    return found
+    def _take(self, line: bytes) -> None:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            return  # the torn last one
+        event, mono = record["event"], float(record["mono"])
+        if event == "ConnectionChanged" and record["link"] == "up":
+            self._verified.append((mono, record.get("account", "")))
+        elif event == "OrderIntent":
+            self._intents[record["order_ref"]].append(mono)
+        elif event == "BrokerMessageUnclassified":
+            self._words.append((mono, record["text"]))
+        elif "exec_id" in record and event != "CommissionCharged":
+            self._executions.setdefault(record["exec_id"], mono)
+
+    def verified_between(self, begin: float, end: float) -> list[str]:
+        """Return the accounts that were verified then."""
+        return [account for at, account in self._verified if begin <= at <= end + EARLY and account]
+
+    def decided(self, ref: str, at: float) -> float | None:
+        """Return when a command about an order was decided last."""
+        times = self._intents.get(ref, [])
+        row = bisect_right(times, at + EARLY)
+        return times[row - 1] if row else None
+
+    def has_words(self, at: float, words: str) -> bool:
+        """Return whether words of the gateway are there that nobody could classify."""
+        return any(at - EARLY <= t <= at + LATEST + BUSY and words in text for t, text in self._words)
+
+    def has_execution(self, exec_id: str, at: float) -> bool:
+        """Return whether an execution is there in time."""
+        found = self._executions.get(exec_id)
+        return found is not None and found <= at + LATEST + BUSY

@@ -47,7 +47,7 @@ def draw_switches(schedule: Schedule) -> Switches:
         return dice.random() < part
 
     return Switches(
-        split_writes=dice.choice((0, 0, 0, 7)),
+        split_writes=7 if coin(0.05) else 0,
         repeat_status=coin(0.2),
         skip_status=dice.choice(([], [], [], ["PreSubmitted"], ["Submitted"])),
         filled_first=coin(0.15),

@@ -256,6 +256,10 @@ class WiredWorld(World):
 
     # --- what the network tells ---------------------------------------------------------------------------------------
 
+    def opened(self) -> None:
+        """Hear that a connection begins."""
+        self.ledger.opened(self.loop.micros)
+
     def asked(self, kind: int, fields: list[str]) -> None:
         """Hear a message of the program."""
         self.ledger.asked(self.loop.micros, kind, fields)
