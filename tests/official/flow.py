@@ -76,6 +76,12 @@ class Program(EWrapper, EClient):  # type: ignore[misc]  # the client's own clas
     def tickPrice(self, reqId: int, tickType: int, price: float, attrib: Any) -> None:
         self.say("tickPrice", type=int(tickType), price=price)
 
+    def realtimeBar(self, reqId: int, time: int, *values: Any) -> None:
+        self.say("realtimeBar", time=time, close=float(values[3]))
+
+    def tickByTickAllLast(self, reqId: int, tickType: int, time: int, price: float, *more: Any) -> None:
+        self.say("tickByTick", time=time, price=price)
+
     def openOrder(self, orderId: int, contract: Any, order: Any, orderState: Any) -> None:
         self.say("openOrder", id=orderId, symbol=contract.symbol, action=order.action, type=order.orderType,
                  qty=float(order.totalQuantity), limit=order.lmtPrice, stop=order.auxPrice, tif=order.tif,
@@ -199,6 +205,11 @@ def look_around(program: Program) -> tuple[float, float]:
     program.await_all("bars", named("bar"), named("historicalDataEnd"))
     program.reqMarketDataType(1)
     program.reqMktData(3, stock(), "", False, False, [])
+    program.reqRealTimeBars(4, stock(), 5, "TRADES", True, [])
+    program.reqTickByTickData(5, stock(), "Last", 0, False)
+    program.await_all("five seconds", named("realtimeBar"), named("tickByTick"))
+    program.cancelRealTimeBars(4)
+    program.cancelTickByTickData(5)
     bid, ask = program.await_all("a touch", named("tickPrice", type=1), named("tickPrice", type=2))
     return bid["price"], ask["price"]
 

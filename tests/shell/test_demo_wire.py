@@ -37,7 +37,7 @@ def executions(lines: list[str]) -> list[tuple[str, ...]]:
 def test_over_the_wire_the_demo_tells_the_same_story(tmp_path: Path) -> None:
     wired = told(tmp_path / "wired", "--broker", "ibkr", "demo")
     plain = told(tmp_path / "plain", "demo", "--speed", "max")
-    assert executions(wired) == executions(plain)
+    assert executions(wired) == executions(plain), "\n".join(wired[-40:])
     assert len(executions(wired)) == 4
     for words in (
         "milestone target 1 reached",

@@ -41,7 +41,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """What this run was told. Paths are absolute.
 
     ``load_plugins`` ``None``: all; empty: none. ``sinks``: the sinks that are on, each with its table. ``brokers``: the table of
-    each broker; ``ibkr`` always has all of its settings, and ``paper_only``. ``notes``: lines for the operator about settings that
+    each broker; ``ibkr`` has all of its settings, and ``paper_only``. ``notes``: lines for the operator about settings that
     this version knows and does not use yet. ``sources``: where each setting came from, for ``doctor``.
     """
 

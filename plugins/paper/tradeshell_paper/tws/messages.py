@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
-from tradeshell_paper.tws import contracts, outgoing
+from tradeshell_paper.tws import contracts, outgoing, questions
 from tradeshell_paper.tws import requests as parse
 from tradeshell_paper.tws.account import AccountDesk
 from tradeshell_paper.tws.fields import Fields
@@ -192,8 +192,8 @@ HANDLERS: dict[int, Handler] = {
     84: _refused(321, "Error validating request.-'b9' : cause - news are not simulated here", 0),
     85: _answer(lambda _: (85, 0)),
     86: _answer(_news_end),
-    87: lambda a, v: a.history.head(parse.parse_head(v)),
-    88: lambda a, v: a.history.histogram(parse.parse_histogram(v)),
+    87: lambda a, v: questions.head(a.house, a, parse.parse_head(v)),
+    88: lambda a, v: questions.histogram(a.house, a, parse.parse_histogram(v)),
     89: _nothing,
     90: _nothing,
     91: lambda a, v: contracts.market_rule(a, _whole(v, 0)),
@@ -201,7 +201,7 @@ HANDLERS: dict[int, Handler] = {
     93: lambda a, v: a.account.cancel_profit(_whole(v, 0)),
     94: lambda a, v: a.account.profit_single(_whole(v, 0), _text(v, 1), _whole(v, 3)),
     95: lambda a, v: a.account.cancel_profit(_whole(v, 0)),
-    96: lambda a, v: a.history.ticks(parse.parse_ticks(v)),
+    96: lambda a, v: questions.ticks(a.house, a, parse.parse_ticks(v)),
     97: lambda a, v: a.quotes.begin_stream(parse.parse_tick_by_tick(v)),
     98: lambda a, v: a.quotes.cancel_stream(_whole(v, 0)),
     99: lambda a, v: a.replies.completed(a, api_only=_flag(v, 0)),

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from tradeshell import (
@@ -42,29 +41,10 @@ from tradeshell_paper.tws.fields import stamp
 from tradeshell_paper.tws.house import House
 from tradeshell_paper.tws.records import MANUAL, STATUS, Record, address_of
 from tradeshell_paper.tws.switches import Refuse
+from tradeshell_paper.tws.told import Booked, Told, has, moved_up
 from tradeshell_paper.tws.values import WireOrder
 
-Build = Callable[[int], bytes]
 VENUES = ("ISLAND", "ARCA", "IEX", "DRCTEDGE", "BATS")
-
-
-class Told(Struct, frozen=True):
-    """A message on its way. ``kind`` is ``ack``, ``status``, ``execution``, ``commission`` or ``error``."""
-
-    kind: str
-    record: Record
-    build: Build
-    status: str = ""
-
-
-class Booked(Struct, frozen=True):
-    """An execution as it is kept for replays."""
-
-    view: ExecutionView
-    symbol: str
-    record: Record
-    commission: Decimal | None = None
-    realized: Decimal | None = None
 
 
 class OrderNews:
@@ -324,11 +304,11 @@ class OrderNews:
     def _as_switched(self, told: list[Told]) -> list[Told]:
         switches = self.house.switches
         if switches.execution_first:
-            told = sorted(told, key=lambda each: each.kind == "ack" and _has(told, each.record, "execution"))
+            told = sorted(told, key=lambda each: each.kind == "ack" and has(told, each.record, "execution"))
         if switches.filled_first:
-            told = _moved_up(told, lambda each: each.status == "Filled", "execution")
+            told = moved_up(told, lambda each: each.status == "Filled", "execution")
         if switches.commission == "before":
-            told = _moved_up(told, lambda each: each.kind == "commission", "execution")
+            told = moved_up(told, lambda each: each.kind == "commission", "execution")
         return told
 
     def tell(self, told: Told) -> None:
@@ -396,22 +376,3 @@ def _serial(exec_id: str) -> int:
 def _dashed(at: datetime) -> str:
     text = stamp(at)
     return f"{text[:4]}-{text[4:6]}-{text[6:]}"
-
-
-def _has(told: list[Told], record: Record, kind: str) -> bool:
-    return any(each.record is record and each.kind == kind for each in told)
-
-
-def _moved_up(told: list[Told], wanted: Callable[[Told], bool], before: str) -> list[Told]:
-    """Return the messages with each wanted one before the ``before`` of its order that precedes it."""
-    result: list[Told] = []
-    for each in told:
-        if wanted(each):
-            at = next(
-                (n for n, other in enumerate(result) if other.record is each.record and other.kind == before),
-                len(result),
-            )
-            result.insert(at, each)
-        else:
-            result.append(each)
-    return result
