@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from msgspec.structs import replace as rebuilt
 from tests.core.support import ENTRY, SL1, TP1, Desktop, d
 from tests.core.test_from_simulation import COVER, LADDER, cancelled, fire, foreign, hold, timers
 from tests.core.test_totals_and_pictures import picture, seen
@@ -13,10 +14,12 @@ from tradeshell.core import inputs as i
 from tradeshell.core.book import LONG
 from tradeshell.core.cap import could_sell, exposures
 from tradeshell.core.events import OrderMissing
+from tradeshell.core.incidents import is_cut
 from tradeshell.core.orders import OrderState, Side
 from tradeshell.core.plan import ExitMode
 from tradeshell.core.policy import Policy
 from tradeshell.core.reports import REDUCTIONS
+from tradeshell.core.trade import leg_of
 
 SL2, TP2 = "ts:br-1:sl2:1", "ts:br-1:tp2:1"
 
@@ -372,6 +375,55 @@ def test_a_leg_that_is_split_off_has_no_target_that_the_operator_has_cancelled()
 
     assert split(by_operator=True) == ["ts:br-1:sl3:1"]
     assert split(by_operator=False) == ["ts:br-1:sl3:1", "ts:br-1:tp3:1"]
+
+
+def test_shares_of_an_entry_that_came_back_belong_to_the_children_that_live() -> None:
+    def bought(*, cancelling: bool) -> list[str]:
+        desk = Desktop()
+        desk.trigger()
+        for ref in desk.refs():
+            desk.report(ref, OrderState.WORKING if ref == ENTRY else OrderState.HELD)
+        refuse(desk, ENTRY, i.RefusedWhat.ORDER)
+        if cancelling:
+            desk.wait(2)
+            fire(desk, "again:br-1:drop")
+        assert cancelled(desk) == ({TP1, SL1} if cancelling else set())
+        desk.execute(ENTRY, 100, "190.15", "e1.01")
+        assert cancelled(desk) == set()
+        for ref in (TP1, SL1) if cancelling else ():
+            desk.report(ref, OrderState.CANCELLED)
+        return [leg_of(order.order.ref) for order in desk.sent(c.PlaceOrder)]
+
+    assert bought(cancelling=False) == []
+    assert bought(cancelling=True) == ["sl2", "tp2"]
+
+
+def test_a_stop_that_went_along_with_a_target_of_ours_was_cancelled_by_nobody_else() -> None:
+    def cut(*, by_us: bool) -> bool:
+        desk = armed()
+        members = []
+        for generation in (1, 2):
+            for leg in ("tp1", "sl1"):
+                order = desk.order(SL1 if leg == "sl1" else TP1)
+                spec = rebuilt(
+                    order.spec, ref=f"ts:br-1:{leg}:{generation}", oca_group=f"ts:br-1:p1:{generation}"
+                )
+                reason = "ours" if by_us and leg == "tp1" and generation == 1 else ""
+                members.append(
+                    rebuilt(
+                        order,
+                        spec=spec,
+                        state=OrderState.CANCELLED,
+                        was_told=True,
+                        cancel_reason=reason,
+                        lost_at=desk.at,
+                        touched_at=desk.at,
+                    )
+                )
+        return is_cut([order for order in members if order.spec.type.is_stop], tuple(members))
+
+    assert cut(by_us=False)
+    assert not cut(by_us=True)
 
 
 # --- exits that the broker does not let become smaller, or go -----------------------------------------------------------

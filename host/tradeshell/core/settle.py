@@ -178,7 +178,11 @@ def _resized(trade: Trade, extra: int, orders: dict[str, Order]) -> list[Leg]:
     if not legs:
         return [Leg(1, extra)]
     own = leg_orders(trade, legs[-1], orders)
-    if any(order.state.is_live or order.filled or order.spec.parent_ref is None for order in own):
+    wanted, living = held[legs[-1].number] + extra, live(own)
+    if living and all(order.sure >= wanted and not order.cancelling for order in living):
+        # Its exits were sent for them, and live: the entry was taken for over too early.
+        legs[-1] = replace(legs[-1], qty=legs[-1].qty + extra)
+    elif any(order.state.is_live or order.filled or order.spec.parent_ref is None for order in own):
         legs.append(_late_leg(trade, extra, orders))
     else:  # nothing lives or has executed under this leg yet: it may be sized anew
         legs[-1] = replace(legs[-1], qty=legs[-1].qty + extra)
