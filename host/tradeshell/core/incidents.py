@@ -240,10 +240,20 @@ def is_cut(stops: list[Order], members: tuple[Order, ...]) -> bool:
         o
         for o in stops
         if o.state is OrderState.CANCELLED and o.was_told and not (o.cancel_reason or o.is_probed)
-        if not o.is_expired
+        if not (o.is_expired or _went_along(o, members))
         if o.spec.oca_group is None or o.spec.oca_group not in filled
     ]
     return len(cut) >= CUTS
+
+
+def _went_along(stop: Order, members: tuple[Order, ...]) -> bool:
+    """Whether a stop ended after we had asked to cancel its sibling: some brokers take the whole group along."""
+    ended_at = stop.lost_at
+    return ended_at is not None and any(
+        member.cancel_reason and member.touched_at is not None and member.touched_at <= ended_at
+        for member in members
+        if member is not stop and group_of(member) == group_of(stop)
+    )
 
 
 def _replace_target(turn: Turn, trade: Trade, leg: Leg, wanted: DesiredExit, history: list[Order]) -> Trade:
