@@ -159,3 +159,21 @@ def test_an_old_total_of_a_cover_frees_nothing_while_its_reduction_is_on_its_way
     desk.wait(6)
     desk.report(cover, OrderState.HELD, qty=10)  # nobody is that late
     assert not desk.order(cover).changing
+
+
+def test_a_stop_that_the_broker_took_along_with_its_target_was_cut_by_nobody() -> None:
+    def cut(*, asked_first: bool) -> bool:
+        desk = Desktop()
+        desk.open_position()
+        if asked_first:
+            desk.do(i.CancelRequested, ref="ts:br-1:tp1:1")
+            desk.wait(1)
+        desk.report("ts:br-1:sl1:1", OrderState.CANCELLED)
+        if not asked_first:
+            desk.wait(1)
+            desk.do(i.CancelRequested, ref="ts:br-1:tp1:1")
+        orders = tuple(desk.desk.orders())
+        return is_cut([desk.order("ts:br-1:sl1:1")] * 2, orders)
+
+    assert cut(asked_first=False)
+    assert not cut(asked_first=True)

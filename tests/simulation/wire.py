@@ -18,6 +18,7 @@ from tests.simulation.schedule import Schedule
 from tradeshell.core.inputs import CommissionReported, Input, PositionReported
 
 NOTHING: tuple[float, ...] = ()
+WAITS = 5.0  # seconds that the host waits for a picture: one that takes longer is as good as none
 
 
 class SimCourier:
@@ -25,7 +26,7 @@ class SimCourier:
 
     def __init__(self, schedule: Schedule, loop: SimLoop) -> None:
         self.tally: Counter[str] = Counter()
-        self.on_silence: Callable[[], object] = bool  # called when a picture will never be answered
+        self.on_silence: Callable[[], object] = bool  # called when a picture is never answered, or too late
         self._wire = schedule.wire
         self._loop = loop
         self._chance = Random(f"{schedule.seed}/courier")
@@ -120,4 +121,8 @@ class SimCourier:
         if not self.is_calm and self._wire.slow and self._chance.random() < self._wire.slow:
             delay += self._chance.randrange(self._wire.slow_by)
         # One connection: an answer does not overtake what was said before, nor is it overtaken.
-        return self._in_order(delay) if self._wire.is_ordered else delay / SECOND
+        seconds = self._in_order(delay) if self._wire.is_ordered else delay / SECOND
+        if seconds >= WAITS:
+            self.tally["snapshot too late"] += 1
+            self.on_silence()
+        return seconds

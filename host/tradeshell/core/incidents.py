@@ -20,7 +20,6 @@ from tradeshell.core.exit_events import IncidentStepTaken, LadderStopLossCancell
 from tradeshell.core.exits import DesiredExit, exit_pair
 from tradeshell.core.orders import Order, OrderState
 from tradeshell.core.trade import (
-    TOGETHER,
     Leg,
     Rung,
     Trade,
@@ -241,20 +240,20 @@ def is_cut(stops: list[Order], members: tuple[Order, ...]) -> bool:
         o
         for o in stops
         if o.state is OrderState.CANCELLED and o.was_told and not (o.cancel_reason or o.is_probed)
-        if not o.is_expired and not any(_took_along(member, o) for member in members)
+        if not (o.is_expired or _went_along(o, members))
         if o.spec.oca_group is None or o.spec.oca_group not in filled
     ]
     return len(cut) >= CUTS
 
 
-def _took_along(cancelled: Order, stop: Order) -> bool:
-    """Whether a stop ended because the broker cancels the group of an exit that we had asked to cancel before."""
-    is_other = cancelled is not stop and group_of(cancelled) == group_of(stop)
-    if not is_other or not cancelled.cancel_reason or cancelled.lost_at is None:
-        return False
-    assert cancelled.touched_at is not None  # a cancel of it has left
-    assert stop.lost_at is not None  # it has ended
-    return cancelled.touched_at <= stop.lost_at and abs(cancelled.lost_at - stop.lost_at) <= TOGETHER
+def _went_along(stop: Order, members: tuple[Order, ...]) -> bool:
+    """Whether a stop ended after we had asked to cancel its sibling: some brokers take the whole group along."""
+    ended_at = stop.lost_at
+    return ended_at is not None and any(
+        member.cancel_reason and member.touched_at is not None and member.touched_at <= ended_at
+        for member in members
+        if member is not stop and group_of(member) == group_of(stop)
+    )
 
 
 def _replace_target(turn: Turn, trade: Trade, leg: Leg, wanted: DesiredExit, history: list[Order]) -> Trade:
