@@ -178,11 +178,10 @@ def _resized(trade: Trade, extra: int, orders: dict[str, Order]) -> list[Leg]:
     if not legs:
         return [Leg(1, extra)]
     own = leg_orders(trade, legs[-1], orders)
-    held = [order for order in own if order.spec.parent_ref is not None and order.state.is_live]
-    if (
-        held and not orders[trade.refs[0]].was_cut
-    ):  # its entry came back: what the broker still holds for it is released
-        back = min(extra, max(0, min(order.spec.qty for order in held) - legs[-1].qty))
+    children = [order for order in own if order.spec.parent_ref is not None and order.state.is_live]
+    if children and not orders[trade.refs[0]].was_cut:  # the entry came back, and they are released as usual
+        room = min(order.spec.qty for order in children) - legs[-1].qty
+        back = min(extra, max(0, room))
         legs[-1] = replace(legs[-1], qty=legs[-1].qty + back)
         extra -= back
     if not extra:
