@@ -7,6 +7,7 @@ from tests.core.test_from_simulation import foreign, hold
 from tests.core.test_totals_and_pictures import picture, seen
 from tests.core.test_unsafe_beliefs import armed
 
+from tradeshell.core import commands as c
 from tradeshell.core import inputs as i
 from tradeshell.core.exit_events import MilestoneReached
 from tradeshell.core.orders import OrderState, Side
@@ -27,6 +28,23 @@ def test_children_of_an_entry_that_was_refused_for_a_while_are_released_as_usual
     desk.report(ENTRY, OrderState.WORKING, filled=40)
     desk.execute(ENTRY, 60, "190.15", "e2.01")
     assert orphans(desk.trade(), desk.desk.books["AAPL"].orders) == frozenset()
+
+
+def test_children_that_were_not_made_smaller_meanwhile_hold_what_such_an_entry_buys() -> None:
+    desk = Desktop()
+    desk.trigger()
+    desk.report(ENTRY, OrderState.WORKING)
+    for ref in (TP1, SL1):
+        desk.report(ref, OrderState.HELD)
+    desk.report(ENTRY, OrderState.REFUSED)
+    desk.report(ENTRY, OrderState.WORKING)
+    before = len(desk.all)
+    desk.execute(ENTRY, 100, "190.15", "e1.01")
+    sent = [
+        each for each in desk.all[before:] if isinstance(each, c.CancelOrder | c.ModifyOrder | c.PlaceOrder)
+    ]
+    assert sent == []
+    assert [(leg.number, leg.qty) for leg in desk.trade().legs] == [(1, 100)]
 
 
 def test_an_entry_that_the_broker_calls_filled_was_not_cut_though_a_correction_took_a_share() -> None:

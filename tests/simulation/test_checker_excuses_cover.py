@@ -295,14 +295,32 @@ def test_the_alarm_must_repeat_although_the_link_was_down_once() -> None:
 # --- V04: shares without a stop, over the day -------------------------------------------------------------------------
 
 
-def test_time_in_which_an_alarm_is_the_answer_is_no_excuse_for_the_rest_of_the_day() -> None:
-    def days(*, alarm: bool) -> set[str]:
-        story = Story(ONE)
-        story.plans["br-2"] = ONE
-        if alarm:
-            story.fill(story.entry(60), 60)
-            story.put("op", what="cancel", ref="ts:br-1:sl1:1")
-        return story.rules()
+def test_what_an_alarm_answers_is_no_excuse_for_the_rest_of_the_day() -> None:
+    def day(*, naked: int) -> set[str]:
+        story = Story(ONE).hold(60)
+        alarmed(story, 60)
+        story.place("sl1", 60, **STOP)
+        for generation in range(2, 2 + naked):  # never ten seconds at once, and always again
+            story.wait(1).put("op", what="flatten", sym="AAPL")
+            story.cancel(f"ts:br-1:sl1:{generation - 1}")
+            tick(story, 9)
+            story.place("sl1", 60, generation=generation, **STOP)
+        return story.wait(1).rules(is_paper=False)
 
-    assert days(alarm=False) == set()
-    assert days(alarm=True) == set()
+    assert day(naked=0) == set()
+    assert "V04" in day(naked=5)
+
+
+def test_a_stop_that_ended_in_silence_and_whose_successor_is_lost_takes_longer() -> None:
+    def lost(*, again: bool) -> set[str]:
+        story = holding()
+        story.state(SL1, "cancelled")
+        tick(story, 8)
+        story.reconcile()
+        story.wait(1).reconcile()
+        if again:
+            story.place("sl1", 60, generation=2, accepted=False, **STOP)
+        return tick(story, 16).rules()
+
+    assert "V03" not in lost(again=True)
+    assert "V03" in lost(again=False)

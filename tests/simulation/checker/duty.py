@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 class Duty:
     """Something that must end in time: ``ran`` is how long the program could have acted."""
 
-    __slots__ = ("alarm_only", "is_excused", "is_told", "opened", "ran", "troubled", "waited")
+    __slots__ = ("alarm_only", "is_excused", "is_told", "opened", "ran", "spent", "troubled", "waited")
 
     def __init__(self, opened: float) -> None:
         self.opened = opened
         self.ran = 0.0
+        self.spent = 0.0  # share-seconds
         self.waited = 0.0  # for the venue's answer, before anything could be done
         self.troubled = 0
         self.is_told = False

@@ -280,7 +280,7 @@ class CoverRules:
     def _run_duties(self, stock: Stock, ready: float, end: float, *, is_closed: bool) -> None:
         run, bounds = self._run, self._bounds
         if stock.uncovered and not stock.halted and not is_closed:
-            self.share_seconds += stock.uncovered * ready
+            self._spend(stock, stock.uncovered * ready)
         is_known = not stock.pending or not run.facts.has_faults
         if stock.gap is not None and is_closed:
             self._leave_to_alarm(stock.gap)
@@ -292,6 +292,18 @@ class CoverRules:
             duty.ran += ready
             if duty.ran > bounds.orphan and not duty.is_told:
                 self._late_orphan(stock, watch, duty, end)
+
+    def _spend(self, stock: Stock, share_seconds: float) -> None:
+        """Add to the sum over the day, unless an alarm is the only answer left."""
+        if stock.gap is None or not stock.gap.alarm_only:
+            self.share_seconds += share_seconds
+            if stock.gap is not None:
+                stock.gap.spent += share_seconds
+
+    def _be_alarm(self, duty: Duty) -> None:
+        """From now on an alarm is the only answer: what was spent on the way there does not count either."""
+        duty.alarm_only = True
+        self.share_seconds -= duty.spent
 
     def _run_gap(self, stock: Stock, duty: Duty, ready: float, end: float) -> None:
         duty.ran += ready
@@ -311,7 +323,7 @@ class CoverRules:
             return
         duty.is_told = True
         if self._may_stay_open(stock, duty):
-            duty.alarm_only = True
+            self._be_alarm(duty)
             self._tell.excused("V03 alarm")
         else:
             self._tell.breach(
@@ -360,7 +372,7 @@ class CoverRules:
     def _leave_to_alarm(self, duty: Duty) -> None:
         """Outside the hours of its orders a share without one has to be told, again and again."""
         if not duty.alarm_only:
-            duty.alarm_only = True
+            self._be_alarm(duty)
             self._tell.excused("V03 closed")
 
     def _may_stay_open(self, stock: Stock, duty: Duty) -> bool:
@@ -459,7 +471,7 @@ class CoverRules:
             * bounds.unprotected
             * (1 + self.incidents + len(run.delivery.downs) + run.starts + self._lost_stops())
         )
-        if self.share_seconds > limit and not self._tell.counters.get("excused V03 alarm"):
+        if self.share_seconds > limit:
             text = f"{self.share_seconds:.0f} unprotected share-seconds, at most {limit:.0f}"
             self._tell.breach("V04", run.now, text)
         if not run.facts.has_faults and waited:
