@@ -30,6 +30,7 @@ CANCELLED = 202
 LATEST = 1.0  # seconds until what was delivered is on record
 BUSY = 1.0  # seconds more until the log has it: the engine may be at work
 EARLY = 1e-6
+LOOKED_FOR = (b'"ConnectionChanged"', b'"OrderIntent"', b'"BrokerMessage', b'"exec_id"')
 Breach = tuple[str, float, str]
 
 
@@ -259,7 +260,7 @@ class Heard:
 
     def _is_before(self, what: str, key: str, at: float) -> bool:
         times = self._times.get((what, key))
-        return bool(times) and times[0] <= at + LATEST + EARLY
+        return times is not None and times[0] <= at + LATEST + EARLY
 
     def _said(self, at: float, words: str) -> bool:
         return any(at - EARLY <= t <= at + LATEST and text.startswith(words) for t, text in self._words)
@@ -274,9 +275,7 @@ class Log:
         self._words: list[tuple[float, str]] = []
         self._executions: dict[str, float] = {}
         for line in audit:
-            if b'"ConnectionChanged"' in line or b'"OrderIntent"' in line or b'"BrokerMessage' in line:
-                self._take(line)
-            elif b'"exec_id"' in line:
+            if any(word in line for word in LOOKED_FOR):
                 self._take(line)
 
     def _take(self, line: bytes) -> None:
