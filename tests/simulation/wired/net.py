@@ -45,6 +45,10 @@ class Tap(Protocol):
         """Hear that messages do not pass any more."""
         ...
 
+    def when_free(self, act: Callable[..., None], *args: Any) -> None:
+        """Let the program's thread do something, when it has time."""
+        ...
+
 
 # What the tap hears of the gateway's messages: orders, executions, fees and positions, not the market's data.
 HEARD = frozenset(str(kind).encode() for kind in (3, 4, 11, 59, 61))
@@ -138,6 +142,9 @@ class Cable:
 
     def _deliver(self, parcel: _Parcel) -> None:
         parcel.is_gone = True
+        self._net.tap.when_free(self._read, parcel)
+
+    def _read(self, parcel: _Parcel) -> None:
         for data in parcel.parts:
             if not self._near_open or self.is_cut:
                 return
@@ -208,7 +215,7 @@ class Cable:
     def _end_near(self, error: Exception | None) -> None:
         if self._near_open:
             self._near_open = False
-            self._protocol.connection_lost(error)
+            self._net.tap.when_free(self._protocol.connection_lost, error)
 
     @property
     def is_whole(self) -> bool:

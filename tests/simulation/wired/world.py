@@ -45,14 +45,14 @@ ASKS = {16: "orders", 7: "executions", 61: "positions"}
 class _Clock:
     """The schedule's clock for the broker of one life: its timers die with it."""
 
-    def __init__(self, clock: SimClock) -> None:
-        self._clock = clock
+    def __init__(self, clock: SimClock, when_free: Callable[..., None]) -> None:
+        self._clock, self._when_free = clock, when_free
         self.is_alive = True
         self.now = clock.now
 
     def _call(self, callback: Callable[[], None]) -> None:
         if self.is_alive:
-            callback()
+            self._when_free(callback)
 
     def call_at(self, when: datetime, callback: Callable[[], None]) -> Call:
         """Call at ``when`` if the life lasts."""
@@ -325,7 +325,7 @@ class WiredWorld(World):
     def make_broker(self) -> Any:
         """Return the broker of a new life."""
         schedule = self.schedule
-        clock = self._broker_clock = _Clock(self.clock)
+        clock = self._broker_clock = _Clock(self.clock, self.when_free)
         recorder = Recorder(self._witness)
 
         def emit(event: Input) -> None:
@@ -428,7 +428,14 @@ class WiredWorld(World):
 
     def _hear(self, event: Input) -> None:
         if self.life is not None:
-            self.life.hear(event)
+            self.life.hear_at_once(event)
+
+    def when_free(self, act: Callable[..., None], *args: Any) -> None:
+        """Let the program's one thread read or call back: when it is not at work."""
+        if self.life is None:
+            act(*args)
+        else:
+            self.life.enter(act, *args, is_step=False)
 
     # --- lives --------------------------------------------------------------------------------------------------------
 
