@@ -72,6 +72,19 @@ def test_a_cover_that_the_operator_cancelled_stays_away() -> None:
     assert desk.trade().protection == "ARMING"
 
 
+def test_a_cover_that_was_refused_is_tried_again_a_second_after_it_was_sent() -> None:
+    desk = covered()
+    desk.wait(0.2)
+    desk.do(i.OrderRefusedByBroker, ref=COVER_STOP, what=RefusedWhat.ORDER, code=201, text="no")
+    desk.report(COVER_STOP, OrderState.REFUSED)
+    desk.wait(0.2)
+    desk.execute(ENTRY, 1, "190.15", "e2.01")
+    assert placed(desk) == []
+    desk.wait(0.6)
+    desk.do(i.TimerFired, key="again:br-1:cover")
+    assert [leg for leg, _ in placed(desk)] == ["cover"]
+
+
 def test_no_cover_leaves_for_shares_that_the_broker_says_are_not_there() -> None:
     desk = entering(50)
     hold(desk, 0)

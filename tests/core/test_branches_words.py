@@ -159,3 +159,20 @@ def test_an_event_names_its_place_and_says_what_happened(event: Event, label: st
 )
 def test_a_failed_sending_says_whether_anything_left(certain: bool, story: str) -> None:
     assert OrderSendFailed(order_ref=SL1, reason="gone", certain=certain).story() == story
+
+
+def test_a_code_that_nobody_knows_is_told_as_such_and_moves_nothing() -> None:
+    desk = Desktop()
+    desk.open_position()
+    before = desk.desk
+    desk.do(
+        i.OrderRefusedByBroker,
+        ref=SL1,
+        what=i.RefusedWhat.NOTHING,
+        code=90_001,
+        text="of another day",
+        is_known=False,
+    )
+    (told,) = desk.told(BrokerMessageUnclassified)
+    assert (told.code, told.order_ref, told.text) == (90_001, SL1, "of another day")
+    assert desk.desk == before

@@ -128,7 +128,7 @@ class Life:
         self._cost = schedule.step_cost
         self._busy_until = 0
         self._second = self._in_second = 0
-        self._waiting: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
+        self._waiting: deque[tuple[Callable[..., None], tuple[Any, ...], bool]] = deque()
         self._clock = clock
         life_clock = _LifeClock(clock, self)
         self._log = _Log(folder / "events.jsonl")
@@ -155,21 +155,31 @@ class Life:
         now = self._clock.now()
         self.session.receive(event if event.at == now else replace(event, at=now))
 
-    def enter(self, act: Callable[..., None], *args: Any) -> None:
-        """Do something on the engine's thread: now, or when it is no longer busy."""
+    def hear_at_once(self, event: Input) -> None:
+        """Take an input from a broker that runs on the engine's thread itself: nothing comes between."""
+        if self.alive:
+            self._run(self._receive, (event,))
+
+    def enter(self, act: Callable[..., None], *args: Any, is_step: bool = True) -> None:
+        """Do something on the engine's thread: now, or when it is no longer busy. Not a step: what costs no time of its own."""
         if not self.alive:
             return
         if self._waiting or self.loop.micros < self._busy_until:
-            self._waiting.append((act, args))
+            self._waiting.append((act, args, is_step))
             if len(self._waiting) == 1:
                 self.loop.at(self._busy_until, self._catch_up)
-        else:
+        elif is_step:
             self._run(act, args)
+        else:
+            act(*args)
 
     def _catch_up(self) -> None:
         while self.alive and self._waiting and self.loop.micros >= self._busy_until:
-            act, args = self._waiting.popleft()
-            self._run(act, args)
+            act, args, is_step = self._waiting.popleft()
+            if is_step:
+                self._run(act, args)
+            else:
+                act(*args)
         if self.alive and self._waiting:
             self.loop.at(self._busy_until, self._catch_up)
 
@@ -180,7 +190,7 @@ class Life:
         cost, stalls, stall = self._cost
         if stalls and self._chance.random() < stalls:
             cost += stall
-        self._busy_until = self.loop.micros + cost
+        self._busy_until = max(self._busy_until, self.loop.micros) + cost
 
     def _count_step(self, act: Callable[..., None]) -> None:
         second = self.loop.micros // SECOND

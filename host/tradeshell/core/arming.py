@@ -43,6 +43,7 @@ COVER_AFTER = timedelta(seconds=0.5)
 CONFIRM_WITHIN = timedelta(seconds=5)
 LOOK_EVERY = timedelta(seconds=1)
 COVERS = 3  # tries of a cover stop that was refused
+COVER_EVERY = timedelta(seconds=1)  # at the earliest, between two of them
 
 
 def tend_cover(turn: Turn, trade: Trade) -> Trade:
@@ -61,7 +62,8 @@ def tend_cover(turn: Turn, trade: Trade) -> Trade:
     legs_began = any(leg_number(leg_of(ref)) for ref in trade.refs[1:])
     if held <= 0 or legs_began or trade.is_flattening or not _wants_cover(turn, trade):
         return trade
-    since = trade.filled_at + COVER_AFTER
+    sent_at = covers[-1].sent_at if covers else None
+    since = trade.filled_at + COVER_AFTER if sent_at is None else sent_at + COVER_EVERY
     if turn.at + EARLY < since:
         turn.again(trade, since, "cover")
         return trade

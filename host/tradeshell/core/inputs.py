@@ -229,12 +229,13 @@ class RefusedWhat(StrEnum):
 
 
 class OrderRefusedByBroker(Input, frozen=True, kw_only=True):
-    """The broker refused something about an order, with its code and own words."""
+    """The broker refused something about an order, with its code and own words. ``is_known``: its code is in our tables."""
 
     ref: str
     what: RefusedWhat
     code: int
     text: str
+    is_known: bool = True
 
 
 class SendFailed(Input, frozen=True, kw_only=True):

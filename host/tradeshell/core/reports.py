@@ -342,7 +342,7 @@ def refused(turn: Turn, watchers: Watchers, refusal: OrderRefusedByBroker) -> No
     """Book a refusal of an order, a change or a cancel."""
     order = turn.desk.order(refusal.ref)
     trade = None if order is None else turn.book(order.spec.symbol).trade_of(refusal.ref)
-    if order is None or trade is None:
+    if order is None or trade is None or not refusal.is_known:
         turn.say(
             BrokerMessageUnclassified(code=refusal.code, text=refusal.text, order_ref=refusal.ref or None)
         )

@@ -32,7 +32,7 @@ from tradeshell import (
     masked,
     parse_ref,
 )
-from tradeshell_ibkr.codes import Effect, about_order, look_up
+from tradeshell_ibkr.codes import CODES, Effect, about_order, look_up
 from tradeshell_ibkr.connection import Connection
 from tradeshell_ibkr.encode import cancel_order, contract_text, place_order
 from tradeshell_ibkr.known import Known
@@ -381,7 +381,14 @@ class Orders:
         elif what is RefusedWhat.CANCEL:
             known.is_cancelling = False
         self._emit(
-            OrderRefusedByBroker(at=connection.clock.now(), ref=known.ref, what=what, code=code, text=text)
+            OrderRefusedByBroker(
+                at=connection.clock.now(),
+                ref=known.ref,
+                what=what,
+                code=code,
+                text=text,
+                is_known=code in CODES,
+            )
         )
         if code == DUPLICATE_ID and connection.is_ready:
             connection.ask("reqIds", 1, priority=Priority.QUESTION)

@@ -460,7 +460,9 @@ def test_a_comment_and_an_unknown_code_refuse_nothing(tmp_path: Path, code: int,
         scene.peer.error(1, code, "why")
         await scene.settle()
 
-    assert refusals(play(tmp_path, story)) == [(RefusedWhat.NOTHING, code, REF)]
+    scene = play(tmp_path, story)
+    assert refusals(scene) == [(RefusedWhat.NOTHING, code, REF)]
+    assert [event.is_known for event in scene.of(OrderRefusedByBroker)] == [code != 55555]
 
 
 def test_a_rejection_of_an_order_that_was_taken_refuses_it(tmp_path: Path) -> None:

@@ -344,6 +344,8 @@ class CoverRules:
             return "lost"
         if self._was_silent(stock, duty.opened):
             return "silent end"
+        if self._was_called_alive(stock, duty.opened):
+            return "called alive"
         return "silent venue" if self._unanswered(duty) else ""
 
     def _unanswered(self, duty: Duty) -> int:
@@ -361,6 +363,14 @@ class CoverRules:
             for trade in stock.trades
             for order in trade.orders
             if not order.is_sell or any(each.is_stop and not each.is_live for each in groups[order.group])
+        )
+
+    def _was_called_alive(self, stock: Stock, since: float) -> bool:
+        """Return whether a stop that had ended, and was told so, was then said to live: pictures take that back, in their time."""
+        return any(
+            order.is_stop and not order.is_live and (order.alive_told_at or 0.0) >= since
+            for trade in stock.trades
+            for order in trade.orders
         )
 
     def _is_silent(self, order: Order) -> bool:

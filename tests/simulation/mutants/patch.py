@@ -1,7 +1,7 @@
 """What a mutant is, and how it is put in force: source of a function edited, compiled and put wherever the function is known.
 
-Laws: an edit names its place, and its words occur there exactly once; a function is replaced in every module of core, engine and
-strategy that has imported it, and nowhere else: the venue keeps the real ones. Everything is put back at the end.
+Laws: an edit names its place, and its words occur there exactly once; a function is replaced in every module of core, engine,
+adapter and strategy that has imported it, and nowhere else: the venue keeps the real ones. Everything is put back at the end.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-MUTABLE = ("tradeshell.core", "tradeshell.engine", "tradeshell_breakout")
+MUTABLE = ("tradeshell.core", "tradeshell.engine", "tradeshell_breakout", "tradeshell_ibkr")
 
 
 class StaleMutantError(Exception):

@@ -45,6 +45,10 @@ class Tap(Protocol):
         """Hear that messages do not pass any more."""
         ...
 
+    def when_free(self, act: Callable[..., None], *args: Any) -> None:
+        """Let the program's thread do something, when it has time."""
+        ...
+
 
 # What the tap hears of the gateway's messages: orders, executions, fees and positions, not the market's data.
 HEARD = frozenset(str(kind).encode() for kind in (3, 4, 11, 59, 61))
@@ -138,6 +142,9 @@ class Cable:
 
     def _deliver(self, parcel: _Parcel) -> None:
         parcel.is_gone = True
+        self._net.tap.when_free(self._read, parcel)
+
+    def _read(self, parcel: _Parcel) -> None:
         for data in parcel.parts:
             if not self._near_open or self.is_cut:
                 return
@@ -153,7 +160,9 @@ class Cable:
                 break
             kind = rest[at + 4 : rest.find(b"\0", at + 4, at + 8)]
             if kind in HEARD:
-                self._net.tap.delivered(int(kind), rest[at + 4 : end].decode(errors="replace").split("\0")[:-1])
+                self._net.tap.delivered(
+                    int(kind), rest[at + 4 : end].decode(errors="replace").split("\0")[:-1]
+                )
             at = end
         self._rest = rest[at:]
 
@@ -161,15 +170,15 @@ class Cable:
 
     is_cut = False
 
-    def cut(self, why: str, *, loses_up: bool, unnoticed: int) -> None:
-        """End it from outside: the gateway knows at once, the program after ``unnoticed`` microseconds."""
+    def cut(self, why: str, *, loses_up: bool, unnoticed: int, ghost: int = 0) -> None:
+        """End it from outside: the gateway knows after ``ghost`` microseconds, the program after ``unnoticed``."""
         if self.is_cut:
             return
         self.is_cut, self._loses_up = True, loses_up
         self._net.tap.cut(why)
         loop = self._net.loop
         # What is under way upwards and not lost arrives at a gateway that has not noticed yet.
-        loop.at(self._up_to if not loses_up else loop.micros, self._end_far)
+        loop.at(max(self._up_to if not loses_up else 0, loop.micros + ghost), self._end_far)
         loop.at(loop.micros + unnoticed, self._end_near, ConnectionResetError("reset by peer"))
 
     def near_closed(self) -> None:
@@ -206,7 +215,12 @@ class Cable:
     def _end_near(self, error: Exception | None) -> None:
         if self._near_open:
             self._near_open = False
-            self._protocol.connection_lost(error)
+            self._net.tap.when_free(self._protocol.connection_lost, error)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether messages pass in both directions."""
+        return self._near_open and self._far_open and not self.is_cut
 
     @property
     def is_near_open(self) -> bool:

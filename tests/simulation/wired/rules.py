@@ -30,6 +30,7 @@ CANCELLED = 202
 LATEST = 1.0  # seconds until what was delivered is on record
 BUSY = 1.0  # seconds more until the log has it: the engine may be at work
 EARLY = 1e-6
+LOOKED_FOR = (b'"ConnectionChanged"', b'"OrderIntent"', b'"BrokerMessage', b'"exec_id"')
 Breach = tuple[str, float, str]
 
 
@@ -159,6 +160,8 @@ class Ledger:
             if told.what == "exec" and (told.what, told.key) in known:
                 continue  # told a second time: one record is enough
             known.add((told.what, told.key))
+            if not log.is_verified(told.at, self._opened):
+                continue  # nobody knows yet whose it is; the first picture shows it
             if heard.has(told) or self._is_excused(told.at, ends):
                 continue
             if told.what == "unknown" and log.has_words(told.at, told.words):
@@ -209,6 +212,8 @@ class Heard:
         ids: dict[str, str] = {}
         for record in b:
             if record["event"] != "to_host":
+                if "id" in record and record.get("ref", ""):
+                    ids[record["ref"]] = str(record["id"])
                 continue
             t, kind = record["t"], record["kind"]
             if kind == "status":
@@ -259,7 +264,7 @@ class Heard:
 
     def _is_before(self, what: str, key: str, at: float) -> bool:
         times = self._times.get((what, key))
-        return bool(times) and times[0] <= at + LATEST + EARLY
+        return times is not None and times[0] <= at + LATEST + EARLY
 
     def _said(self, at: float, words: str) -> bool:
         return any(at - EARLY <= t <= at + LATEST and text.startswith(words) for t, text in self._words)
@@ -272,11 +277,9 @@ class Log:
         self._verified: list[tuple[float, str]] = []
         self._intents: dict[str, list[float]] = defaultdict(list)
         self._words: list[tuple[float, str]] = []
-        self._executions: dict[str, float] = {}
+        self._executions: dict[str, list[tuple[str, float]]] = defaultdict(list)
         for line in audit:
-            if b'"ConnectionChanged"' in line or b'"OrderIntent"' in line or b'"BrokerMessage' in line:
-                self._take(line)
-            elif b'"exec_id"' in line:
+            if any(word in line for word in LOOKED_FOR):
                 self._take(line)
 
     def _take(self, line: bytes) -> None:
@@ -292,11 +295,17 @@ class Log:
         elif event == "BrokerMessageUnclassified":
             self._words.append((mono, record["text"]))
         elif "exec_id" in record and event != "CommissionCharged":
-            self._executions.setdefault(record["exec_id"], mono)
+            stem, _, revision = record["exec_id"].rpartition(".")
+            self._executions[stem].append((revision, mono))
 
     def verified_between(self, begin: float, end: float) -> list[str]:
         """Return the accounts that were verified then."""
         return [account for at, account in self._verified if begin <= at <= end + EARLY and account]
+
+    def is_verified(self, at: float, opened: list[float]) -> bool:
+        """Return whether the connection of an instant has an account that was verified by then."""
+        began = opened[bisect_right(opened, at) - 1]
+        return any(began <= t <= at + EARLY for t, _ in self._verified)
 
     def decided(self, ref: str, at: float) -> float | None:
         """Return when a command about an order was decided last."""
@@ -309,6 +318,6 @@ class Log:
         return any(at - EARLY <= t <= at + LATEST + BUSY and words in text for t, text in self._words)
 
     def has_execution(self, exec_id: str, at: float) -> bool:
-        """Return whether an execution is there in time."""
-        found = self._executions.get(exec_id)
-        return found is not None and found <= at + LATEST + BUSY
+        """Return whether an execution is there in time, as it is or as it was corrected."""
+        stem, _, revision = exec_id.rpartition(".")
+        return any(t <= at + LATEST + BUSY for last, t in self._executions.get(stem, ()) if last >= revision)

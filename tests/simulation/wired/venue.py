@@ -19,6 +19,7 @@ from tests.simulation.path import Bar as Told
 from tests.simulation.schedule import Schedule
 from tests.simulation.venue import Market, PushedMarket, rules_of
 from tests.simulation.wired.market import SimView
+from tests.simulation.wired.trouble import draw_switches
 
 from tradeshell.core import inputs as i
 from tradeshell.core.market import Instrument, Quote
@@ -35,33 +36,6 @@ from tradeshell_paper.tws.values import WireContract, WireOrder
 CLIENT = 7
 PART = 5  # seconds of the bars that the protocol streams
 Witness = Callable[[str, dict[str, Any]], None]
-
-
-def draw_switches(schedule: Schedule) -> Switches:
-    """Return how the gateway misbehaves in a schedule; the documented habits where nothing is drawn."""
-    dice = Random(f"{schedule.seed}/gateway")
-    if schedule.faults == 0:
-        return Switches()
-
-    def coin(part: float) -> bool:
-        return dice.random() < part
-
-    return Switches(
-        split_writes=7 if coin(0.05) else 0,
-        repeat_status=coin(0.2),
-        skip_status=dice.choice(([], [], [], ["PreSubmitted"], ["Submitted"])),
-        filled_first=coin(0.15),
-        execution_first=coin(0.15),
-        flash_presubmitted=coin(0.3),
-        pending_cancel=coin(0.3),
-        commission=dice.choice(("after", "after", "before", "never")),
-        commission_delay=dice.choice((0.0, 0.0, 1.0, 20.0)),
-        execution_delay=dice.choice((0.0, 0.0, 0.0, 0.3, 1.5)),
-        status_delay=dice.choice((0.0, 0.0, 0.0, 0.3, 1.0)),
-        position_delay=schedule.wire.position_lag / SECOND,
-        unsolicited_completed=coin(0.2),
-        tif_preset=coin(0.2),
-    )
 
 
 class SimHouse(PushedMarket, AccountVenue):
@@ -158,7 +132,7 @@ class WiredVenue:
             switches=draw_switches(schedule),
             ids=Ids(),
         )
-        self.gateway.house.highest_version = dice.choice((178, 178, 178, 176, 164, 157))
+        self.gateway.house.highest_version = dice.choice((178, 178, 178, *range(157, 178)))
         self.house.rule = self._asked
         self.exchange = _Exchange(self.house.exchange, self.ref_of, self._known)
         loop.at(schedule.fault_free_from, self._calm)

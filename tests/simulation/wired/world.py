@@ -7,6 +7,7 @@ its own (``rules``), judged from the bytes.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +20,9 @@ from tests.simulation.faults import Kill
 from tests.simulation.loop import SECOND, Call, SimClock
 from tests.simulation.schedule import Schedule
 from tests.simulation.wired.net import Net
+from tests.simulation.wired.noises import Noises
 from tests.simulation.wired.rules import Ledger
+from tests.simulation.wired.trouble import Trouble, draw_troubles, strange_words
 from tests.simulation.wired.venue import CLIENT, WiredVenue
 from tests.simulation.world import Finding, Outcome, World
 
@@ -34,20 +37,22 @@ from tradeshell_paper.witness import Recorder
 
 LOST = "the connection was lost"  # what hands say when they cut the link
 OUTAGES = 0.3  # of such cuts: of the line behind the gateway
+THOROUGH = 16  # of so many schedules one is looked through for what nobody holds any more
+LETTERS = str.maketrans("0123456789", "ABCDEFGHIJ")
 ASKS = {16: "orders", 7: "executions", 61: "positions"}
 
 
 class _Clock:
     """The schedule's clock for the broker of one life: its timers die with it."""
 
-    def __init__(self, clock: SimClock) -> None:
-        self._clock = clock
+    def __init__(self, clock: SimClock, when_free: Callable[..., None]) -> None:
+        self._clock, self._when_free = clock, when_free
         self.is_alive = True
         self.now = clock.now
 
     def _call(self, callback: Callable[[], None]) -> None:
         if self.is_alive:
-            callback()
+            self._when_free(callback)
 
     def call_at(self, when: datetime, callback: Callable[[], None]) -> Call:
         """Call at ``when`` if the life lasts."""
@@ -171,6 +176,118 @@ class _Stage(WiredVenue):
         if net.cable is not None:
             net.cable.cut(why, loses_up=lose_orders, unnoticed=int(unnoticed * SECOND))
 
+    # --- troubles ---------------------------------------------------------------------------------------------------
+
+    def trouble(self, trouble: Trouble) -> None:
+        """Let something go wrong from now on, and let it end in time."""
+        begin = getattr(self, f"_{trouble.what}")
+        self.world.note("gateway", trouble.what.replace("_", " "), what=trouble.what)
+        end = begin(trouble)
+        if end is not None:
+            self._loop.at(max(trouble.until, self._loop.micros), end)
+
+    def _set(self, **values: Any) -> None:
+        house = self.gateway.house
+        house.switches = replace(house.switches, **values)
+
+    def _for_a_while(self, **values: Any) -> Callable[[], None]:
+        before = {name: getattr(self.gateway.house.switches, name) for name in values}
+        self._set(**values)
+        return lambda: self._set(**before)
+
+    def _restart(self, trouble: Trouble) -> Callable[[], None] | None:
+        """The gateway restarts, as it does once a day."""
+        del trouble
+        if self.world.down_since is not None:
+            return None
+        self.world.net.is_down = True
+        self.world.down_since = self._clock.now()
+        self._actions.drop(reset=False)
+        self.gateway.orders.forget_staged()
+        return self.restore_link
+
+    def _half_open(self, trouble: Trouble) -> Callable[[], None]:
+        """The connection stays, and nothing passes, longer than the program waits for a sign of life."""
+        del trouble
+        self.world.cut("half open")
+        return self._for_a_while(half_open=True)
+
+    def _ghost(self, trouble: Trouble) -> None:
+        """The line to the gateway is cut, and it takes the dead program for a living one: its number is in use (326)."""
+        if self.world.down_since is None and self.world.net.cable is not None:
+            self.world.net.cable.cut(
+                "cut", loses_up=bool(trouble.number % 2), unnoticed=0, ghost=trouble.until - self._loop.micros
+            )
+
+    def _lose_place(self, trouble: Trouble) -> None:
+        """The next order is taken, and the connection ends before a word of it has left."""
+        del trouble
+        self._set(lose_place="accepted")
+
+    def _swallow_place(self, trouble: Trouble) -> None:
+        """The next order is lost with the connection."""
+        del trouble
+        self._set(lose_place="lost")
+
+    def _strange_words(self, trouble: Trouble) -> None:
+        """It says something that nobody knows, about an order of ours or about nothing."""
+        code, text = strange_words(trouble.number)
+        ours = [record.number for record in self.gateway.news.records.values() if record.client == CLIENT]
+        self._actions.say(code, text, ours[-1] if ours and trouble.number % 2 else -1)
+
+    def _no_end_of_executions(self, trouble: Trouble) -> Callable[[], None]:
+        """The end mark of executions never comes."""
+        del trouble
+        return self._for_a_while(withhold=[55])
+
+    def _too_fast(self, trouble: Trouble) -> Callable[[], None]:
+        """It takes fewer messages than it should, and drops what comes too fast (100)."""
+        return self._for_a_while(messages_per_second=6 + trouble.number % 20)
+
+    def _busy_changes(self, trouble: Trouble) -> None:
+        """The next changes come too early for it (2102)."""
+        self._set(busy_changes=1 + trouble.number % 3)
+
+    def _cancel_race(self, trouble: Trouble) -> None:
+        """The next order that is to be cancelled fills first."""
+        del trouble
+        self._set(cancel_race=1)
+
+    def _competing(self, trouble: Trouble) -> Callable[[], None]:
+        """Another session has the data (10197)."""
+        del trouble
+        self._actions.set(competing=True)
+        return lambda: self._actions.set(competing=False)
+
+    def _farm(self, trouble: Trouble) -> None:
+        """A data farm is away."""
+        seconds = (trouble.until - self._loop.micros) / SECOND
+        self._actions.farm(
+            "market" if trouble.number % 2 else "history", max(0.0, seconds), bars_die=trouble.number % 3 == 0
+        )
+
+    def _bars_silent(self, trouble: Trouble) -> Callable[[], None]:
+        """Bars stop, without a word."""
+        del trouble
+        return self._for_a_while(bars_silent=True)
+
+    def _mute(self, trouble: Trouble) -> Callable[[], None]:
+        """Who connects now gets no answer after the greeting."""
+        self._restart(trouble)
+        end = self._for_a_while(greeting="mute" if trouble.number % 2 else "silent")
+        self.restore_link()
+        return end
+
+    def _questions(self, trouble: Trouble) -> None:
+        """The operator looks up a long list of symbols: the data of all of them is asked for at once."""
+        broker = self.world.broker
+        for number in range(30 + trouble.number % 40 if broker is not None else 0):
+            self._loop.create_task(quietly(self._ask(broker, f"QX{number // 26}{number % 26}")))
+
+    async def _ask(self, broker: Any, symbol: str) -> None:
+        with contextlib.suppress(TradeshellError):
+            await broker.qualify(symbol.translate(LETTERS))
+
     def restore_link(self, why: str = "") -> None:
         """Let the gateway answer again."""
         del why
@@ -188,6 +305,7 @@ class WiredWorld(World):
 
     def __init__(self, schedule: Schedule, folder: Path, **more: Any) -> None:
         self.broker: _Broker | None = None
+        self.noises: Noises
         self.is_told_up = False
         self.down_since: datetime | None = None
         self._answered: dict[str, float] = {}
@@ -207,7 +325,7 @@ class WiredWorld(World):
     def make_broker(self) -> Any:
         """Return the broker of a new life."""
         schedule = self.schedule
-        clock = self._broker_clock = _Clock(self.clock)
+        clock = self._broker_clock = _Clock(self.clock, self.when_free)
         recorder = Recorder(self._witness)
 
         def emit(event: Input) -> None:
@@ -254,6 +372,17 @@ class WiredWorld(World):
                 then()
                 return
 
+    def run(self) -> Outcome:
+        """Run it all; what is logged, printed or thrown away on the way is kept."""
+        for trouble in draw_troubles(self.schedule):
+            self.loop.at(trouble.at, self._trouble, trouble)
+        with Noises(self.loop, self.ledger.noise) as self.noises:
+            return super().run()
+
+    def _trouble(self, trouble: Trouble) -> None:
+        if self.life is not None:
+            self.venue.trouble(trouble)
+
     # --- what the network tells ---------------------------------------------------------------------------------------
 
     def opened(self) -> None:
@@ -299,7 +428,14 @@ class WiredWorld(World):
 
     def _hear(self, event: Input) -> None:
         if self.life is not None:
-            self.life.hear(event)
+            self.life.hear_at_once(event)
+
+    def when_free(self, act: Callable[..., None], *args: Any) -> None:
+        """Let the program's one thread read or call back: when it is not at work."""
+        if self.life is None:
+            act(*args)
+        else:
+            self.life.enter(act, *args, is_step=False)
 
     # --- lives --------------------------------------------------------------------------------------------------------
 
@@ -325,6 +461,7 @@ class WiredWorld(World):
 
     def _judge(self, findings: list[Finding]) -> Outcome:
         self._is_over = True  # what ends from here on ends with the schedule
+        self.noises.look(thoroughly=self.schedule.seed % THOROUGH == 0)
         audit = self._audit_lines()
         findings += [
             Finding(*each) for each in self.ledger.judge(self.b, audit, self.schedule, self.life_spans)

@@ -273,7 +273,7 @@ class OrderDesk:
                 del self.records[key]
 
     def _drop(self, record: Record, now: datetime) -> Reports:
-        return self._venue(record).exchange.cancel(now, record.number, record.client)
+        return self._venue(record).exchange.kill_order(now, record.number, client=record.client)
 
     # --- the line to the exchange -------------------------------------------------------------------------------------
 
