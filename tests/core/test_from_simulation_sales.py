@@ -193,6 +193,23 @@ def test_a_late_word_from_before_a_raise_does_not_answer_the_reduction_that_foll
     assert [order.order.qty for order in desk.sent(c.PlaceOrder)] == [12, 12]
 
 
+def test_a_cover_that_is_shown_smaller_right_after_our_change_binds_what_we_asked_for() -> None:
+    desk = Desktop()
+    desk.trigger(**LADDER)
+    desk.report(ENTRY, OrderState.WORKING)
+    desk.execute(ENTRY, 10, "190.15", "e1.01")
+    desk.wait(0.5)
+    fire(desk, "again:br-1:cover")
+    desk.report(COVER, OrderState.HELD, qty=10)
+    desk.execute(ENTRY, 30, "190.15", "e2.01")
+    desk.report(COVER, OrderState.HELD, qty=40)
+    desk.report(ENTRY, OrderState.CANCELLED, filled=40)
+    hold(desk, 40)
+    desk.report(COVER, OrderState.HELD, qty=24)  # somebody has changed it, before ours or after it
+    assert (desk.order(COVER).remaining, could_sell(desk.order(COVER))) == (24, 28)
+    assert [order.order.qty for order in desk.sent(c.PlaceOrder)] == [12, 12]
+
+
 def test_a_raise_that_pictures_do_not_show_stays_bound_as_long_as_it_may_be_on_its_way() -> None:
     def bound(*, shown: int) -> tuple[list[tuple[str, int]], int, bool]:
         desk = Desktop()

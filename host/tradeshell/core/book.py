@@ -172,6 +172,8 @@ def shown(order: Order, report: OrderReport, at: datetime) -> Order:
         spec, changing, is_echo = replace(spec, qty=order.spec.qty), order.changing, True
     shows_total = report.qty is not None and not is_old and not _is_behind(order, report)
     is_answer = order.changing and not changing
+    is_settled = shows_total and not _is_doubted(order, report, at, is_answer=is_answer)
+    doubted = 0 if is_settled else order.doubted
     elected = (
         order.spec.type is OrderType.STOP_LIMIT
         and order.elected_at is None
@@ -190,9 +192,7 @@ def shown(order: Order, report: OrderReport, at: datetime) -> Order:
         retries=order.retries if changing or order.cancelling else 0,
         grown=grown,
         unseen_since=None if shows_total else order.unseen_since,
-        doubted=0
-        if shows_total and not _is_doubted(order, report, at, is_answer=is_answer)
-        else order.doubted,
+        doubted=max(doubted, order.spec.qty if _is_unasked(order, spec, at) else 0),
         was_cut=after.was_cut or (after.state is OrderState.FILLED and report.state is OrderState.CANCELLED),
         absent_at=None,
         is_missed=is_echo,
@@ -287,6 +287,13 @@ def _is_doubted(order: Order, report: OrderReport, at: datetime, *, is_answer: b
     """
     is_on_its_way = not is_answer and order.touched_at is not None and at - order.touched_at < LONG
     return is_on_its_way and report.filled + report.remaining < order.doubted
+
+
+def _is_unasked(order: Order, shown_now: OrderSpec, at: datetime) -> bool:
+    """Return whether an exit that is alone in its group is shown smaller than we asked for a moment ago: perhaps an old word."""
+    is_alone = order.spec.oca_group is None and order.spec.parent_ref is None
+    is_young = order.is_ours and order.touched_at is not None and at - order.touched_at < LONG
+    return is_alone and is_young and shown_now.qty < order.spec.qty
 
 
 def _is_behind(order: Order, report: OrderReport) -> bool:
