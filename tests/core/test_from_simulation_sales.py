@@ -357,6 +357,21 @@ def test_children_of_an_entry_that_was_cut_are_replaced_though_its_executions_ca
     assert ended(OrderState.FILLED) == []
 
 
+def test_a_held_target_that_is_too_large_is_made_smaller_though_nothing_takes_its_place() -> None:
+    desk = Desktop()
+    desk.trigger()
+    for ref in desk.refs():
+        desk.report(ref, OrderState.WORKING if ref == ENTRY else OrderState.HELD)
+    desk.execute(ENTRY, 40, "190.15", "e1.01")
+    desk.report(ENTRY, OrderState.CANCELLED, filled=40)
+    refuse(desk, TP1, i.RefusedWhat.CHANGE)
+    desk.do(i.CancelRequested, ref=SL1)
+    desk.report(SL1, OrderState.CANCELLED)
+    desk.wait(3)
+    fire(desk, f"retry:{TP1}")
+    assert totals(desk) == [(TP1, 40)]
+
+
 def test_held_children_over_no_shares_are_cancelled_however_often_that_is_refused() -> None:
     desk = Desktop()
     desk.trigger()

@@ -240,9 +240,12 @@ def _correct(turn: Turn, trade: Trade) -> Trade:
         if turn.at + EARLY < due:
             turn.again(trade, due, "orphans")
         else:
-            names = {each.leg for each in wanted}  # those that nothing takes the place of are dropped below
+            # Those that nothing takes the place of are dropped below, those that are too large become smaller.
+            names = {each.leg: each.qty for each in wanted}
             living = tuple(
-                order for order in living if order.spec.ref not in held or leg_of(order.spec.ref) not in names
+                order
+                for order in living
+                if order.spec.ref not in held or order.sure > names.get(leg_of(order.spec.ref), 0)
             )
     missing: list[DesiredExit] = []
     for change in compare(wanted, living, turn.at):
