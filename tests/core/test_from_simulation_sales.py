@@ -295,6 +295,16 @@ def test_a_picture_with_children_and_without_their_entry_shows_that_it_is_over()
     assert looked(with_children=False) == []  # it may be older than the orders
 
 
+def test_children_outlive_at_once_an_entry_whose_purchase_was_taken_back_unheard() -> None:
+    desk = Desktop()
+    desk.trigger()
+    desk.execute(ENTRY, 0, "190.15", "e1.02")
+    desk.wait(4)
+    children = (seen(desk, TP1, OrderState.WORKING), seen(desk, SL1, OrderState.HELD))
+    picture(desk, *children, asked_at=desk.at, held=0)
+    assert cancelled(desk) == {TP1, SL1}
+
+
 def test_exits_on_their_way_shrink_at_once_when_a_purchase_is_taken_back() -> None:
     desk = armed(answered=False)
     desk.execute(ENTRY, 80, "190.15", "e1.02")

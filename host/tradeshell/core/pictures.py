@@ -73,11 +73,15 @@ def pictured(turn: Turn, watchers: Watchers, picture: SnapshotAnswered) -> None:
             position_reported(turn, watchers, flat)
     for order in turn.desk.orders():
         if order.state.is_live and order.spec.ref not in shown_refs:
-            is_proven = _is_established(order, picture) or _is_outlived(turn, order, shown_refs)
-            if _is_young(order, picture) and not is_proven:
+            is_outlived = _is_outlived(turn, order, shown_refs)
+            if _is_young(order, picture) and not is_outlived and not _is_established(order, picture):
                 turn.put_order(replace(order, is_missed=True))
                 turn.timer("picture", SECOND_LOOK.total_seconds())
                 continue
+            if (
+                order.is_veiled and is_outlived
+            ):  # its children are released: it has bought, and that was taken back
+                order = replace(order, absent_at=order.absent_at or turn.at - SECOND_LOOK)  # noqa: PLW2901  # one look is enough
             _missing(turn, watchers, order)
     living = {report.ref for report in picture.orders if report.state.is_live}
     for book in tuple(turn.desk.books.values()):
