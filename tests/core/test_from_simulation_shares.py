@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from msgspec.structs import replace
-from tests.core.support import ACCOUNT, ENTRY, SL1, TP1, Desktop
+from tests.core.support import ACCOUNT, ENTRY, SL1, TP1, Desktop, quote
 from tests.core.test_from_simulation import LADDER, NAKED, cancelled, fire, foreign, hold, timers
 from tests.core.test_totals_and_pictures import ex, picture, pos, seen
 
@@ -223,3 +223,25 @@ def test_a_sale_after_a_purchase_of_which_only_the_end_was_heard_is_more_than_wa
 
     assert sold(heard=True).told(SymbolFrozen)
     assert not sold(heard=False).told(SymbolFrozen)  # the purchase may be on its way
+
+
+def test_a_handover_uses_no_shares_of_another_trade() -> None:
+    desk = Desktop()
+    desk.trigger(**NAKED)
+    desk.execute(ENTRY, 100, "190.15", "e1.01")
+    hold(desk, 100)
+    desk.watch("br-2", **LADDER)
+    desk.close_bar(1, "190.12", high="190.20", low="189.90")
+    desk.answer(quote(desk.at), "br-2")
+    entry, cover = "ts:br-2:entry:1", "ts:br-2:cover:1"
+    desk.report(entry, OrderState.WORKING)
+    desk.execute(entry, 100, "190.15", "e2.01")
+    desk.wait(0.5)
+    fire(desk, "again:br-2:cover")
+    desk.report(cover, OrderState.HELD)
+    hold(desk, 200)
+    assert desk.desk.books["AAPL"].cap() == 100  # they are the other's, which asked for no stop
+    assert not desk.sent(c.PlaceOrder)
+    assert [change.order.qty for change in desk.sent(c.ModifyOrder)] == [70]
+    desk.report(cover, OrderState.HELD, qty=70)
+    assert [command.order.qty for command in desk.sent(c.PlaceOrder)] == [30, 30]

@@ -67,7 +67,7 @@ def tend_cover(turn: Turn, trade: Trade) -> Trade:
     if turn.at + EARLY < since:
         turn.again(trade, since, "cover")
         return trade
-    qty = min(held, turn.book(trade.plan.symbol).cap())
+    qty = min(held, turn.book(trade.plan.symbol).room(trade))
     if qty <= 0 or len(covers) >= COVERS or turn.book(trade.plan.symbol).frozen:
         return trade
     wanted = plain_stop(trade, COVER, trade.plan.sl, qty)
@@ -144,7 +144,7 @@ def arm(turn: Turn, trade: Trade, fresh: list[tuple[Leg, tuple[DesiredExit, ...]
         return _await_confirmation(turn, trade)
     for _, exits in reversed(fresh) if covers else fresh:
         qty = exits[0].qty
-        free = turn.book(trade.plan.symbol).cap()
+        free = turn.book(trade.plan.symbol).room(trade)
         if free >= qty:
             trade = place_pair(turn, trade, exits)
         elif (

@@ -130,6 +130,11 @@ class Book(Struct, frozen=True, kw_only=True):
         typed = sum(qty for ref, qty in exposures(self.orders).items() if leg_of(ref) == SALE)
         return own - (self.committed() - typed) - max(0, typed - self.foreign())
 
+    def room(self, trade: Trade) -> Shares:
+        """Return how many shares a new SELL of one trade may take: of its own, whatever others have that is not exposed."""
+        exposed = sum(exposures({ref: self.orders[ref] for ref in trade.refs}).values())
+        return min(self.cap(), inventory(trade, self.orders) - exposed)
+
     def agrees(self) -> bool:
         """Return whether the broker has said a position and it is what our executions make it."""
         return self.position is not None and self.position == self.expected()

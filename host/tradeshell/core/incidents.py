@@ -172,7 +172,7 @@ def _make_room(turn: Turn, trade: Trade, leg: Leg, victim: Leg) -> Trade:
 
 def _send(turn: Turn, trade: Trade, leg: Leg, held: int, reason: str = "") -> Trade:
     """Send the leg's exits as its rung says, once the cap allows it; a target that the operator cancelled stays away."""
-    if turn.book(trade.plan.symbol).cap() < held:
+    if turn.book(trade.plan.symbol).room(trade) < held:
         turn.look_later(trade.plan.symbol)
         turn.again(trade, turn.at + ONE_TRY, f"stop{leg.number}")
         return trade

@@ -12,7 +12,7 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             Edit(
                 "core.arming:tend_cover",
-                "qty = min(held, turn.book(trade.plan.symbol).cap())",
+                "qty = min(held, turn.book(trade.plan.symbol).room(trade))",
                 "qty = trade.plan.qty",
             ),
         ),

@@ -32,7 +32,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "if any(shares for key, shares in exposures(orders).items() if key in groups):",
                 "if False:",
             ),
-            Edit("core.incidents:_send", "if turn.book(trade.plan.symbol).cap() < held:", "if False:"),
+            Edit("core.incidents:_send", "if turn.book(trade.plan.symbol).room(trade) < held:", "if False:"),
             Edit(
                 "core.incidents:_replace_stop",
                 "if not order.cancelling and not rests(order, turn.at):",
@@ -55,7 +55,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "if any(shares for key, shares in exposures(orders).items() if key in groups):",
                 "if False:",
             ),
-            Edit("core.incidents:_send", "if turn.book(trade.plan.symbol).cap() < held:", "if False:"),
+            Edit("core.incidents:_send", "if turn.book(trade.plan.symbol).room(trade) < held:", "if False:"),
         ),
     ),
     Mutant(
@@ -68,7 +68,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "if any(shares for key, shares in exposures(orders).items() if key in groups):",
                 "if False:",
             ),
-            Edit("core.incidents:_send", "if turn.book(trade.plan.symbol).cap() < held:", "if False:"),
+            Edit("core.incidents:_send", "if turn.book(trade.plan.symbol).room(trade) < held:", "if False:"),
         ),
         caught_by="tests/core/test_unsafe_sequences.py::test_shares_that_a_status_says_are_sold_are_not_armed_again",
         why="what shows it comes together in less than one of 400 days",
@@ -97,7 +97,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "if any(shares for key, shares in exposures(orders).items() if key in groups):",
                 "if False:",
             ),
-            Edit("core.incidents:_send", "if turn.book(trade.plan.symbol).cap() < held:", "if False:"),
+            Edit("core.incidents:_send", "if turn.book(trade.plan.symbol).room(trade) < held:", "if False:"),
             Edit("core.settle:_place_missing", "not any(awaited(order) for order in history)", "True"),
         ),
     ),
@@ -105,7 +105,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "emergency_without_cap",
         "V02",
         "A leg's exits are sent again without a look at the cap.",
-        (Edit("core.incidents:_send", "if turn.book(trade.plan.symbol).cap() < held:", "if False:"),),
+        (Edit("core.incidents:_send", "if turn.book(trade.plan.symbol).room(trade) < held:", "if False:"),),
         why="the groups of the leg take nothing and the position agrees whenever it is asked: a second line of defence",
     ),
     Mutant(
@@ -197,8 +197,8 @@ MUTANTS: tuple[Mutant, ...] = (
             ),
             Edit(
                 "core.incidents:_send",
-                "if turn.book(trade.plan.symbol).cap() < held:",
-                "if not trade.is_flattening and turn.book(trade.plan.symbol).cap() < held:",
+                "if turn.book(trade.plan.symbol).room(trade) < held:",
+                "if not trade.is_flattening and turn.book(trade.plan.symbol).room(trade) < held:",
             ),
         ),
     ),
@@ -217,10 +217,10 @@ MUTANTS: tuple[Mutant, ...] = (
             ),
             Edit(
                 "core.incidents:_send",
-                "if turn.book(trade.plan.symbol).cap() < held:",
+                "if turn.book(trade.plan.symbol).room(trade) < held:",
                 "if trade.is_flattening:\n"
                 "        held += turn.book(trade.plan.symbol).foreign()\n"
-                "    elif turn.book(trade.plan.symbol).cap() < held:",
+                "    elif turn.book(trade.plan.symbol).room(trade) < held:",
             ),
         ),
     ),

@@ -61,6 +61,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "return own - (self.committed() - typed)",
                 "return own - 0 * (self.committed() - typed)",
             ),
+            Edit("core.book:Book.room", "- exposed)", "- 0 * exposed)"),
         ),
     ),
     Mutant(
