@@ -106,14 +106,14 @@ record: setup ## Record a transcript (FILE=tests/transcripts/name.transcript)
 ##@ Simulate
 
 .PHONY: simulate
-simulate: setup ## Run simulated schedules (SEEDS=1000 FROM=0; WIRE=1: over the TWS API; RESULTS=file goes on)
+simulate: setup ## Run simulated schedules (SEEDS=1000 FROM=0; WIRE=1: over the TWS API; DENSE=1; RESULTS=file goes on)
 	@$(BIN)/python -m tests.simulation.run --seeds $(or $(SEEDS),1000) --from $(or $(FROM),0) \
-		$(if $(JOBS),--jobs $(JOBS)) $(if $(RESULTS),--results $(RESULTS)) $(if $(WIRE),--wire) $(ARGS)
+		$(if $(JOBS),--jobs $(JOBS)) $(if $(RESULTS),--results $(RESULTS)) $(if $(WIRE),--wire) $(if $(DENSE),--dense) $(ARGS)
 
 .PHONY: simulate-replay
 simulate-replay: setup ## Tell one simulated schedule as a story (SEED=7 WIRE=1; ARGS=--all with every touch)
 	@test -n "$(SEED)" || { echo "usage: make simulate-replay SEED=7" >&2; exit 2; }
-	@$(BIN)/python -m tests.simulation.story $(SEED) $(if $(WIRE),--wire) $(ARGS)
+	@$(BIN)/python -m tests.simulation.story $(SEED) $(if $(WIRE),--wire) $(if $(DENSE),--dense) $(ARGS)
 
 .PHONY: fuzz
 fuzz: setup ## Feed the paper gateway broken messages (FRAMES=100000)

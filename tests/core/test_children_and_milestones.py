@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.core.support import ENTRY, SL1, TP1, Desktop
-from tests.core.test_from_simulation import foreign, hold
+from tests.core.support import ENTRY, SL1, TP1, Desktop, d
+from tests.core.test_from_simulation import COVER, foreign, hold
 from tests.core.test_totals_and_pictures import picture, seen
 from tests.core.test_unsafe_beliefs import armed
 
@@ -11,6 +11,7 @@ from tradeshell.core import commands as c
 from tradeshell.core import inputs as i
 from tradeshell.core.exit_events import MilestoneReached
 from tradeshell.core.orders import OrderState, Side
+from tradeshell.core.plan import ExitMode
 from tradeshell.core.trade import orphans
 
 TP2 = "ts:br-1:tp2:1"
@@ -84,3 +85,41 @@ def test_a_target_that_sells_all_that_somebody_else_left_it_is_reached() -> None
     desk.report(TP1, OrderState.WORKING, qty=5)
     desk.execute(TP1, 5, "195", "e2.01")
     assert len(desk.ever_told(MilestoneReached)) == 1
+
+
+def covered(bought: int, rest: int) -> Desktop:
+    """Return a desk whose cover over ``bought`` shares has sold ten when the entry ends with ``rest`` more."""
+    desk = Desktop()
+    desk.trigger(tps=(d("195"), d("198")), mode=ExitMode.DETACHED70)
+    desk.report(ENTRY, OrderState.WORKING)
+    desk.execute(ENTRY, bought, "190.15", "e1.01")
+    desk.wait(0.5)
+    desk.do(i.TimerFired, key="again:br-1:cover")
+    desk.report(COVER, OrderState.HELD)
+    desk.report(COVER, OrderState.WORKING)
+    desk.execute(COVER, 10, "187", "e2.01")
+    if rest:
+        desk.execute(ENTRY, rest, "190.15", "e3.01")
+    desk.report(
+        ENTRY, OrderState.FILLED if bought + rest == 100 else OrderState.CANCELLED, filled=bought + rest
+    )
+    hold(desk, bought + rest - 10)
+    return desk
+
+
+def test_shares_beyond_a_cover_that_trades_get_the_last_leg_which_its_sales_leave_alone() -> None:
+    desk = covered(60, 40)
+    assert [(order.spec.ref, order.spec.qty) for order in desk.desk.orders() if ":sl" in order.spec.ref] == [
+        ("ts:br-1:sl2:1", 30)
+    ]
+    desk.report("ts:br-1:sl2:1", OrderState.HELD)
+    assert desk.order("ts:br-1:sl1:1").spec.qty == 10
+    desk.report("ts:br-1:sl1:1", OrderState.HELD)
+    desk.execute(COVER, 20, "187", "e4.01")
+    hold(desk, 70)
+    assert desk.sent(c.ModifyOrder) == []
+
+
+def test_no_leg_is_armed_beside_a_cover_that_trades_and_covers_all() -> None:
+    desk = covered(60, 0)
+    assert [order.spec.ref for order in desk.desk.orders()] == [ENTRY, COVER]

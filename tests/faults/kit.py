@@ -39,7 +39,7 @@ from tests.simulation.path import Move
 from tests.simulation.venue import contract
 
 from tradeshell.core import inputs as i
-from tradeshell.core.market import Bar, DataKind, Quote
+from tradeshell.core.market import Bar, DataKind, Instrument, Quote
 from tradeshell.core.orders import OrderSpec, OrderType, Side
 from tradeshell.core.plan import TradePlan, check_plan, put_on_grid
 from tradeshell.core.policy import Policy
@@ -74,6 +74,7 @@ class Stage(Looking):
         **settings: Any,
     ) -> None:
         self.live = live
+        self.folder = folder
         self.loop = SimLoop()
         self.clock = SimClock(self.loop, start)
         self.records: list[Record] = []
@@ -82,28 +83,40 @@ class Stage(Looking):
             0.0,
         )  # most shares that exits could have sold beyond the position, and when
         self.courier = ScriptedCourier()
+        self.crashes = folder / "crash.log"
         self._refusals: list[tuple[Rule, Refusal]] = []
         self._holds: list[Rule] = []
-        self._held: list[i.Input] = []
+        self._held: list[Any] = []
         self._quoting = True
         self._foreign = 9000
         self._asked = 0
-        account = "U0000001" if live else "DU0000001"
+        self._policy = policy or Policy()
+        self.venue = self._open_venue(settings, "U0000001" if live else "DU0000001")
+        self._start_session()
+        contract(self.venue, "AAPL")
+        self.quote("190.00", "190.02")
+        self.loop.at(SECOND // 2, self._repeat)
+        self._begin(connect=connect)
+
+    def _open_venue(self, settings: dict[str, Any], account: str) -> Any:
+        """Return where orders go."""
         known = {"partial": True, "courier": self.courier, "refuse": self._refuse, "witness": self._witness}
-        self.venue = Venue(self.loop, self.clock, self.hear, {**known, **settings}, account)
-        self.journal = Journal(folder / "journal", "s1", "paper", outlives_us=False)
-        self.crashes = folder / "crash.log"
+        return Venue(self.loop, self.clock, self.hear, {**known, **settings}, account)
+
+    def _start_session(self) -> None:
+        """Start the engine's session."""
+        self.journal = Journal(self.folder / "journal", "s1", "paper", outlives_us=False)
         audit = Audit("s1", self.clock.now)
         audit.add("list", self.records.append)
         self.session = EngineSession(
             Core({"breakout": Breakout()}), self.clock, self.journal, audit, CrashFile(self.crashes)
         )
-        self.session.paper_only = not live
+        self.session.paper_only = not self.live
         self.session.attach(self.venue)
-        contract(self.venue, "AAPL")
-        self.quote("190.00", "190.02")
-        self.loop.at(SECOND // 2, self._repeat)
-        self.submit(i.PolicySet(at=self.now, policy=policy or Policy()))
+
+    def _begin(self, *, connect: bool) -> None:
+        """Say what the operator allows, and connect."""
+        self.submit(i.PolicySet(at=self.now, policy=self._policy))
         if connect:
             self.inside(lambda: self.loop.create_task(self.venue.connect()))
             self.wait(0.5)
@@ -219,6 +232,10 @@ class Stage(Looking):
 
     # --- what the operator does ---------------------------------------------------------------------------------------
 
+    def instrument(self, symbol: str) -> Instrument:
+        """Return the contract of a symbol."""
+        return contract(self.venue, symbol)
+
     def watch(
         self, kind: Mapping[str, Any] | None = None, *, id_: str = "br-1", bar: int = 60, **more: Any
     ) -> str:
@@ -233,11 +250,11 @@ class Stage(Looking):
             **(LAD3 if kind is None else kind),
             **more,
         }
-        instrument = contract(self.venue, values["symbol"])
+        instrument = self.instrument(values["symbol"])
         plan = put_on_grid(TradePlan(**values), instrument.grid)
         check_plan(plan)
         params = {"bar": str(bar), "rth": str(not plan.outside_rth).lower(), "max_bars": ""}
-        session = self.venue.session(plan.symbol, self.now)
+        session = self.session.broker.session(plan.symbol, self.now)
         watch = i.WatchSpec(
             id=id_, strategy="breakout", plan=plan, params=params, instrument=instrument, session=session
         )
@@ -269,7 +286,7 @@ class Stage(Looking):
     def order_now(self, id_: str, side: Side = Side.BUY, qty: int = 100, **more: Any) -> None:
         """Type ``buy`` or ``sell``, without exits unless ``more`` says so."""
         plan = TradePlan(symbol="AAPL", qty=qty, account=self.session.desk.account, side=side, **more)
-        instrument = contract(self.venue, "AAPL")
+        instrument = self.instrument("AAPL")
         self.submit(i.TradeRequested(at=self.now, id=id_, plan=plan, instrument=instrument))
 
     def flatten(self, symbol: str | None = "AAPL") -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.faults.kit import Sent, Stage, usd
+from tests.faults.parts import CENT
 
 from tradeshell.core import inputs as i
 from tradeshell.core.exit_events import IncidentStepTaken, ProtectionAlarm
@@ -30,22 +31,30 @@ def _words(sent: Sent) -> str:
     if sent.spec is None:
         return f"{sent.action} {sent.leg}"
     spec = sent.spec
-    price = (
-        f"stop {spec.stop:f}" if spec.type.is_stop else f"{spec.limit:f}" if spec.limit is not None else "MKT"
-    )
+    price = f"stop {usual(spec.stop)}" if spec.type.is_stop else "MKT" if spec.limit is None else usual(spec.limit)
     return f"{sent.action} {sent.leg} {spec.qty} {price}"
+
+
+def usual(price: Any) -> str:
+    """Return a price as people write it: whole dollars without cents, and no more digits than it has."""
+    plain = price.normalize()
+    return f"{plain:f}" if plain == plain.to_integral_value() else f"{max(plain, price.quantize(CENT), key=_digits):f}"
+
+
+def _digits(price: Any) -> int:
+    return -int(price.as_tuple().exponent)
 
 
 def stops(stage: Stage) -> dict[str, str]:
     """Return the stop price of each stop that lives at the venue."""
-    return {order.leg: f"{order.stop:f}" for order in stage.working() if order.stop is not None}
+    return {order.leg: usual(order.stop) for order in stage.working() if order.stop is not None}
 
 
 def limits(stage: Stage, leg: str, since: float) -> list[tuple[float, str]]:
     """Return when the limit of a leg was changed, in seconds from ``since`` on, and to what."""
     found = [sent for sent in stage.sent if sent.leg == leg and sent.action == "modify" and sent.t >= since]
     return [
-        (round(sent.t - since, 2), f"{sent.spec.limit:f}") for sent in found if sent.spec and sent.spec.limit
+        (round(sent.t - since, 2), usual(sent.spec.limit)) for sent in found if sent.spec and sent.spec.limit
     ]
 
 

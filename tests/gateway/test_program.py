@@ -181,6 +181,17 @@ def test_the_control_port_shows_sets_and_acts(tmp_path: Path) -> None:
         assert running.end() == (0, "")
 
 
+def test_it_ends_in_silence_while_somebody_is_connected_to_the_control_port(tmp_path: Path) -> None:
+    with program(tmp_path, "--from", "10:30", "--control", "0") as running:
+        control = running.port("control")
+        running.port()
+        with socket.create_connection(("127.0.0.1", control)) as line, line.makefile("rw") as talk:
+            talk.write("set latency=0\n")
+            talk.flush()
+            assert talk.readline() == "ok\n"
+            assert running.end() == (0, "")
+
+
 def test_a_scenario_file_sets_switches_rules_and_events(tmp_path: Path) -> None:
     file = tmp_path / "rough.toml"
     file.write_text(

@@ -5,6 +5,7 @@ Laws: pure functions of the generator given; the median schedule has several fau
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from decimal import Decimal
 from random import Random
 from typing import Any, NamedTuple
@@ -12,6 +13,8 @@ from typing import Any, NamedTuple
 from tests.simulation.features import Features
 from tests.simulation.path import SECOND, Path
 
+HABIT_FAULTS = {"oca_race": False, "partial_parent": "cancel"}  # and what is none
+LATE = 3 * SECOND  # with delays of up to three: nothing is told later than pictures may be old
 LEGS = ("tp", "sl", "entry", "cover")
 QUIET_SPREAD = 0.3  # of the delay's logarithm: one message in a thousand takes thrice as long as usual
 
@@ -21,6 +24,10 @@ class Habits(NamedTuple):
 
     settings: dict[str, Any]
     faults: int
+
+    def has(self, name: str) -> bool:
+        """Return whether it is there, as a fault."""
+        return bool(self.settings[name] != HABIT_FAULTS[name])
 
 
 class Wire(NamedTuple):
@@ -105,7 +112,7 @@ def draw_habits(dice: Random) -> Habits:
         "reduced_to_filled": "cancelled" if coin() else "filled",
         "unanswered": "fail" if coin() else "hang",
     }
-    return Habits(settings, int(settings["oca_race"]) + int(settings["partial_parent"] == "hold"))
+    return without_habits(Habits(settings, 0), ())
 
 
 def draw_wire(dice: Random) -> Wire:
@@ -121,10 +128,7 @@ def draw_wire(dice: Random) -> Wire:
     is_ordered = calm or dice.random() < 0.5
     up, down = (dice.choice((500, 5_000, 40_000, 150_000)) for _ in range(2))
     spread = dice.choice((0.0, 0.3, 1.0))
-    has_tail = (
-        spread > QUIET_SPREAD and max(up, down) > 100_000
-    )  # a message in fifty takes more than a second
-    return Wire(
+    wire = Wire(
         up=up,
         down=down,
         spread=spread,
@@ -138,10 +142,43 @@ def draw_wire(dice: Random) -> Wire:
         agrees=dice.random() < 0.3,
         silent=silent,
         position_lag=position_lag,
-        faults=sum(
-            map(bool, (slow, lost, doubled, any(stale), silent, position_lag, not is_ordered, has_tail))
-        ),
+        faults=0,
     )
+    return wire._replace(faults=len(wire_faults(wire)))
+
+
+def wire_faults(wire: Wire) -> tuple[str, ...]:
+    """Return the names of what is wrong with a wire."""
+    has_tail = (
+        wire.spread > QUIET_SPREAD and max(wire.up, wire.down) > 100_000
+    )  # one in fifty takes over a second
+    found = {
+        "slow": wire.slow,
+        "lost": wire.lost,
+        "doubled": wire.doubled,
+        "stale": any(wire.stale),
+        "silent": wire.silent,
+        "position_lag": wire.position_lag,
+        "is_ordered": not wire.is_ordered,
+        "spread": has_tail,
+    }
+    return tuple(name for name, is_there in found.items() if is_there)
+
+
+def without_wire(wire: Wire, names: Collection[str]) -> Wire:
+    """Return a wire without some of its faults; what is late is so by three seconds at most."""
+    sound: dict[str, Any] = {
+        "slow": 0.0,
+        "lost": 0.0,
+        "doubled": 0.0,
+        "stale": (0.0, 0.0, 0.0),
+        "silent": 0.0,
+        "position_lag": 0,
+        "is_ordered": True,
+        "spread": QUIET_SPREAD,
+    }
+    left = wire._replace(slow_by=min(wire.slow_by, LATE), **{name: sound[name] for name in names})
+    return left._replace(faults=len(wire_faults(left)))
 
 
 def quiet_wire(wire: Wire) -> Wire:
@@ -161,7 +198,13 @@ def quiet_wire(wire: Wire) -> Wire:
 
 def quiet_habits(habits: Habits) -> Habits:
     """Return the venue's habits without those that are faults."""
-    return Habits({**habits.settings, "oca_race": False, "partial_parent": "cancel"}, 0)
+    return without_habits(habits, HABIT_FAULTS)
+
+
+def without_habits(habits: Habits, names: Collection[str]) -> Habits:
+    """Return the venue's habits without some of those that are faults."""
+    settings = {**habits.settings, **{name: HABIT_FAULTS[name] for name in names}}
+    return Habits(settings, sum(settings[name] != sound for name, sound in HABIT_FAULTS.items()))
 
 
 def draw_limits(dice: Random) -> dict[str, Any]:

@@ -61,12 +61,15 @@ def memory_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="tradeshell-simulation-", dir=shared if shared.is_dir() else None))
 
 
-def run_chunk(begin: int, count: int, *, wired: bool = False) -> Chunk:
-    """Run consecutive seeds in this process; ``wired``: through the real client and the gateway."""
+def run_chunk(begin: int, count: int, *, wired: bool = False, dense: bool = False) -> Chunk:
+    """Run consecutive seeds in this process.
+
+    ``wired``: through the real client and the gateway; ``dense``: with everything at once that a seed draws.
+    """
     folder = memory_folder()
     gc.disable()  # one collection a chunk instead of some in each schedule
     try:
-        return _run_chunk(begin, count, folder, world_of(wired=wired))
+        return _run_chunk(begin, count, folder, world_of(wired=wired), dense=dense)
     finally:
         gc.enable()
         gc.collect()
@@ -82,14 +85,14 @@ def world_of(*, wired: bool) -> type[World]:
     return WiredWorld
 
 
-def _run_chunk(begin: int, count: int, folder: Path, world: type[World]) -> Chunk:
+def _run_chunk(begin: int, count: int, folder: Path, world: type[World], *, dense: bool) -> Chunk:
     occasions: Counter[str] = Counter()
     failures: list[tuple[int, list[Finding]]] = []
     violations = 0
     digest = hashlib.sha256()
     exposure: Histograms = {}
     for seed in range(begin, begin + count):
-        outcome = run_seed(seed, folder, world)
+        outcome = run_seed(seed, folder, world, dense=dense)
         occasions.update(met(outcome.counters))
         violations += len(outcome.findings)
         add(exposure, of_schedule(outcome.exposures))
@@ -112,12 +115,12 @@ def _hangs(signum: int, frame: FrameType | None) -> None:
     raise _HangingError(f"no end after {PATIENCE} s of real time, in {where}")
 
 
-def run_seed(seed: int, folder: Path, world: type[World] = World) -> Outcome:
+def run_seed(seed: int, folder: Path, world: type[World] = World, *, dense: bool = False) -> Outcome:
     """Run one seed; a defect on the way, and a step without an end, is a finding of that seed."""
     before = signal.signal(signal.SIGALRM, _hangs)
     signal.setitimer(signal.ITIMER_REAL, PATIENCE)
     try:
-        return run_schedule(draw(seed), folder, world)
+        return run_schedule(draw(seed, dense=dense), folder, world)
     except (Exception, _HangingError) as error:  # noqa: BLE001  # the other seeds of the campaign go on
         trace = traceback.extract_tb(error.__traceback__)[-1]
         words = f"{type(error).__name__}: {error} ({Path(trace.filename).name}:{trace.lineno})"
@@ -137,21 +140,21 @@ def code_version() -> str:
 
 
 def run_campaign(
-    begin: int, count: int, jobs: int, done: dict[int, Chunk], *, wired: bool = False
+    begin: int, count: int, jobs: int, done: dict[int, Chunk], *, wired: bool = False, dense: bool = False
 ) -> Iterator[Chunk]:
     """Yield the chunks of a campaign as they end; those in ``done`` are taken from there."""
     starts = [(at, min(CHUNK, begin + count - at)) for at in range(begin, begin + count, CHUNK)]
     todo = [(at, size) for at, size in starts if at not in done or done[at].seeds != size]
     yield from (done[at] for at, size in starts if (at, size) not in todo)
     if jobs == 1 or len(todo) == 1:
-        yield from (run_chunk(at, size, wired=wired) for at, size in todo)
+        yield from (run_chunk(at, size, wired=wired, dense=dense) for at, size in todo)
         return
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         waiting: set[Future[Chunk]] = set()
         rest = iter(todo)
         while True:
             while len(waiting) < jobs * 2 and (following := next(rest, None)) is not None:
-                waiting.add(pool.submit(run_chunk, *following, wired=wired))
+                waiting.add(pool.submit(run_chunk, *following, wired=wired, dense=dense))
             if not waiting:
                 return
             ended, waiting = wait(waiting, return_when=FIRST_COMPLETED)
@@ -172,14 +175,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--wire", action="store_true", help="with the real client and the gateway between engine and venue"
     )
+    parser.add_argument("--dense", action="store_true", help="with all faults at once that a seed draws")
     asked = parser.parse_args(arguments)
-    version = code_version() + (" wire" if asked.wire else "")
+    how = (" WIRE=1" if asked.wire else "") + (" DENSE=1" if asked.dense else "")
+    version = code_version() + how.lower()
     done = _known(asked.results, version)
     occasions: Counter[str] = Counter()
     exposure: Histograms = {}
     schedules = violations = shown = 0
     began = time.monotonic()
-    for chunk in run_campaign(asked.begin, asked.seeds, asked.jobs, done, wired=asked.wire):
+    for chunk in run_campaign(
+        asked.begin, asked.seeds, asked.jobs, done, wired=asked.wire, dense=asked.dense
+    ):
         if asked.results is not None and chunk.begin not in done:
             with asked.results.open("a", encoding="utf-8") as file:
                 file.write(json.dumps([version, *chunk]) + "\n")
@@ -190,7 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for seed, findings in chunk.failures:
             shown += 1
             if shown <= SHOWN:
-                _show(seed, findings, " WIRE=1" if asked.wire else "")
+                _show(seed, findings, how)
         took = time.monotonic() - began
         sys.stderr.write(
             f"… {schedules}/{asked.seeds} schedules, {violations} violations, {schedules / took:.0f}/s\n"

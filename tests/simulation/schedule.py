@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from tests.simulation.faults import (
+    HABIT_FAULTS,
     Act,
     Habits,
     Kill,
@@ -27,6 +28,9 @@ from tests.simulation.faults import (
     draw_wire,
     quiet_habits,
     quiet_wire,
+    wire_faults,
+    without_habits,
+    without_wire,
 )
 from tests.simulation.features import FEATURES, Features
 from tests.simulation.path import SECOND, Path, Shape, draw_path
@@ -39,6 +43,8 @@ from tradeshell.errors import OperatorError
 CALM = 75  # seconds without faults at the end
 MORNING = datetime(2025, 7, 8, 14, 0, tzinfo=UTC)
 CLOSE = datetime(2025, 7, 8, 20, 0, tzinfo=UTC)
+KEPT = (14, 30, 28, 16, 12)  # of so many schedules one, two … faults are kept
+RATHER = 2.5  # how much rather what is done is kept than what the wire does
 QUIET = 0.035  # of all schedules nothing at all goes wrong in
 LOOP_LAG = 250_000  # microseconds: a step that stalls longer is a fault of the machine
 QUANTITIES = (1, 2, 3, 4, 5, 6, 7, 10, 60, 97, 100, 100, 100, 250, 1000)
@@ -90,10 +96,41 @@ class Schedule(NamedTuple):
         )
 
 
-def draw(seed: int, features: Features = FEATURES) -> Schedule:
-    """Return the schedule of ``seed``."""
+def draw(seed: int, features: Features = FEATURES, *, dense: bool = False) -> Schedule:
+    """Return the schedule of ``seed``; ``dense``: with everything at once that was drawn for it."""
     drawn = _draw(seed, features)
-    return quieted(drawn) if Random(f"{seed}/quiet").random() < QUIET else drawn
+    if Random(f"{seed}/quiet").random() < QUIET:
+        return quieted(drawn)
+    return drawn if dense else thinned(drawn, Random(f"{seed}/thin"))
+
+
+def thinned(drawn: Schedule, dice: Random) -> Schedule:
+    """Return a schedule with some of its faults: most have two or three, so that a breach can be read, and repeated in thousands.
+
+    What somebody or something does is kept rather than how the wire is, of which there is always much.
+    """
+    acts = [act for act in drawn.acts if act.who != "operator"]
+    things: list[tuple[str, Any]] = [
+        *(("wire", name) for name in wire_faults(drawn.wire)),
+        *(("act", act) for act in acts),
+        *(("kill", kill) for kill in drawn.kills),
+        *(("refusing", rule) for rule in drawn.refusing),
+        *(("habit", name) for name in HABIT_FAULTS if drawn.habits.has(name)),
+    ]
+    most = dice.choices(range(1, len(KEPT) + 1), KEPT)[0]
+    weighed = sorted(things, key=lambda thing: dice.random() ** (1.0 if thing[0] == "wire" else 1.0 / RATHER))
+    kept = weighed[-most:]
+
+    def of(kind: str) -> list[Any]:
+        return [thing for what, thing in kept if what == kind]
+
+    return drawn._replace(
+        habits=without_habits(drawn.habits, set(HABIT_FAULTS) - set(of("habit"))),
+        wire=without_wire(drawn.wire, set(wire_faults(drawn.wire)) - set(of("wire"))),
+        refusing=tuple(rule for rule in drawn.refusing if rule in of("refusing")),
+        acts=tuple(act for act in drawn.acts if act.who == "operator" or act in of("act")),
+        kills=tuple(kill for kill in drawn.kills if kill in of("kill")),
+    )
 
 
 def quieted(drawn: Schedule) -> Schedule:

@@ -1,6 +1,6 @@
 """One seed, told: a line for each thing that happened, in the order of time, with what the checker found marked in it.
 
-    python -m tests.simulation.story SEED [--all] [--wire]
+    python -m tests.simulation.story SEED [--all] [--wire] [--dense]
 
 Columns: virtual seconds, who (venue, host, wire, operator and the others), what. ``--all`` also tells every touch of the market.
 """
@@ -102,10 +102,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("seed", type=int)
     parser.add_argument("--all", action="store_true", help="every touch of the market too")
     parser.add_argument("--wire", action="store_true", help="through the real client and the gateway")
+    parser.add_argument("--dense", action="store_true", help="all faults at once that were drawn")
     asked = parser.parse_args(arguments)
     folder = memory_folder()
     try:
-        schedule = draw(asked.seed)
+        schedule = draw(asked.seed, dense=asked.dense)
         outcome = run_schedule(schedule, folder, world_of(wired=asked.wire))
     finally:
         shutil.rmtree(folder, ignore_errors=True)

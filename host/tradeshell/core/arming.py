@@ -145,6 +145,12 @@ def arm(turn: Turn, trade: Trade, fresh: list[tuple[Leg, tuple[DesiredExit, ...]
     for _, exits in reversed(fresh) if covers else fresh:
         qty = exits[0].qty
         free = turn.book(trade.plan.symbol).room(trade)
+        if covers and not trade.is_flattening and _trades(covers[-1]):
+            if (
+                free > 0
+            ):  # what the cover does not sell: its sales come from the first legs, the last one keeps its shares
+                return place_pair(turn, trade, tuple(replace(exit_, qty=min(free, qty)) for exit_ in exits))
+            break
         if free >= qty:
             trade = place_pair(turn, trade, exits)
         elif (
@@ -161,6 +167,10 @@ def arm(turn: Turn, trade: Trade, fresh: list[tuple[Leg, tuple[DesiredExit, ...]
             turn.again(trade, turn.at + LOOK_EVERY, "cap")
             turn.look_later(trade.plan.symbol)
     return _all_armed(turn, trade, covers)
+
+
+def _trades(cover: Order) -> bool:
+    return cover.filled > 0 or cover.state is OrderState.WORKING
 
 
 def _stops_work(trade: Trade, orders: dict[str, Order]) -> bool:

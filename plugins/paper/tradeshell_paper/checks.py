@@ -28,6 +28,7 @@ TIF_MISMATCH = Refusal(111, "The TIF (Time-in-Force) and the order type are inco
 NOT_CANCELLABLE = Refusal(161, "Cancel attempted when order is not in a cancellable state.")
 NO_SECURITY = Refusal(200, "No security definition has been found for the request")
 PAST_EXPIRY = Refusal(201, "Order rejected - reason:Invalid expiration: good till date lies in the past")
+GROUP_BEGUN = Refusal(201, "Order rejected - reason:OCA group has executed already")
 GROUP_DONE = Refusal(201, "Order rejected - reason:OCA group is already filled")
 NO_EXPIRY = Refusal(321, "Error validating request.-'bK' : cause - GTD order needs a good till date")
 FOREIGN_ACCOUNT = Refusal(321, "Error validating request.-'bK' : cause - Invalid account code")

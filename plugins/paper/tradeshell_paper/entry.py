@@ -162,6 +162,8 @@ class OrderEntry:
         ticket.since = floor.now
         line.tickets.append(ticket)
         refusal = None if self._rule is None else self._rule(ticket.spec, floor.now, "place")
+        if refusal is None:
+            refusal = self._join(ticket)
         if refusal is not None:
             floor.refuse(ticket.client, ticket.order_id, ticket.spec.ref, RefusedWhat.ORDER, refusal)
         if refusal is not None and not refusal.advisory:
@@ -175,6 +177,16 @@ class OrderEntry:
         floor.settle_state(ticket)
         floor.tell(ticket)
 
+    def _join(self, ticket: Ticket) -> Refusal | None:
+        """Size an order that joins a group of the client's own naming in which others live, or say why it may not."""
+        floor, group = self._floor, ticket.spec.oca_group
+        left = 0 if group is None else floor.left_in_group(ticket)
+        if group is None or left == 0:
+            return None
+        if floor.rules.oca_join == "capped":
+            ticket.qty = ticket.shown_qty = min(ticket.qty, left)
+        return checks.GROUP_BEGUN if floor.rules.oca_join == "refused" and floor.has_begun(group) else None
+
     def _change(self, ticket: Ticket, spec: OrderSpec) -> None:
         floor, old = self._floor, ticket.spec
         spec = _with_fixed_values(spec, old)
@@ -184,7 +196,7 @@ class OrderEntry:
             ticket.after_fill = floor.line_of(ticket).filled_at == floor.now
         ticket.spec = spec
         # The old total from a client that was not shown an OCA reduction yet must not undo it.
-        if spec.qty < ticket.qty or spec.qty != old.qty:
+        if spec.qty < ticket.qty or spec.qty != old.qty or floor.rules.oca_restores:
             ticket.qty = ticket.shown_qty = spec.qty
         if ticket.qty <= ticket.filled:
             ticket.qty = ticket.shown_qty = ticket.filled

@@ -65,6 +65,7 @@ class Floor:
         self._tickets: dict[tuple[int, int], Ticket] = {}
         self._by_ref: dict[tuple[int, str], Ticket] = {}
         self._spent_groups: set[str] = set()
+        self._begun_groups: set[str] = set()
         self._races: list[tuple[Ticket, Shares, Shares]] = []
         self._out: list[Report] = []
 
@@ -130,6 +131,14 @@ class Floor:
         """Return whether an order of the OCA group has filled completely: the group cannot be used again."""
         return group in self._spent_groups
 
+    def has_begun(self, group: str) -> bool:
+        """Return whether something of the OCA group has executed."""
+        return group in self._begun_groups
+
+    def left_in_group(self, ticket: Ticket) -> Shares:
+        """Return what is left of the largest other order of an order's OCA group; 0 when there is none."""
+        return max((sibling.left for sibling in self._siblings(ticket)), default=0)
+
     # --- hours and holding --------------------------------------------------------------------------------------------
 
     def is_open_for(self, ticket: Ticket) -> bool:
@@ -192,6 +201,7 @@ class Floor:
 
     def _take_from_group(self, ticket: Ticket, qty: Shares, before: Shares) -> None:
         if ticket.oca is not None:
+            self._begun_groups.add(ticket.oca)
             if ticket.oca_type is OcaType.REDUCE_UNBLOCKED and self.rules.oca_race:
                 self._races.append((ticket, qty, before))
             else:

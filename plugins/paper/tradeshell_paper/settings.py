@@ -12,6 +12,9 @@ Without any key the venue is clean: nothing is late, nothing is refused, orders 
 | ``fee_per_share``, ``fee_minimum``, ``fee_max_share`` | USD a share; USD an order; part of the value at most | 0.005, 1, 0.01 |
 | ``oca_cancel_spreads`` | cancelling one member of an OCA group by hand cancels the others | true |
 | ``oca_shows`` | an OCA reduction is shown as a smaller ``total``, or as smaller ``remaining`` only | total |
+| ``oca_join`` | an order that joins a living group is taken ``as_sent``, ``capped`` at the largest order left in it, or
+``refused`` once something of the group has executed | as_sent |
+| ``oca_restores`` | a change that repeats the total from before an OCA reduction undoes the reduction | false |
 | ``oca_race`` | type 3: orders of a group that one bar or print reaches all fill (no overfill protection) | false |
 | ``slippage`` | USD a share by which whatever takes any price (market orders, elected stops) fills worse | 0 |
 | ``chased_stops`` | a stop-limit that a bar's open gaps through fills at that open, as if chased; false: it rests | true |
@@ -93,6 +96,8 @@ class Rules(Struct, frozen=True, kw_only=True):
     fees: Fees = Fees()
     oca_cancel_spreads: bool = True
     oca_shows_total: bool = True
+    oca_join: str = "as_sent"
+    oca_restores: bool = False
     oca_race: bool = False
     chased_stops: bool = True
     slippage: Decimal = Decimal(0)
@@ -178,6 +183,8 @@ def read_settings(values: Mapping[str, Any]) -> Settings:
         ),
         oca_cancel_spreads=table.take("oca_cancel_spreads", True, _boolean),
         oca_shows_total=table.take("oca_shows", "total", _one_of("total", "remaining")) == "total",
+        oca_join=table.take("oca_join", "as_sent", _one_of("as_sent", "capped", "refused")),
+        oca_restores=table.take("oca_restores", False, _boolean),
         oca_race=table.take("oca_race", False, _boolean),
         slippage=table.take("slippage", Decimal(0), _amount),
         chased_stops=table.take("chased_stops", True, _boolean),

@@ -366,7 +366,7 @@ class CoverRules:
         )
 
     def _was_called_alive(self, stock: Stock, since: float) -> bool:
-        """Return whether a stop that had ended, and was told so, was then said to live: pictures take that back, in their time."""
+        """Return whether a stop that had ended, and was told so, was then said to live: pictures take that back in time."""
         return any(
             order.is_stop and not order.is_live and (order.alive_told_at or 0.0) >= since
             for trade in stock.trades

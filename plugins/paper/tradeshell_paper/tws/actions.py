@@ -91,8 +91,9 @@ class Actions:
             {
                 "client": r.client, "id": r.number, "ref": r.order.order_ref, "perm": r.perm_id,
                 "symbol": r.contract.symbol, "side": r.order.action, "type": r.order.order_type, "status": r.status,
-                "qty": r.total, "filled": r.filled, "limit": str(r.order.limit), "stop": str(r.order.aux),
-                "group": r.oca_group, "over": r.is_over, "account": r.account,
+                "qty": r.total, "filled": r.filled, "left": r.left, "limit": str(r.order.limit), "stop": str(r.order.aux),
+                "parent": 0 if r.parent is None else r.parent.number, "group": r.oca_group, "over": r.is_over,
+                "account": r.account,
             }
             for r in self._gateway.news.records.values()
         ]  # fmt: skip

@@ -87,5 +87,9 @@ class Control:
                     await writer.drain()
         except (ConnectionError, ValueError):  # it went away, or its line was too long
             pass
+        except (
+            asyncio.CancelledError
+        ):  # the gateway ends; nobody waits for this task, and streams would report it as a fault
+            pass
         finally:
             writer.close()

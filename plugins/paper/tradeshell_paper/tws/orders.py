@@ -31,6 +31,13 @@ NO_ACCOUNT = Refusal(435, "You must specify an account.")
 NO_PARENT = 135
 BUSY = Refusal(2102, "Unable to modify this order as it is still being processed.")
 LOCATING = "Order held while securities are located."
+STOP_IGNORED = Refusal(
+    2109,
+    "Order Event Warning: Attribute 'Outside Regular Trading Hours' is ignored based on the order type and destination. "
+    "PlaceOrder is now being processed.",
+    advisory=True,
+)
+STOP_REFUSED = Refusal(201, "Order rejected - reason:stop orders do not work outside regular trading hours")
 TIF_PRESET = "Order TIF was set to DAY based on order preset."
 
 
@@ -77,6 +84,8 @@ class OrderDesk:
             refusal = Refusal(NO_PARENT, f"Can't find order with id ={order.parent_id}")
         if refusal is None:
             refusal = self._news.verdict(order, "place", accepted=False)
+            if refusal is None:
+                refusal = self._outside_hours(order)
             if refusal is not None and refusal.advisory:
                 client.error(order.order_id, *_said(refusal))
                 refusal = None
@@ -102,6 +111,12 @@ class OrderDesk:
         if house.switches.tif_preset and order.tif == "":
             client.error(order.order_id, 10349, TIF_PRESET)
         self._start(record, spec)
+
+    def _outside_hours(self, order: WireOrder) -> Refusal | None:
+        """Return what is said of a plain stop that is to work outside regular hours."""
+        if order.order_type != "STP" or not order.outside_rth:
+            return None
+        return {"ignored": STOP_IGNORED, "refused": STOP_REFUSED}.get(self._house.switches.stop_outside_rth)
 
     def _lose(self, client: Client, record: Record, spec: OrderSpec) -> None:
         """Let the socket end around a new order: the client cannot know whether it was taken."""
@@ -248,6 +263,10 @@ class OrderDesk:
             record.waits = None
             self._news.end_waiting(record)
             return
+        if record.is_over and record.status == "Filled" and self._house.switches.filled_cancel == 161:
+            text = f"{checks.NOT_CANCELLABLE.text}  Order permId ={record.perm_id}"
+            self._news.error_to(record.client, record.number, 161, text)
+            return
         record.was_asked_to_end = True
         exchange = self._venue(record).exchange
         if not record.is_over and self._house.switches.pending_cancel and record.is_told:
@@ -311,7 +330,7 @@ class OrderDesk:
         if number <= 0:
             return checks.DUPLICATE_ID
         if (client, number) in self._used:
-            return None
+            return None if self._house.switches.refused_ids_again else checks.DUPLICATE_ID
         rises = number >= self._ids.next_order(client)
         return checks.DUPLICATE_ID if self._house.switches.ids_must_rise and not rises else None
 

@@ -68,6 +68,7 @@ class Record:
         self.waits: Handle | None = None  # kept back here until an instant
         self.completed_at: datetime | None = None
         self.completed_status = ""
+        self.past: list[tuple[datetime, OrderView | None]] = []  # as it was shown; ``None``: it has ended
 
     @property
     def ref(self) -> str:

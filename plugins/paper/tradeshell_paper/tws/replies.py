@@ -6,11 +6,12 @@ revision, with their fees; completed orders are those of the day. Every answer e
 
 from __future__ import annotations
 
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 
 from tradeshell_paper.calendar import NEW_YORK, new_york_day
 from tradeshell_paper.tws import outgoing
 from tradeshell_paper.tws.encode_orders import (
+    OrderView,
     commission_report,
     completed_order,
     exec_details,
@@ -38,11 +39,11 @@ class OrderReplies:
         """Take reqOpenOrders: the client's own orders; client 0 binds those of the window."""
         if client.number == 0:
             self.bind(client)
-        self._show(client, [r for r in self._living() if self._is_own(client, r)])
+        self._show(client, [r for r in self._records() if self._is_own(client, r)])
 
     def all_open_orders(self, client: Client) -> None:
         """Take reqAllOpenOrders."""
-        self._show(client, list(self._living()))
+        self._show(client, self._records())
 
     def auto_bind(self, client: Client, *, on: bool) -> None:
         """Take reqAutoOpenOrders."""
@@ -58,6 +59,9 @@ class OrderReplies:
             if not was and not record.is_bound:
                 client.send(encode(100, record.perm_id, 0, -record.number))
 
+    def _records(self) -> list[Record]:
+        return list(self._news.records.values())
+
     def _living(self) -> list[Record]:
         return [record for record in self._news.records.values() if record.is_told and not record.is_over]
 
@@ -66,10 +70,19 @@ class OrderReplies:
 
     def _show(self, client: Client, records: list[Record]) -> None:
         for record in records:
-            view = record.view(self._news.binds_manual)
-            client.send(open_order(view, client.version))
-            client.send(order_status(view))
+            view = self._seen(record)
+            if view is not None:
+                client.send(open_order(view, client.version))
+                client.send(order_status(view))
         client.send(encode(*outgoing.OPEN_ORDERS_END))
+
+    def _seen(self, record: Record) -> OrderView | None:
+        """Return an order as an answer shows it, ``None`` when it does not: as it was ``open_orders_age`` seconds ago."""
+        age = self._house.switches.open_orders_age
+        if age <= 0 or not record.past:
+            return record.view(self._news.binds_manual) if record.is_told and not record.is_over else None
+        then = self._house.now() - timedelta(seconds=age)
+        return next((view for at, view in reversed(record.past) if at <= then), None)
 
     def completed(self, client: Client, *, api_only: bool) -> None:
         """Take reqCompletedOrders."""

@@ -44,6 +44,7 @@ from tradeshell_paper.tws.switches import Refuse
 from tradeshell_paper.tws.told import Booked, Told, has, moved_up
 from tradeshell_paper.tws.values import WireOrder
 
+REMEMBERED = 50  # states of an order that an old answer may show
 VENUES = ("ISLAND", "ARCA", "IEX", "DRCTEDGE", "BATS")
 
 
@@ -321,6 +322,8 @@ class OrderNews:
             return
         if told.kind in ("ack", "status") and told.status in switches.skip_status:
             return
+        if switches.open_orders_age > 0 and told.kind in ("ack", "status"):
+            self._remember(told.record)
         delay: float = 0.0 if told.kind == "error" else getattr(switches, f"{told.kind}_delay")
         times = 2 if switches.repeat_status and told.kind in ("ack", "status") else 1
 
@@ -332,6 +335,12 @@ class OrderNews:
             self.house.after(delay, go)
         else:
             go()
+
+    def _remember(self, record: Record) -> None:
+        """Keep what an order is now for answers that are old."""
+        view = None if record.is_over else record.view(self.binds_manual)
+        record.past.append((self.house.now(), view))
+        del record.past[:-REMEMBERED]
 
     def restore(self) -> None:
         """Tell what was held up while the line to the exchange was cut."""

@@ -26,7 +26,8 @@ from tradeshell_paper.tws.switches import Switches, changed
 EXCHANGE_KEYS = frozenset(
     {
         "partial", "bar_share", "fee_per_share", "fee_minimum", "fee_max_share", "oca_cancel_spreads", "oca_shows",
-        "oca_race", "chased_stops", "partial_parent", "reduced_to_filled", "first_execution", "slippage",
+        "oca_join", "oca_restores", "oca_race", "chased_stops", "partial_parent", "reduced_to_filled", "first_execution",
+        "slippage",
     }
 )  # fmt: skip
 _ARGUMENT = re.compile(r'\s*([a-z_]+)=("(?:[^"\\]|\\.)*"|\[[^\]]*\]|\{[^}]*\}|\S+)')

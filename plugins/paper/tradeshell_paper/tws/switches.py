@@ -68,14 +68,18 @@ class Switches(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     commission: Literal["after", "before", "never"] = "after"
     pending_cancel: bool = False
     cancel_race: int = 0
+    filled_cancel: Literal[10148, 161] = 10148
     unsolicited_completed: bool = False
     tif_preset: bool = False
     foreign_cancel: bool = False
     ids_must_rise: bool = True
+    refused_ids_again: bool = True
     lose_place: Literal["no", "accepted", "lost"] = "no"
     busy_changes: int = 0
     locate: Seconds = 0.0
     hours_note: bool = True
+    stop_outside_rth: Literal["taken", "ignored", "refused"] = "taken"
+    open_orders_age: Seconds = 0.0
     refuse: list[Refuse] = field(default_factory=list)
     master_client: int | None = None
     # --- market data
