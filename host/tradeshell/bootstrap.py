@@ -77,7 +77,12 @@ def run_program(
     if offer is None or words[0] in plugins.commands:
         return None
     return offer.run(
-        ProgramContext(words=words[1:], environ=environ, state_dir=open_state_dir(settings, words[0]))
+        ProgramContext(
+            words=words[1:],
+            environ=environ,
+            state_dir=open_state_dir(settings, words[0]),
+            brokers=settings.brokers,
+        )
     )
 
 

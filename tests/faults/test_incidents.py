@@ -73,7 +73,7 @@ def test_I01_a_refused_stop_is_replaced_by_a_new_pair_after_pictures(
     assert {order.leg for order in stage.working() if order.ref not in old} == {"sl2", "tp2"}
     assert states(stage)[-2:] == ["PARTIAL", "PROTECTED"]
     assert rungs(stage, "sl2") == ["barrier", "replacement"]
-    stage.line("sl2", f"stop gone · {REFUSED} · 30 shares of this leg need a new one")
+    stage.line("sl2", f"stop gone{stage.because(REFUSED)} · 30 shares of this leg need a new one")
     stage.line("sl2", "a new stop goes out for 30 shares")
     stage.sells_at_most(100)
 
@@ -95,7 +95,7 @@ def test_I02_a_stop_cancelled_by_nobody_is_replaced_once_its_target_is_known_to_
     assert placed(stage, began) == PAIR
     assert stage.shares() == RUNNING
     assert [event.leg for event in stage.told(LadderStopLossCancelled)] == ["sl2"]
-    stage.line("sl2", "stop gone · Order Canceled - reason:")
+    stage.line("sl2", f"stop gone{stage.because('Order Canceled - reason:')}")
     stage.sells_at_most(100)
 
 
@@ -229,7 +229,7 @@ def test_I07_a_lost_target_is_replaced_once_into_its_group_and_then_only_told(st
     assert len(stage.told(LadderTakeProfitLost)) == 2
     assert not stage.told(IncidentStepTaken)
     assert "PARTIAL" not in states(stage)
-    stage.line("tp2", "target gone · Order Canceled - reason: · its stop keeps working")
+    stage.line("tp2", f"target gone{stage.because('Order Canceled - reason:')} · its stop keeps working")
     stage.sells_at_most(100)
 
 
@@ -298,9 +298,20 @@ def test_I09_a_cancel_that_is_not_found_although_the_target_lives_is_asked_again
 ADVISORY = (2104, 2106, 2107, 2108, 2119, 2158, 2103, 2105, 2110, 2137, 2148, 2161, 10167, 165)
 
 
-@pytest.mark.parametrize("leg", ["", "sl2", "tp1"])
-def test_I11_advisory_codes_touch_no_order(stage: Stage, leg: str) -> None:
+@pytest.mark.parametrize("leg", ["sl2", "tp1"])
+def test_I11_advisory_codes_about_an_order_touch_it_not(stage: Stage, leg: str) -> None:
     """Kills: ``reports.refused`` that takes everything that is said about an order for its end."""
+    advise(stage, leg)
+
+
+@pytest.mark.venue_only("over the wire farms have effects of their own: test_wire_words.py")
+def test_I11_advisory_codes_about_no_order_touch_none(stage: Stage) -> None:
+    """Kills: as above."""
+    advise(stage, "")
+
+
+def advise(stage: Stage, leg: str) -> None:
+    """Say all advisory codes, and assert that nothing follows but their lines."""
     stage.ladder()
     began = stage.t
     ref = f"ts:br-1:{leg}:1" if leg else ""
@@ -393,5 +404,5 @@ def test_I15_a_stop_lost_beside_a_target_that_sold_some_is_replaced_for_the_rest
     assert commands(stage, began) == ["cancel tp2", "place sl2 20 stop 190", "place tp2 20 198"]
     assert stage.shares() == {"sl2": 20, "tp2": 20, "sl3": 10, "tp3": 10}
     assert sum(event.qty for event in stage.told(BracketChildOrderFilled) if event.leg == "tp2") == 10
-    stage.line("sl2", "stop gone · Order Canceled - reason: · 20 shares of this leg need a new one")
+    stage.line("sl2", f"stop gone{stage.because('Order Canceled - reason:')} · 20 shares of this leg need a new one")
     stage.sells_at_most(30)

@@ -153,7 +153,7 @@ def test_L08_a_stop_cancelled_outside_is_replaced_once_and_then_not_fought_over(
     assert commands(stage, began)[-2:] == ["place sl2 30 stop 187", "place tp2 30 198"]
     assert rungs(stage, "sl2") == ["barrier", "replacement"]
     assert stage.line("sl2", "stop gone").endswith(
-        "stop gone · cancelled outside this program · 30 shares of this leg need a new one"
+        f"stop gone{stage.because('cancelled outside this program')} · 30 shares of this leg need a new one"
     )
     cut = stage.t
     stage.cancel_outside("sl2")

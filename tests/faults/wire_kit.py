@@ -102,6 +102,7 @@ class _Gate(Gate):
 class WireStage(Stage):
     """One program, connected over the wire, on a market that stands at 190.00/190.02."""
 
+    is_wire = True
     venue: WireVenue  # type: ignore[assignment]  # it has the stage's words
 
     def __init__(
@@ -135,6 +136,7 @@ class WireStage(Stage):
         self._known_at: dict[str, float] = {}  # when each execution happened
         self._positions: list[tuple[float, dict[str, int]]] = []
         self._is_silent = False
+        self._data_type = 1  # live
         super().__init__(folder, live=live, policy=policy, start=start, connect=connect, **settings)
 
     # --- both ends ----------------------------------------------------------------------------------------------------
@@ -199,11 +201,11 @@ class WireStage(Stage):
         """Type ``connect``: an attempt at once."""
         self.inside(lambda: self.loop.create_task(_quietly(self.broker.connect())))
 
-    def kill(self, *, loses: bool = False) -> None:
+    def crash(self, *, loses: bool = False) -> None:
         """Kill the program, now. ``loses``: what was under way is lost with it."""
         self.inside(lambda: self.life.end(_kill("send", "before", loses=loses)))
 
-    def kill_at(
+    def crash_at(
         self, kind: str, where: str = "before", *, nth: int = 1, leg: str = "", tear: float = 0.5, loses: bool = False
     ) -> None:
         """Let the program be killed before, after or within the ``nth`` write from now: ``journal``, ``audit``, or ``send``."""
@@ -274,6 +276,10 @@ class WireStage(Stage):
         """Return the contract as the gateway has it."""
         return self.ask(self.broker.qualify(symbol))
 
+    def because(self, text: str) -> str:
+        """Return the words of a refusal with its code; the status of a cancel comes before its words."""
+        return f" · 201: {text}" if text.startswith("Order rejected") else ""
+
     @property
     def sent(self) -> list[Sent]:
         """Everything about orders that was written to the socket, in order."""
@@ -302,8 +308,9 @@ class WireStage(Stage):
         kind = more.get("kind", DataKind.LIVE)
         if self._is_silent:
             self._withhold([])
-        if kind in (DataKind.DELAYED, DataKind.FROZEN):
-            number = 3 if kind is DataKind.DELAYED else 2
+        number = {DataKind.DELAYED: 3, DataKind.FROZEN: 2}.get(kind, 1)
+        if number != self._data_type:
+            self._data_type = number
             self._to_lines(symbol, lambda line: outgoing.market_data_type(line, number))
         super().quote(bid, ask, symbol=symbol, **more)
         if self._is_silent:
@@ -372,7 +379,9 @@ class WireStage(Stage):
         return self.courier._fate(message.what, leg_of(ref), shown)
 
     def _answered(self, frame: bytes, fields: list[str]) -> bytes:
-        """Return a frame of an answer as old as it is to be."""
+        """Return a frame of an answer as old as it is to be, and data as live as they are to be."""
+        if fields[0] == "58":
+            return outgoing.market_data_type(int(fields[2]), self._data_type)
         age = self._ages.get("executions")
         if age and fields[0] == "11" and self._known_at.get(fields[14], -1e9) > self.t - age:
             return b""

@@ -170,6 +170,12 @@ class WireVenue(WiredVenue):
         """Break a trade."""
         self.intervene(lambda exchange, now: exchange.bust(now, exec_id))
 
+    @property
+    def listeners(self) -> dict[tuple[str, int], list[Any]]:
+        """Who is told bars of 60 seconds: whoever asked for their parts, in one telling."""
+        wanted = {symbol for s in self.gateway.sessions for _, symbol in s.history.real_time.values()}
+        return {(symbol, 60): [SimpleNamespace(on_bar=self.tell_bar)] for symbol in wanted}
+
     def tell_bar(self, bar: Bar) -> None:
         """Send a bar that has ended as its 5-second parts, to who asked for those of its symbol."""
         self.view.bars.append(bar)

@@ -88,6 +88,24 @@ def pictured(turn: Turn, watchers: Watchers, picture: SnapshotAnswered) -> None:
         _explain(turn, book, picture.asked_at or turn.at, living)
 
 
+def ask_about_stranded(turn: Turn, picture: SnapshotAnswered) -> None:
+    """On the first picture of a connection: ask by a cancel what became of exits whose answers ended with the one before.
+
+    Those of which nothing was ever heard, or whose cancel was not answered. Pictures that lack them may be too old to show them for
+    seconds yet, and as long nothing may stand in for them; the broker's answer to a cancel is from now.
+    """
+    shown_refs = {report.ref for report in picture.orders}
+    for order in turn.desk.orders():
+        is_stranded = order.state is OrderState.UNKNOWN or (order.state.is_live and order.cancelling)
+        if not is_stranded or order.spec.side is not Side.SELL or order.spec.ref in shown_refs:
+            continue
+        book = turn.book(order.spec.symbol)
+        trade = book.trade_of(order.spec.ref)
+        assert trade is not None  # every order of ours belongs to a trade
+        if order.is_missed and order.absent_at is None and not is_dormant(order, book.orders):
+            turn.probe(trade, order)
+
+
 def _keep_unseen(turn: Turn, before: Order | None, picture: SnapshotAnswered) -> None:
     """What a picture shows that was asked for before a sibling executed may be from before the broker reduced the order."""
     if before is None or before.unseen_since is None or picture.asked_at is None:
@@ -280,7 +298,7 @@ def _missing(turn: Turn, watchers: Watchers, order: Order) -> None:
             order_ref=order.spec.ref,
         )
     )
-    if is_probed:
+    if is_probed and not order.is_probed:
         turn.probe(trade, gone)
 
 

@@ -348,7 +348,10 @@ def refused(turn: Turn, watchers: Watchers, refusal: OrderRefusedByBroker) -> No
         )
         return
     if order.is_probed and refusal.what is RefusedWhat.CANCEL and refusal.code == NOT_THERE:
-        _never_came(turn, order)
+        if order.state.is_live:
+            _denied(turn, order, refusal)  # pictures from now on are believed when they lack it
+        else:
+            _never_came(turn, order)
         after(turn, watchers, turn.desk.trade(trade.id))
         return
     is_late = not order.state.is_live and refusal.what is not RefusedWhat.ORDER
@@ -392,7 +395,7 @@ def refused(turn: Turn, watchers: Watchers, refusal: OrderRefusedByBroker) -> No
 
 def _never_came(turn: Turn, order: Order) -> None:
     """The broker has no order of which nothing was ever heard: it was lost on the way, and sold nothing."""
-    if not (order.state.is_live or order.told_filled or order.filled):
+    if not (order.told_filled or order.filled):
         turn.put_order(replace(order, is_explained=True))
 
 

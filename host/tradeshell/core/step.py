@@ -278,6 +278,7 @@ class Core:
                 )
             )
             pictures.tell_short(turn, event)
+            pictures.ask_about_stranded(turn, event)
         for book in tuple(turn.desk.books.values()):
             pictures.position_confirmed(turn, self.watchers, book, event)
             for trade in tuple(turn.book(book.instrument.symbol).trades.values()):

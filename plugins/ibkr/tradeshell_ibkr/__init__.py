@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from tradeshell import Broker, BrokerContext, BrokerOffer, Register, hookimpl
+from tradeshell import (
+    Broker,
+    BrokerContext,
+    BrokerOffer,
+    ProgramContext,
+    ProgramOffer,
+    Register,
+    hookimpl,
+)
 
 
 def open_broker(context: BrokerContext) -> AbstractContextManager[Broker]:
@@ -27,4 +35,19 @@ def register_brokers(register: Register[BrokerOffer]) -> None:
             own_clock=False,
             words="Interactive Brokers through TWS or IB Gateway (IB_HOST, IB_PORT, IB_CLIENT_ID)",
         ),
+    )
+
+
+def run_probe(context: ProgramContext) -> int:
+    """Ask a paper account what nobody says."""
+    from tradeshell_ibkr.probe.program import run  # noqa: PLC0415  # the shell does not pay for it
+
+    return run(context)
+
+
+@hookimpl
+def register_programs(register: Register[ProgramOffer]) -> None:
+    """Offer the program ``probe``."""
+    register(
+        "probe", ProgramOffer(run=run_probe, words="what the broker really does, asked on a paper account")
     )

@@ -118,6 +118,7 @@ _TABLE = (
     (434, "the size is zero", _E.REFUSED, _NEW),
     (435, "an account must be named", _E.REFUSED, _NEW),
     (436, "an allocation must be named", _E.REFUSED, _NEW),
+    (451, "the size is above the precautionary limit", _E.REFUSED, _NEW),
     (460, "no permission to trade this", _E.REJECTED, "a rule of the account"),
     (463, "not a valid price", _E.REFUSED, _NEW),
     (481, "the size was reduced", _E.COMMENT, _LIVES),

@@ -32,6 +32,20 @@ from tradeshell_ibkr.telling import Teller
 from tradeshell_ibkr.wire import NOT_AN_API, Hub, Readers, Wire
 
 T = TypeVar("T")
+# What is told when it names no request. Words about an order that do not say which are attributed to none.
+_TOLD = frozenset(
+    {
+        Effect.FARM_DOWN,
+        Effect.PACING,
+        Effect.LINK_ENDS,
+        Effect.REFUSED,
+        Effect.REJECTED,
+        Effect.CHANGE_REFUSED,
+        Effect.CANCEL_REFUSED,
+        Effect.CANCELLED,
+        Effect.COMMENT,
+    }
+)
 DIAL_WITHIN = 5.0  # seconds for the socket
 GREET_WITHIN = 6.0  # seconds for version, accounts and the next order number
 
@@ -392,7 +406,7 @@ class Connection:
             self._lost_ib(code)
         elif effect in (Effect.LINK_BACK, Effect.LINK_BACK_EMPTY):
             self._found_ib(code, is_data_lost=effect is Effect.LINK_BACK_EMPTY)
-        elif effect in (Effect.FARM_DOWN, Effect.PACING, Effect.LINK_ENDS) or code not in CODES:
+        elif effect in _TOLD or code not in CODES:
             self.tell(code, text)
         for listener in self.notices:
             listener(code, text)

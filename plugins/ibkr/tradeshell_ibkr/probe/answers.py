@@ -1,7 +1,7 @@
 """Questions and answers as values, and the file in which answers stand beside the defaults.
 
-Laws: nothing here asks anybody anything; a row for every question that was asked, whatever became of it; the file keeps answers of
-earlier runs of the same account that were not asked again.
+Laws: nothing here asks anybody anything; a row for every question that was asked, whatever became of it; the file keeps what
+earlier runs of the same account found out and this one did not.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Row(Struct, frozen=True, kw_only=True):
         return f"{self.name}: {self.value}, where {self.default} is counted on · {self.rests}"
 
 
-def row_of(question: Question, found: Finding | NotHere | Exception | None) -> Row:
+def row_of(question: Question, found: Finding | Exception | None) -> Row:
     """Return the row of a question. ``None``: its trial ended before it came to it."""
     if isinstance(found, Finding):
         return Row(
@@ -98,9 +98,7 @@ def row_of(question: Question, found: Finding | NotHere | Exception | None) -> R
         )
     outcome = Outcome.NOT_HERE if isinstance(found, NotHere) else Outcome.FAILED
     why = "it was not come to" if found is None else str(found) or type(found).__name__
-    return Row(
-        name=question.name, outcome=outcome, default=question.default, seen=why, rests=question.rests
-    )
+    return Row(name=question.name, outcome=outcome, default=question.default, seen=why, rests=question.rests)
 
 
 def seconds(value: float) -> str:
@@ -151,7 +149,11 @@ def write_answers(asked: Asked, rows: Iterable[Row], before: Mapping[str, Mappin
         f"symbol = {_value(asked.symbol)}",
     ]
     for name in sorted(tables):
-        lines += ["", f"[answers.{name}]", *(f"{key} = {_value(value)}" for key, value in tables[name].items())]
+        lines += [
+            "",
+            f"[answers.{name}]",
+            *(f"{key} = {_value(value)}" for key, value in tables[name].items()),
+        ]
     return "\n".join(lines) + "\n"
 
 

@@ -232,6 +232,27 @@ class Actions:
         if record is not None:
             self._at(record, lambda e, now: e.cancel_outside(now, record.number, record.client))
 
+    def alter(
+        self,
+        order: int,
+        limit: float | str | None = None,
+        stop: float | str | None = None,
+        qty: int | None = None,
+        client: int = 0,
+    ) -> None:
+        """Change an order by hand, in the gateway's own window."""
+        record = self._record(client, order)
+        if record is not None:
+            prices = {
+                name: Decimal(str(price))
+                for name, price in (("limit", limit), ("stop", stop))
+                if price is not None
+            }
+            self._at(
+                record,
+                lambda e, now: e.alter_order(now, record.number, qty=qty, client=record.client, **prices),
+            )
+
     def correct(self, order: int, qty: int, price: float | str | None = None, client: int = 0) -> None:
         """Correct an order's last execution; no shares: bust it."""
         record = self._record(client, order)

@@ -88,6 +88,10 @@ class MemoryTransport(asyncio.Transport):
         self._is_cut = True
         self.close()
 
+    def get_write_buffer_size(self) -> int:
+        """Return zero: what is sent here has left."""
+        return 0
+
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Return that nothing more is known."""
         del name

@@ -120,6 +120,7 @@ class OrderNews:
 
     def _order(self, record: Record, report: OrderReport, told_by: Report) -> list[Told]:
         record.total = record.total if report.qty is None else report.qty
+        record.order = _as_it_stands(record.order, report)
         record.left, status = report.remaining, STATUS[report.state]
         record.why_held = ",".join(told_by.held_by)
         record.status = status
@@ -318,12 +319,12 @@ class OrderNews:
         if self.house.is_cut_off:
             self._held_up.append(told)
             return
+        if switches.open_orders_age > 0 and told.kind in ("ack", "status"):
+            self._remember(told.record)
         if told.kind == "commission" and switches.commission == "never":
             return
         if told.kind in ("ack", "status") and told.status in switches.skip_status:
             return
-        if switches.open_orders_age > 0 and told.kind in ("ack", "status"):
-            self._remember(told.record)
         delay: float = 0.0 if told.kind == "error" else getattr(switches, f"{told.kind}_delay")
         times = 2 if switches.repeat_status and told.kind in ("ack", "status") else 1
 
@@ -368,6 +369,16 @@ def _matches(rule: Refuse, order: WireOrder) -> bool:
         and rule.type in ("", order.order_type)
         and rule.ref in order.order_ref
     )
+
+
+def _as_it_stands(order: WireOrder, report: OrderReport) -> WireOrder:
+    """Return the order with the prices that the exchange has: its owner may have changed them by hand."""
+    changes: dict[str, Decimal] = {}
+    if order.order_type in ("LMT", "STP LMT") and report.limit not in (None, order.limit):
+        changes["limit"] = report.limit  # type: ignore[assignment]  # None is excluded above
+    if order.order_type in ("STP", "STP LMT") and report.stop not in (None, order.aux):
+        changes["aux"] = report.stop  # type: ignore[assignment]  # as above
+    return replace(order, **changes) if changes else order
 
 
 def _ending(record: Record, report: OrderReport) -> str:
