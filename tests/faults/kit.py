@@ -87,7 +87,7 @@ class Stage(Looking):
         self._refusals: list[tuple[Rule, Refusal]] = []
         self._holds: list[Rule] = []
         self._held: list[Any] = []
-        self._quoting = True
+        self._quoting = self._is_open = True
         self._foreign = 9000
         self._asked = 0
         self._policy = policy or Policy()
@@ -208,7 +208,12 @@ class Stage(Looking):
                 if tape.touch is not None:
                     tape.show(replace(tape.touch, at=self.now))
                     self.venue.on_touch(self.now, tape.symbol)
-        self.loop.at(self.loop.micros + SECOND // 2, self._repeat)
+        if self._is_open:
+            self.loop.at(self.loop.micros + SECOND // 2, self._repeat)
+
+    def close_market(self) -> None:
+        """Let the market rest: nothing is told of it any more, and days pass quickly."""
+        self._is_open = False
 
     def bar(self, close: Any, *, high: Any = "190.20", low: Any = "189.90", seconds: int = 60) -> Bar:
         """Return a bar that has ended just now."""

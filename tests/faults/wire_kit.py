@@ -49,6 +49,7 @@ T = TypeVar("T")
 SYMBOLS = ("AAPL", "MSFT")
 LOOK_EVERY = 30.0  # seconds between looks at the account while orders work: as the program has it
 QUESTIONS = {5: "orders", 16: "orders", 7: "executions", 61: "positions"}  # of a picture
+HELLO = 71
 PRICES = [1, 2, 45, 46, 57]  # what a gateway says of touches
 
 
@@ -123,6 +124,7 @@ class WireStage(Stage):
         self.healer: Healer
         self.lives = 0
         self.cables = 0
+        self.hellos: set[int] = set()  # as which clients it has introduced itself
         self.requests: list[tuple[float, int]] = []  # when each message of the program left, and its kind
         self.down_since: float | None = None
         self._look_every = look_every
@@ -137,6 +139,7 @@ class WireStage(Stage):
         self._positions: list[tuple[float, dict[str, int]]] = []
         self._is_silent = False
         self._data_type = 1  # live
+        self._cut_at = ("", "", False)  # action, leg, and whether it arrives
         super().__init__(folder, live=live, policy=policy, start=start, connect=connect, **settings)
 
     # --- both ends ----------------------------------------------------------------------------------------------------
@@ -354,6 +357,9 @@ class WireStage(Stage):
             action = "modify" if number in self._placed else "place"
             self._placed.add(number)
             self._sent.append(Sent(self.t, action, leg_of(ref), ref, spec))
+            if self._cut_at[:2] == (action, leg_of(ref)):
+                arrives, self._cut_at = self._cut_at[2], ("", "", False)
+                self.loop.call_soon(lambda: self._cut_now(arrives=arrives))
             return self.courier._fate(action, leg_of(ref), None) if ref else fate
         if kind == 4:
             number = int(fields[2])
@@ -404,6 +410,14 @@ class WireStage(Stage):
         for message in held:
             self.inside(lambda heard=message: cable.send_again(heard))  # type: ignore[misc]  # a lambda's default has no type
 
+    def release_around(self, frame: bytes, after: int = 1) -> None:
+        """Hand over what was kept back, in one packet, with another message behind the first ``after`` of it."""
+        held, self._held, self._holds = self._held, [], []
+        parts = [b"".join(message.frames) for message in held]
+        cable = self.net.cable
+        assert isinstance(cable, ScriptedCable)
+        self.inside(lambda: cable.send_whole(b"".join((*parts[:after], frame, *parts[after:]))))
+
     def say(self, event: i.Input) -> None:
         """Let the gateway say something that it would never say by itself."""
         frames = list(self._in_bytes(event))
@@ -445,9 +459,29 @@ class WireStage(Stage):
     ) -> None:
         """Cut the connection, and let nobody answer."""
         self.net.is_down = True
+        self.cut_cable(why, lose_orders=lose_orders, unnoticed=unnoticed)
+
+    def cut_cable(
+        self, why: str = "reset", *, lose_orders: bool = True, unnoticed: float = 0.0, ghost: float = 0.0
+    ) -> None:
+        """Cut the connection; a new one can be made. ``ghost``: seconds for which the gateway takes the old one for alive."""
         cable = self.net.cable
         assert cable is not None
-        self.inside(lambda: cable.cut(why, loses_up=lose_orders, unnoticed=int(unnoticed * SECOND)))
+        self.inside(
+            lambda: cable.cut(
+                why, loses_up=lose_orders, unnoticed=int(unnoticed * SECOND), ghost=int(ghost * SECOND)
+            )
+        )
+
+    def cut_at(self, leg: str, *, arrives: bool, action: str = "place") -> None:
+        """Cut the connection, and let nobody answer, as the next order of a leg leaves: it arrives, or it is lost."""
+        self._cut_at = (action, leg, arrives)
+
+    def _cut_now(self, *, arrives: bool) -> None:
+        cable = self.net.cable
+        assert cable is not None
+        self.net.is_down = True
+        cable.cut("reset", loses_up=not arrives, unnoticed=0)
 
     def restore_link(self, *, by_itself: bool = False) -> None:
         """Let the gateway answer again; ``by_itself``: the program has to find out."""
@@ -463,8 +497,9 @@ class WireStage(Stage):
 
     def asked(self, kind: int, fields: list[str]) -> None:
         """Hear that a message of the program has left."""
-        del fields
         self.requests.append((self.t, kind))
+        if kind == HELLO:
+            self.hellos.add(int(fields[2]))
 
     def arrived(self, kind: int) -> None:
         """Hear that a message has reached the gateway."""

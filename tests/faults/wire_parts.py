@@ -304,6 +304,10 @@ class ScriptedCable(Cable):
         if any(kept):
             super().send_down(b"".join(kept))
 
+    def send_whole(self, data: bytes) -> None:
+        """Send bytes as they are."""
+        super().send_down(data)
+
     def send_again(self, message: Message) -> None:
         """Send a message that was kept back."""
         super().send_down(b"".join(message.frames))

@@ -291,8 +291,8 @@ def test_what_needs_executions_is_not_asked_when_the_market_is_about_to_close(tm
 async def trial_begins(bench: Bench, name: str, executions: int = 0) -> None:
     """Wait until a trial has its orders out, and so many of its executions."""
     while bench.trial != name or sum(s.kind == "execution" for s in bench.tape.said) < executions:
-        await asyncio.sleep(0.01)
-    await asyncio.sleep(0.05)
+        await bench.pause(0.01)
+    await bench.pause(0.05)
 
 
 @pytest.mark.parametrize("trial, executions", [("resting", 0), ("reached", 1), ("family", 1), ("joining", 3)])
@@ -447,27 +447,29 @@ def test_the_program_asks_over_a_socket_and_keeps_what_it_heard(tmp_path: Path) 
 
 
 def test_ctrl_c_cancels_what_was_placed(tmp_path: Path) -> None:
-    with running_gateway(tmp_path / "gateway", "--control", "0") as gateway:
-        with socket.create_connection(("127.0.0.1", gateway.control)) as line:
-            stream = line.makefile("rw", encoding="utf-8", newline="\n")
+    with (
+        running_gateway(tmp_path / "gateway", "--control", "0") as gateway,
+        socket.create_connection(("127.0.0.1", gateway.control)) as line,
+    ):
+        stream = line.makefile("rw", encoding="utf-8", newline="\n")
 
-            def orders() -> list[dict[str, Any]]:
-                stream.write("show\n")
-                stream.flush()
-                found: list[dict[str, Any]] = json.loads(stream.readline().removeprefix("ok "))["orders"]
-                return found
+        def orders() -> list[dict[str, Any]]:
+            stream.write("show\n")
+            stream.flush()
+            found: list[dict[str, Any]] = json.loads(stream.readline().removeprefix("ok "))["orders"]
+            return found
 
-            program = subprocess.Popen(
-                words_of(gateway.port, tmp_path, "--only", "gtd"), stdout=subprocess.PIPE, text=True
-            )
-            while not orders():
-                assert program.poll() is None, program.communicate()
-            program.send_signal(signal.SIGINT)
-            said, _ = program.communicate(timeout=40)
-            assert program.returncode == 130
-            assert "not everything was asked: interrupted" in said
-            assert "REMAINS" not in said
-            assert [order["over"] for order in orders()] == [True]
+        program = subprocess.Popen(
+            words_of(gateway.port, tmp_path, "--only", "gtd"), stdout=subprocess.PIPE, text=True
+        )
+        while not orders():
+            assert program.poll() is None, program.communicate()
+        program.send_signal(signal.SIGINT)
+        said, _ = program.communicate(timeout=40)
+        assert program.returncode == 130
+        assert "not everything was asked: interrupted" in said
+        assert "REMAINS" not in said
+        assert [order["over"] for order in orders()] == [True]
 
 
 def test_the_list_of_questions_needs_no_gateway(tmp_path: Path) -> None:

@@ -65,7 +65,14 @@ class Finding(Struct, frozen=True):
 
 
 class NotHere(Exception):
-    """A question cannot be answered on this account at this time; the text says why."""
+    """A question cannot be answered on this account at this time; the text says why.
+
+    ``again``: the market moved on while it was asked, and another try may do.
+    """
+
+    def __init__(self, why: str, *, again: bool = False) -> None:
+        super().__init__(why)
+        self.again = again
 
 
 class Row(Struct, frozen=True, kw_only=True):

@@ -7,30 +7,25 @@ is our own executions alone; nothing is sold that these do not show as bought.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 from ib_async.contract import Contract
-from ib_async.objects import CommissionReport, Execution, ExecutionFilter
-from ib_async.order import Order, OrderState
 from msgspec.structs import replace
 
-from tradeshell import BrokerError, DataKind, Instrument, Price, Quote, RefusedWhat, Shares
-from tradeshell_ibkr.codes import about_order
+from tradeshell import BrokerError, DataKind, Instrument, Price, Quote, Shares
 from tradeshell_ibkr.connection import Connection
 from tradeshell_ibkr.encode import Ticket, cancel_order, contract_text, place_order
 from tradeshell_ibkr.market_data import MarketData
 from tradeshell_ibkr.pacing import Priority
 from tradeshell_ibkr.probe.answers import NotHere
-from tradeshell_ibkr.probe.tape import CANCELLED, FINAL, Said, Tape
-from tradeshell_ibkr.translate import price_text, shares_of
+from tradeshell_ibkr.probe.hearing import ANSWER_WITHIN, REF, Hearing, Placed
+from tradeshell_ibkr.probe.tape import Said
+from tradeshell_ibkr.translate import price_text
 
-REF = "probe"  # orders are called probe:TRIAL:NUMBER
 ACK_WITHIN = 8.0  # seconds for the first word about an order
 FILL_WITHIN = 45.0
 QUOTE_WITHIN = 5.0
-ANSWER_WITHIN = 4.0
 BACK_WITHIN = 60.0  # seconds in which a lost link has to be back for cleaning up
 BACK_EVERY = 0.5
 OLD = 8.0  # seconds by which what is said of open orders and positions may lie behind
@@ -39,84 +34,16 @@ NEVER_LEFT = (10147, 135)  # errors by which the gateway says that there is no s
 FINISHED = 10148
 
 
-class Placed:
-    """One order of ours."""
-
-    def __init__(self, ticket: Ticket, sent_at: float) -> None:
-        self.ticket, self.sent_at = ticket, sent_at
-        self.is_over = False
-        self.refused = 0  # the code of its refusal
-
-    def words(self) -> str:
-        """Return it in words."""
-        t = self.ticket
-        prices = "/".join(text for text in (t.stop, t.limit) if text) or "market"
-        return f"order {t.order_id}: {t.action} {t.qty} {t.type} {prices} {t.tif or 'DAY'}"
-
-
-class Bench:
+class Bench(Hearing):
     """One symbol of one paper account, and the orders that were placed in it from here."""
 
     def __init__(self, connection: Connection, data: MarketData) -> None:
-        self.connection, self.data = connection, data
-        self.tape = Tape()
-        self.orders: dict[int, Placed] = {}
-        self.others: list[str] = []  # orders in the symbol that are not ours, of the last answer
+        super().__init__(connection)
+        self.data = data
         self.trial = ""
         self.whole_fills = 0  # orders of two shares that filled in one moment
         self.instrument: Instrument
         self._contract = ""
-        self._executions: dict[str, tuple[int, Shares]] = {}  # revision and signed shares, by execution
-        self._positions: dict[int, Shares] = {}
-        self._shown: set[int] | None = None  # while open orders are answered
-        self._waiting: set[asyncio.Future[None]] = set()
-        self._ended: set[str] = set()  # answers that are complete
-        self._was_lost, self._lost_at = False, 0.0
-        self._con_id = 0
-        hub = connection.hub
-        hub.listen("openOrder", self._order)
-        hub.listen("orderStatus", self._status)
-        hub.listen("execDetails", self._execution)
-        hub.listen("commissionReport", self._fee)
-        hub.listen("position", self._position)
-        hub.listen("completedOrder", self._completed)
-        hub.listen("openOrderEnd", lambda: self._end("orders"))
-        hub.listen("positionEnd", lambda: self._end("positions"))
-        hub.listen("completedOrdersEnd", lambda: self._end("completed"))
-        hub.listen("execDetailsEnd", lambda number: self._end(f"executions {number}"))
-        connection.on_order_error = self._error
-        connection.on_down.append(self._lost)
-
-    # --- time and waiting ---------------------------------------------------------------------------------------------
-
-    @property
-    def now(self) -> float:
-        """Seconds of the loop's clock."""
-        return asyncio.get_running_loop().time()
-
-    async def until(self, check: Callable[[], object], seconds: float) -> bool:
-        """Wait until something is true, for so long at most; return whether it is. Raises ``BrokerError`` when the link goes."""
-        end = self.now + seconds
-        while not check():
-            self.connection.must_be_served()
-            if self.now >= end:
-                return False
-            word: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.add(word)
-            try:
-                await asyncio.wait((word,), timeout=end - self.now)
-            finally:
-                self._waiting.discard(word)
-        return True
-
-    async def pause(self, seconds: float) -> None:
-        """Let time pass and hear what comes."""
-        await self.until(bool, seconds)
-
-    def _wake(self) -> None:
-        for word in self._waiting:
-            if not word.done():
-                word.set_result(None)
 
     # --- orders -------------------------------------------------------------------------------------------------------
 
@@ -197,15 +124,6 @@ class Bench:
         """Wait for the end of an order, so long at most."""
         return await self.until(lambda: self.orders[number].is_over, seconds)
 
-    def executed(self, number: int) -> Shares:
-        """Return how many shares of an order have executed."""
-        return sum(s.filled for s in self.tape.of(number, "execution"))
-
-    def last_error(self, number: int) -> str:
-        """Return the broker's last words about an order."""
-        errors = self.tape.errors(number)
-        return f"{errors[-1].code} {errors[-1].text}" if errors else "without a word"
-
     # --- prices -------------------------------------------------------------------------------------------------------
 
     async def quote(self) -> Quote:
@@ -246,50 +164,19 @@ class Bench:
         await self.pause(0.3)
         if self.executed(number) >= self.orders[number].ticket.qty:
             self.whole_fills += 1
-            raise NotHere("both shares filled in one moment, and the question is about a part")
+            raise NotHere("both shares filled in one moment, and the question is about a part", again=True)
 
-    # --- questions to the gateway -------------------------------------------------------------------------------------
-
-    async def open_orders(self) -> set[int] | None:
-        """Return which of our orders are open by a fresh answer, ``None`` when it is not complete in time."""
-        self._shown = shown = set[int]()
-        self.others.clear()
-        try:
-            return shown if await self._answered("orders", "reqAllOpenOrders") else None
-        finally:
-            self._shown = None
-
-    async def held(self) -> Shares | None:
-        """Return the position in the symbol by a fresh answer, ``None`` when it is not complete in time."""
-        self._positions.pop(self._con_id, None)
-        if await self._answered("positions", "reqPositions"):
-            return self._positions.get(self._con_id, 0)
-        return None
-
-    async def completed(self) -> bool:
-        """Ask for completed orders; return whether the answer was complete in time."""
-        return await self._answered("completed", "reqCompletedOrders", True)
-
-    async def executions(self, client_id: int) -> bool:
-        """Ask for executions in the symbol; return whether the answer was complete in time."""
-        connection = self.connection
-        number = connection.request_id()
-        wanted = ExecutionFilter(
-            clientId=client_id, acctCode=connection.account, symbol=self.instrument.symbol
-        )
-        return await self._answered(f"executions {number}", "reqExecutions", number, wanted)
-
-    async def _answered(self, name: str, method: str, *args: Any) -> bool:
-        self._ended.discard(name)
-        self.connection.ask(method, *args, priority=Priority.QUESTION)
-        return await self.until(lambda: name in self._ended, ANSWER_WITHIN)
+    def must_be_in_part(self, number: int) -> None:
+        """Raise ``NotHere`` unless exactly one share of an order has executed by now: what was seen would mean nothing."""
+        if self.executed(number) != 1:
+            raise NotHere("the rest filled while it was looked at", again=True)
 
     # --- coming and leaving -------------------------------------------------------------------------------------------
 
     async def sit_down(self, symbol: str) -> None:
         """Look the symbol up and what is in it; raises ``NotHere`` when the probe must not trade it."""
         self.instrument = await self.data.qualify(symbol)
-        con_id = self._con_id = self.instrument.con_id
+        con_id = self.con_id = self.instrument.con_id
         found = self.data.contract(con_id) or Contract(
             conId=con_id, symbol=symbol, secType="STK", exchange="SMART", currency="USD"
         )
@@ -303,10 +190,6 @@ class Bench:
                 f"{symbol} has {', '.join([*there, *self.others])}: choose a symbol with no position and no order"
             )
         await self.quote()
-
-    def bought(self) -> Shares:
-        """Return what our executions add up to: shares bought less shares sold."""
-        return sum(shares for _, shares in self._executions.values())
 
     def remains(self) -> tuple[str, ...]:
         """Return what is left of ours as far as is known, in words."""
@@ -325,7 +208,7 @@ class Bench:
                 left = await self._verified()
             except BrokerError as error:
                 why = str(error)
-                if not self.connection.is_served and self.now - self._lost_at > BACK_WITHIN:
+                if not self.connection.is_served and self.now - self.lost_at > BACK_WITHIN:
                     break
                 continue
             if not left:
@@ -340,13 +223,13 @@ class Bench:
         while not connection.is_served and self.now < end:  # noqa: ASYNC110  # it comes back by itself, whoever waits
             await asyncio.sleep(BACK_EVERY)
         connection.must_be_served()
-        if not self._was_lost:
+        if not self.was_lost:
             return
-        await self.executions(0)
+        await self.executions(0, self.instrument.symbol)
         alive = await self._open_by_now()
         for number, placed in self.orders.items():
             placed.is_over = number not in alive
-        self._was_lost = False
+        self.was_lost = False
 
     async def _open_by_now(self) -> set[int]:
         """Return which of our orders are open by answers that cannot be too old."""
@@ -374,7 +257,9 @@ class Bench:
             raise BrokerError("a cancel was not confirmed")
 
     async def _flatten(self) -> None:
-        net = self.bought()
+        if self.bought() == 0:
+            return
+        net = await self._agreed()
         if net == 0:
             return
         trial, self.trial = self.trial, "flatten"
@@ -385,6 +270,18 @@ class Bench:
         if self.bought() != 0:
             raise BrokerError(f"{self.orders[number].words()} did not fill: {self.last_error(number)}")
         self.orders[number].is_over = True
+
+    async def _agreed(self) -> Shares:
+        """Return what executions say that is ours and the position shows too: nothing else may be sold."""
+        end, held = self.now + OLD, await self.held()
+        while held != self.bought() and self.now < end:
+            await self.executions(0, self.instrument.symbol)
+            await self.pause(0.5)
+            held = await self.held()
+        net = self.bought()
+        if held is None or held * net < 0:
+            raise BrokerError(f"executions say {net} shares, the position says {held}")
+        return min(net, held) if net > 0 else max(net, held)
 
     async def _verified(self) -> tuple[str, ...]:
         """Return what orders and positions still show of ours, once what they show cannot be old any more."""
@@ -400,108 +297,6 @@ class Bench:
                     return ()
             await self.pause(0.5)
         return left
-
-    # --- what is said -------------------------------------------------------------------------------------------------
-
-    def _hear(self, said: Said) -> None:
-        self.tape.said.append(said)
-        self._wake()
-
-    def _order(self, number: int, contract: Contract, order: Order, state: OrderState) -> None:
-        is_mine = order.clientId == self.connection.settings.client_id and number in self.orders
-        if not is_mine:
-            if contract.conId == self._con_id and order.account in ("", self.connection.account):
-                self.others.append(
-                    f"an order of client {order.clientId} ({order.action} {order.totalQuantity:g})"
-                )
-            return
-        if self._shown is not None:
-            self._shown.add(number)
-        price = order.auxPrice if order.orderType == "STP" else order.lmtPrice
-        total = shares_of(order.totalQuantity)
-        self._hear(
-            Said(
-                at=self.now,
-                kind="order",
-                order=number,
-                status=state.status,
-                total=total,
-                price=float(price or 0),
-            )
-        )
-
-    def _status(
-        self, number: int, status: str, filled: float, remaining: float, average: float = 0.0, perm: int = 0,
-        parent: int = 0, last: float = 0.0, client: int = 0, *_: object,
-    ) -> None:  # fmt: skip
-        del average, perm, parent, last
-        placed = self.orders.get(number)
-        if placed is None or client != self.connection.settings.client_id:
-            return
-        placed.is_over = placed.is_over or status in FINAL
-        self._hear(
-            Said(
-                at=self.now,
-                kind="status",
-                order=number,
-                status=status,
-                filled=shares_of(filled),
-                remaining=shares_of(remaining),
-            )
-        )
-
-    def _execution(self, number: int, contract: Contract, execution: Execution) -> None:
-        del number
-        is_mine = execution.orderRef.startswith(f"{REF}:") and execution.orderId in self.orders
-        if not is_mine or contract.conId != self._con_id:
-            return
-        stem, _, revision = execution.execId.rpartition(".")
-        known = self._executions.get(stem)
-        shares = shares_of(execution.shares)
-        if known is not None and known[0] >= int(revision or 0):
-            return
-        self._executions[stem] = (int(revision or 0), shares if execution.side == "BOT" else -shares)
-        order = execution.orderId
-        self._hear(Said(at=self.now, kind="execution", order=order, filled=shares, exec_id=execution.execId))
-
-    def _fee(self, report: CommissionReport) -> None:
-        self._hear(Said(at=self.now, kind="fee", exec_id=report.execId))
-
-    def _position(self, account: str, contract: Contract, qty: float, average: float) -> None:
-        del average
-        if account == self.connection.account and contract.secType == "STK":
-            self._positions[contract.conId] = shares_of(qty)
-            if contract.conId == self._con_id:
-                self._hear(Said(at=self.now, kind="position", filled=shares_of(qty)))
-
-    def _completed(self, contract: Contract, order: Order, state: OrderState) -> None:
-        del contract
-        _, _, number = order.orderRef.rpartition(":")
-        if order.orderRef.startswith(f"{REF}:") and number.isdigit():
-            self._hear(Said(at=self.now, kind="completed", order=int(number), status=state.status))
-
-    def _error(self, number: int, code: int, text: str) -> None:
-        placed = self.orders.get(number)
-        if placed is None:
-            return
-        is_new = self.tape.last(number, "status") is None and self.executed(number) == 0
-        if code == CANCELLED:
-            placed.is_over = True
-        elif (
-            is_new
-            and about_order(code, is_new=True, is_changing=False, is_cancelling=False) is RefusedWhat.ORDER
-        ):
-            placed.refused, placed.is_over = code, True
-        self._hear(Said(at=self.now, kind="error", order=number, code=code, text=text))
-
-    def _end(self, name: str) -> None:
-        self._ended.add(name)
-        self._wake()
-
-    def _lost(self, why: str) -> None:
-        del why
-        self._was_lost, self._lost_at = True, self.now
-        self._wake()
 
 
 def _says_gone(said: Said) -> bool:

@@ -98,23 +98,18 @@ async def _group_in_part(bench: Bench) -> tuple[int, int, str]:
     return target, stop, name
 
 
-async def _reduced(bench: Bench, stop: int) -> Said:
+async def _reduced(bench: Bench, target: int, stop: int) -> None:
     """Wait until the group has taken a share from the stop; raises ``NotHere``."""
-
-    def last() -> Said | None:
-        return bench.tape.last(stop, "status")
-
-    if not await bench.until(lambda: (found := last()) is not None and found.remaining == 1, LISTEN):
+    is_seen = await bench.until(lambda: _left(bench, stop) == 1, LISTEN)
+    bench.must_be_in_part(target)
+    if not is_seen:
         raise NotHere(f"the group did not reduce the stop within {LISTEN:g} s: {bench.tape.words(stop)}")
-    found = last()
-    assert found is not None  # it was waited for
-    return found
 
 
 async def reduction(bench: Bench) -> Found:
     """Look how a group's reduction of the stop is shown."""
-    _, stop, _ = await _group_in_part(bench)
-    await _reduced(bench, stop)
+    target, stop, _ = await _group_in_part(bench)
+    await _reduced(bench, target, stop)
     shown = bench.tape.last(stop, "order")
     total = 0 if shown is None else shown.total
     return {"oca_shows": Finding("total" if total == 1 else "remaining", f"total {total}, remaining 1")}
@@ -122,8 +117,8 @@ async def reduction(bench: Bench) -> Found:
 
 async def restoring(bench: Bench) -> Found:
     """Change the price of a stop that a group has reduced, with the total from before."""
-    _, stop, _ = await _group_in_part(bench)
-    await _reduced(bench, stop)
+    target, stop, _ = await _group_in_part(bench)
+    await _reduced(bench, target, stop)
     price = await bench.price("bid", "0.69")
     since = bench.change(stop, stop=f"{price:f}", qty=2)
 
@@ -132,6 +127,7 @@ async def restoring(bench: Bench) -> Found:
 
     await bench.until(lambda: shown() or bench.tape.errors(stop, since), ACK_WITHIN)
     await bench.pause(0.3)
+    bench.must_be_in_part(target)
     status = bench.tape.last(stop, "status")
     if not shown() or status is None:
         return {"oca_restores": Finding("refused", bench.last_error(stop))}
@@ -150,11 +146,15 @@ async def joining(bench: Bench) -> Found:
     if _left(bench, larger) == 1:
         return {"oca_join": Finding("capped", "2 beside 1, before anything executed")}
     try:
-        _, _, group = await _group_in_part(bench)
+        target, _, group = await _group_in_part(bench)
     except NotHere as why:
-        return {"oca_join": NotHere(f"taken as sent where nothing has executed; of a group that has: {why}")}
+        raise NotHere(
+            f"taken as sent where nothing has executed; of a group that has: {why}", again=why.again
+        ) from None
     number = bench.place("SELL", 2, "STP", stop=await bench.price("bid", "0.69"), oca_group=group, oca_type=2)
-    if not await bench.rests(number):
+    is_taken = await bench.rests(number)
+    bench.must_be_in_part(target)
+    if not is_taken:
         return {"oca_join": Finding("refused", bench.last_error(number))}
     left = _left(bench, number)
     return {
@@ -179,12 +179,14 @@ async def family(bench: Bench) -> Found:
     await bench.in_part(parent)
     await bench.must_rest(target, stop)
     await bench.pause(LISTEN / 3)
+    bench.must_be_in_part(parent)
     status = bench.tape.last(target, "status")
     held = status is None or status.status == "PreSubmitted"
     found: Found = {"children_partial": Finding("wait" if held else "work", bench.tape.words(target))}
     bench.cancel(parent)
-    if not await bench.is_over(parent, ACK_WITHIN) or bench.executed(parent) != 1:
-        return found | {"partial_parent": NotHere("the entry filled before it was cancelled")}
+    if not await bench.is_over(parent, ACK_WITHIN):
+        return found | {"partial_parent": NotHere("the cancel of the entry was not confirmed")}
+    bench.must_be_in_part(parent)
     ended = await bench.is_over(target, LISTEN) and await bench.is_over(stop, LISTEN)
     words = f"{bench.tape.words(target)} · {bench.tape.words(stop)}"
     return found | {"partial_parent": Finding("cancel" if ended else "hold", words)}
@@ -198,8 +200,7 @@ async def reducing(bench: Bench) -> Found:
     await bench.in_part(number)
     since = bench.change(number, qty=1)
     await bench.until(lambda: bench.orders[number].is_over or bench.tape.errors(number, since), ACK_WITHIN)
-    if bench.executed(number) > 1:
-        return {"reduced_to_filled": NotHere("it filled before it was reduced")}
+    bench.must_be_in_part(number)
     errors = bench.tape.errors(number, since)
     words = [said.status for said in bench.tape.of(number, "status", since=since)]
     value = "filled" if "Filled" in words else "cancelled" if bench.orders[number].is_over else "lives"

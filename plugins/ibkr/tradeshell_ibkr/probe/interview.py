@@ -18,6 +18,7 @@ from tradeshell_ibkr.probe.bench import Bench
 from tradeshell_ibkr.probe.catalogue import QUESTIONS, TRIALS, Trial
 from tradeshell_ibkr.settings import is_paper
 
+TRIES = 3  # of a trial that the market spoilt
 Heard = dict[str, Finding | Exception]  # by question; what concerns all of a trial stands under no name
 BEFORE_CLOSE = timedelta(minutes=10)  # shares are bought no later than this before the close
 
@@ -97,12 +98,17 @@ async def interview(
 async def _ask(bench: Bench, trial: Trial) -> tuple[Heard, tuple[str, ...]]:
     """Run a trial and clean up after it."""
     bench.trial = trial.name
-    found: Heard = {}
-    try:
-        found.update(await trial.run(bench))
-    except (NotHere, BrokerError) as why:
-        found[""] = why
-    return found, await bench.clean()
+    for attempt in range(TRIES):
+        found: Heard = {}
+        try:
+            found.update(await trial.run(bench))
+        except (NotHere, BrokerError) as why:
+            found[""] = why
+        remains = await bench.clean()
+        problem = found.get("")
+        if remains or not isinstance(problem, NotHere) or not problem.again or attempt == TRIES - 1:
+            return found, remains
+    raise AssertionError("the last try returns")
 
 
 def _closed(bench: Bench, symbol: str, now: datetime) -> str:

@@ -35,7 +35,7 @@ async def empty(bench: Bench) -> Found:
     """Ask for executions while there are none."""
     client = bench.connection.settings.client_id
     before = len(bench.tape.said)
-    is_told = await bench.executions(client)
+    is_told = await bench.executions(client, bench.instrument.symbol)
     if any(said.kind == "execution" for said in bench.tape.said[before:]):
         return {"executions_end": NotHere("this client has executions in the symbol today")}
     return {"executions_end": Finding("told" if is_told else "missing", "an empty list was asked for")}
