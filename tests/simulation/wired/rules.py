@@ -28,7 +28,7 @@ ENDED = ("Filled", "Cancelled", "ApiCancelled", "Inactive")
 UNKNOWN = 90_000  # codes from here on are nobody's
 CANCELLED = 202
 LATEST = 1.0  # seconds until what was delivered is on record
-BUSY = 1.0  # seconds more until the log has it: the engine may be at work
+BUSY = 1.0  # seconds more for what waits for the engine, besides its longest pause
 EARLY = 1e-6
 LOOKED_FOR = (b'"ConnectionChanged"', b'"OrderIntent"', b'"BrokerMessage', b'"exec_id"')
 Breach = tuple[str, float, str]
@@ -91,12 +91,15 @@ class Ledger:
         self, b: list[dict[str, Any]], audit: list[bytes], schedule: Schedule, lives: list[dict[str, Any]]
     ) -> Iterator[Breach]:
         """Yield what was broken, of each rule the first."""
-        log = Log(audit)
+        busy = BUSY + 4 * schedule.step_cost[2] / SECOND  # one may follow the other
+        log = Log(audit, busy)
         yield from self._rate()
         yield from self._prompt(log)
         yield from self._attempts()
         yield from self._paper_only(log, schedule)
-        yield from self._nothing_swallowed(b, log, [life["to"] for life in lives if life["to"] is not None])
+        yield from self._nothing_swallowed(
+            Heard(b, busy), log, [life["to"] for life in lives if life["to"] is not None]
+        )
         yield from (("V24", at, f"noise: {words}") for at, words in self.noise[:1])
 
     # --- V22 ----------------------------------------------------------------------------------------------------------
@@ -153,8 +156,7 @@ class Ledger:
 
     # --- V24 ----------------------------------------------------------------------------------------------------------
 
-    def _nothing_swallowed(self, b: list[dict[str, Any]], log: Log, ends: list[float]) -> Iterator[Breach]:
-        heard = Heard(b)
+    def _nothing_swallowed(self, heard: Heard, log: Log, ends: list[float]) -> Iterator[Breach]:
         known: set[tuple[str, str]] = set()
         for told in self._told:
             if told.what == "exec" and (told.what, told.key) in known:
@@ -205,7 +207,8 @@ def _about_us(kind: int, fields: list[str]) -> tuple[str, str, str] | None:
 class Heard:
     """What the host was told, by the venue's record."""
 
-    def __init__(self, b: list[dict[str, Any]]) -> None:
+    def __init__(self, b: list[dict[str, Any]], busy: float) -> None:
+        self._busy = busy
         self._times: dict[tuple[str, str], list[float]] = defaultdict(list)
         self._words: list[tuple[float, str]] = []
         self.ours: dict[str, float] = {}  # executions of our orders, and when they were told first
@@ -219,6 +222,8 @@ class Heard:
             if kind == "status":
                 ids[record["ref"]] = str(record["id"])
                 self._times["status", str(record["id"])].append(t)
+                if record["state"] in ("filled", "cancelled", "refused"):
+                    self._times["end", str(record["id"])].append(t)
             elif kind == "exec":
                 self._times["exec", record["exec_id"]].append(t)
                 if record["ref"].startswith("ts:"):
@@ -250,8 +255,8 @@ class Heard:
         return False
 
     def _is_refused(self, told: Told) -> bool:
-        if int(told.words) == CANCELLED and self._is_before("status", told.key, told.at):
-            return True  # a status says it, before or within a second
+        if int(told.words) == CANCELLED and self._is_before("end", told.key, told.at + self._busy):
+            return True  # a status says it, or a second without one
         named = (f"{told.words} {ref}" for ref in self._refs[told.key])
         return any(self._is_in("error", name, told.at) for name in named) or any(
             self._said(told.at, words) for words in (f"order {told.key}: ", f"OrderId {told.key} ")
@@ -273,7 +278,8 @@ class Heard:
 class Log:
     """What the program left on disk, as far as these rules ask."""
 
-    def __init__(self, audit: list[bytes]) -> None:
+    def __init__(self, audit: list[bytes], busy: float) -> None:
+        self._busy = busy
         self._verified: list[tuple[float, str]] = []
         self._intents: dict[str, list[float]] = defaultdict(list)
         self._words: list[tuple[float, str]] = []
@@ -315,9 +321,11 @@ class Log:
 
     def has_words(self, at: float, words: str) -> bool:
         """Return whether words of the gateway are there that nobody could classify."""
-        return any(at - EARLY <= t <= at + LATEST + BUSY and words in text for t, text in self._words)
+        return any(at - EARLY <= t <= at + LATEST + self._busy and words in text for t, text in self._words)
 
     def has_execution(self, exec_id: str, at: float) -> bool:
         """Return whether an execution is there in time, as it is or as it was corrected."""
         stem, _, revision = exec_id.rpartition(".")
-        return any(t <= at + LATEST + BUSY for last, t in self._executions.get(stem, ()) if last >= revision)
+        return any(
+            t <= at + LATEST + self._busy for last, t in self._executions.get(stem, ()) if last >= revision
+        )

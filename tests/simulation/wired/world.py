@@ -459,6 +459,9 @@ class WiredWorld(World):
             and (ticket.parent is None or ticket.parent.filled)
         ]
 
+    def _facts(self) -> dict[str, Any]:
+        return {**super()._facts(), "grain": 1.0}  # the wire tells the times of executions in whole seconds
+
     def _judge(self, findings: list[Finding]) -> Outcome:
         self._is_over = True  # what ends from here on ends with the schedule
         self.noises.look(thoroughly=self.schedule.seed % THOROUGH == 0)
