@@ -35,12 +35,13 @@ Breach = tuple[str, float, str]
 
 
 class Asked(NamedTuple):
-    """A message of the program."""
+    """A message of the program. ``on_disk``: for an order, how many bytes of the log were on disk when it left."""
 
     at: float
     connection: int
     kind: int
     fields: list[str]
+    on_disk: int
 
 
 class Told(NamedTuple):
@@ -73,9 +74,9 @@ class Ledger:
         """Take that a connection begins."""
         self._opened.append(micros / SECOND)
 
-    def asked(self, micros: int, kind: int, fields: list[str]) -> None:
+    def asked(self, micros: int, kind: int, fields: list[str], on_disk: int) -> None:
         """Take a message of the program."""
-        self._asked.append(Asked(micros / SECOND, len(self._opened), kind, fields))
+        self._asked.append(Asked(micros / SECOND, len(self._opened), kind, fields, on_disk))
 
     def delivered(self, micros: int, kind: int, fields: list[str]) -> None:
         """Take a message of the gateway."""
@@ -149,7 +150,7 @@ class Ledger:
                 yield ("V09", each.at, f"order {number} names no account of paper")
                 return
             began = self._opened[each.connection - 1]
-            verified = log.verified_between(began, each.at)
+            verified = log.verified_since(began, each.on_disk)
             if not any(is_account(alias, account) for alias in verified):
                 yield ("V09", each.at, f"order {number} left before its account was verified on disk")
                 return
@@ -280,22 +281,24 @@ class Log:
 
     def __init__(self, audit: list[bytes], busy: float) -> None:
         self._busy = busy
-        self._verified: list[tuple[float, str]] = []
+        self._verified: list[tuple[float, str, int]] = []  # when, which, and where its line ends
         self._intents: dict[str, list[float]] = defaultdict(list)
         self._words: list[tuple[float, str]] = []
         self._executions: dict[str, list[tuple[str, float]]] = defaultdict(list)
+        end = 0
         for line in audit:
+            end += len(line)
             if any(word in line for word in LOOKED_FOR):
-                self._take(line)
+                self._take(line, end)
 
-    def _take(self, line: bytes) -> None:
+    def _take(self, line: bytes, end: int) -> None:
         try:
             record = json.loads(line)
         except ValueError:
             return  # the torn last one
         event, mono = record["event"], float(record["mono"])
         if event == "ConnectionChanged" and record["link"] == "up":
-            self._verified.append((mono, record.get("account", "")))
+            self._verified.append((mono, record.get("account", ""), end))
         elif event == "OrderIntent":
             self._intents[record["order_ref"]].append(mono)
         elif event == "BrokerMessageUnclassified":
@@ -304,14 +307,14 @@ class Log:
             stem, _, revision = record["exec_id"].rpartition(".")
             self._executions[stem].append((revision, mono))
 
-    def verified_between(self, begin: float, end: float) -> list[str]:
-        """Return the accounts that were verified then."""
-        return [account for at, account in self._verified if begin <= at <= end + EARLY and account]
+    def verified_since(self, begin: float, on_disk: int) -> list[str]:
+        """Return the accounts that were verified since then, by the first so many bytes of the log."""
+        return [account for at, account, end in self._verified if begin <= at and end <= on_disk and account]
 
     def is_verified(self, at: float, opened: list[float]) -> bool:
         """Return whether the connection of an instant has an account that was verified by then."""
         began = opened[bisect_right(opened, at) - 1]
-        return any(began <= t <= at + EARLY for t, _ in self._verified)
+        return any(began <= t <= at + EARLY for t, _, _ in self._verified)
 
     def decided(self, ref: str, at: float) -> float | None:
         """Return when a command about an order was decided last."""
