@@ -138,6 +138,7 @@ class Account:
                     done, left, f"{ends.what} were not answered completely within {ANSWER_WITHIN:g} s"
                 )
             await self._executions_answered(first, start + ANSWER_WITHIN)
+            orders.collected()
         finally:
             orders.stop_collecting()
             self._positions = None
