@@ -133,6 +133,26 @@ def test_a_sale_of_the_very_second_in_which_the_book_opened_may_be_younger_than_
     assert told(89, buying=True, sale=-29) == 60  # ours, which may be buying
 
 
+def test_what_others_bought_in_the_second_of_the_opening_is_sold_before_our_shares_when_the_position_says_so() -> (
+    None
+):
+    def exits_changed(position: int) -> bool:
+        desk = Desktop()
+        desk.trigger(**NAKED)
+        second = desk.at.replace(microsecond=0)
+        opened = replace(desk.desk.books["AAPL"], opened_at=second + timedelta(seconds=0.4))
+        desk.desk = replace(desk.desk, books={"AAPL": opened})
+        desk.execute(ENTRY, 100, "190.15", "e1.01")
+        hold(desk, 100)
+        hold(desk, position)
+        foreign(desk, Side.BUY, 55, "x1.01", second)
+        foreign(desk, Side.SELL, 44, "x2.01", second + timedelta(seconds=1))
+        return desk.trade().taken > 0
+
+    assert not exits_changed(111)
+    assert exits_changed(56)
+
+
 def test_a_loss_that_no_execution_from_before_makes_is_not_explained_by_those() -> None:
     desk = Desktop()
     desk.trigger(**NAKED)

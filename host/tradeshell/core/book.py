@@ -402,6 +402,8 @@ def executed(book: Book, execution: ExecutionReport) -> tuple[Book, Shares]:
         if before is None and execution.revision > 1 and execution.side is Side.BUY:
             order = replace(order, is_veiled=True)
         book = with_order(book, _filled(order, added, value, execution.at, is_correction=before is not None))
+    else:
+        book = _begun_earlier(book, GRAIN, sales_only=book.is_buying())
     return book if _is_plain(book, book.trade_of(execution.ref)) else with_taken(book), added
 
 

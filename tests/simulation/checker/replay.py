@@ -311,6 +311,8 @@ class Replay:
                 stock.pending[stock.sold_by] = Untold("loss", lost, self.now, stock.position)
             self.cover.exposure.bought(trade, qty, exec_id)
         else:
+            if self.facts.grain:
+                stock.sold_first(self.facts.instant(self.now))
             if order.oca and any(
                 other.executed for other in self.account.groups[order.group] if other.leg[:2] != order.leg[:2]
             ):
