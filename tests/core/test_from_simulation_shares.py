@@ -109,6 +109,50 @@ def test_what_others_sold_just_before_the_book_opened_takes_nothing_from_our_tra
     assert [command.order.qty for command in desk.sent(c.PlaceOrder)] == [70, 70, 30, 30]
 
 
+def test_a_sale_of_the_very_second_in_which_the_book_opened_may_be_younger_than_it() -> None:
+    def told(position: int, *, buying: bool, sale: int = 29) -> int:
+        desk = Desktop()
+        desk.at += timedelta(seconds=0.4)
+        desk.trigger(**NAKED)
+        second = desk.at.replace(microsecond=0)
+        if desk.at == second:
+            desk.at += timedelta(seconds=0.4)
+        desk.desk = replace(
+            desk.desk,
+            books={"AAPL": replace(desk.desk.books["AAPL"], opened_at=second + timedelta(seconds=0.4))},
+        )
+        desk.execute(ENTRY, 60 if buying else 100, "190.15", "e1.01")
+        foreign(desk, Side.SELL if sale > 0 else Side.BUY, abs(sale), "x1.01", second)
+        hold(desk, position)
+        return desk.desk.books["AAPL"].expected()
+
+    assert told(71, buying=False) == 71  # brokers tell whole seconds: the position says that it came later
+    assert told(31, buying=True) == 31
+    assert told(100, buying=False) == 100
+    assert told(72, buying=False) == 100  # something else is missing
+    assert told(89, buying=True, sale=-29) == 60  # ours, which may be buying
+
+
+def test_what_others_bought_in_the_second_of_the_opening_is_sold_before_our_shares_when_the_position_says_so() -> (
+    None
+):
+    def exits_changed(position: int) -> bool:
+        desk = Desktop()
+        desk.trigger(**NAKED)
+        second = desk.at.replace(microsecond=0)
+        opened = replace(desk.desk.books["AAPL"], opened_at=second + timedelta(seconds=0.4))
+        desk.desk = replace(desk.desk, books={"AAPL": opened})
+        desk.execute(ENTRY, 100, "190.15", "e1.01")
+        hold(desk, 100)
+        hold(desk, position)
+        foreign(desk, Side.BUY, 55, "x1.01", second)
+        foreign(desk, Side.SELL, 44, "x2.01", second + timedelta(seconds=1))
+        return desk.trade().taken > 0
+
+    assert not exits_changed(111)
+    assert exits_changed(56)
+
+
 def test_a_loss_that_no_execution_from_before_makes_is_not_explained_by_those() -> None:
     desk = Desktop()
     desk.trigger(**NAKED)

@@ -49,6 +49,7 @@ _SIGNALS = {
 OLD = timedelta(seconds=6)  # how old an answer or a status may be
 LONG = timedelta(seconds=10)  # how long a command may be on its way: what it may have raised stays bound
 LAG = timedelta(seconds=3)  # how far a position message may lie behind an execution
+GRAIN = timedelta(seconds=1)  # brokers tell the time of an execution in whole seconds, the begun one
 
 
 class Doubt(Struct, frozen=True):
@@ -401,6 +402,8 @@ def executed(book: Book, execution: ExecutionReport) -> tuple[Book, Shares]:
         if before is None and execution.revision > 1 and execution.side is Side.BUY:
             order = replace(order, is_veiled=True)
         book = with_order(book, _filled(order, added, value, execution.at, is_correction=before is not None))
+    else:
+        book = _begun_earlier(book, GRAIN, sales_only=book.is_buying())
     return book if _is_plain(book, book.trade_of(execution.ref)) else with_taken(book), added
 
 
@@ -490,8 +493,7 @@ def positioned(book: Book, report: PositionReport, at: datetime) -> Book:
     since = book.since_position if is_old else 0
     book = replace(book, position=report.qty, average=report.average, since_position=since)
     calm = timedelta(0) if book.is_buying() else OLD if book.executed_at is None else at - book.executed_at
-    if calm >= LAG:
-        book = _begun_earlier(book)
+    book = _begun_earlier(book, OLD if calm >= LAG else GRAIN, sales_only=book.is_buying())
     more = report.qty - book.expected()
     if book.seed is None and (more > 0 or not book.executions):
         book = with_taken(replace(book, seed=report.qty - book.net))
@@ -505,16 +507,18 @@ def positioned(book: Book, report: PositionReport, at: datetime) -> Book:
     return book if book.differs_at is not None else replace(book, differs_at=at)
 
 
-def _begun_earlier(book: Book) -> Book:
+def _begun_earlier(book: Book, most: timedelta, *, sales_only: bool) -> Book:
     """Return the book begun a little earlier, if executions from just before it opened make the position that differs.
 
-    What was known of the position when it opened may have been from before them.
+    What was known of the position when it opened may have been from before them; those of its very second may be younger than it.
     """
-    early = [e for e in book.executions.values() if not book.counts(e) and book.opened_at - e.at < OLD]
+    early = [e for e in book.executions.values() if not book.counts(e) and book.opened_at - e.at < most]
     net = 0
     for at in sorted({e.at for e in early}, reverse=True):
         net += sum(e.side.sign * e.qty for e in early if e.at == at)
-        if book.seed is not None and book.position == book.expected() + net != book.expected():
+        if book.seed is None or net == 0 or (sales_only and net > 0):
+            continue
+        if book.position == book.expected() + net:
             return with_taken(replace(book, opened_at=at, net=book.net + net))
     return book
 

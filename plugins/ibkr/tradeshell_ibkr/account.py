@@ -78,6 +78,7 @@ class Account:
         self._order_ends, self._position_ends = _Ends("open orders"), _Ends("positions")
         self._requests: dict[int, asyncio.Future[None]] = {}  # of executions, by number
         self._executions: dict[str, ExecutionReport] = {}  # today's, by full id
+        self._stems: set[str] = set()  # of those: a fee may be for what was corrected before we heard of it
         self._early_fees: dict[str, Decimal] = {}
         self._fees: dict[str, Decimal] = {}  # as told, by execution
         self._said: dict[str, list[str]] = {}  # executions in the words in which they were told last
@@ -138,6 +139,7 @@ class Account:
                     done, left, f"{ends.what} were not answered completely within {ANSWER_WITHIN:g} s"
                 )
             await self._executions_answered(first, start + ANSWER_WITHIN)
+            orders.collected()
         finally:
             orders.stop_collecting()
             self._positions = None
@@ -190,6 +192,7 @@ class Account:
             del self._executions[exec_id]
             self._said.pop(exec_id, None)
             self._fees.pop(exec_id, None)
+            self._stems.discard(exec_id.rpartition(".")[0])
         return midnight
 
     def _up(self, is_data_lost: bool) -> None:
@@ -236,6 +239,7 @@ class Account:
             connection.clock.now().astimezone(NEW_YORK).replace(hour=0, minute=0, second=0, microsecond=0)
         )
         self._executions[report.exec_id] = report
+        self._stems.add(report.stem)
         if report.at < midnight:
             return  # of another day, whose picture is over
         now = connection.clock.now()
@@ -255,7 +259,7 @@ class Account:
         if not report.execId or not math.isfinite(amount) or abs(amount) >= UNSET:
             return
         fee = Decimal(repr(amount))
-        if report.execId in self._executions:
+        if report.execId in self._executions or report.execId.rpartition(".")[0] in self._stems:
             if self._fees.get(report.execId) == fee:
                 return  # as above: repeated with its execution
             self._fees[report.execId] = fee

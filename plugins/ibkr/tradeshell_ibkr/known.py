@@ -17,6 +17,7 @@ class Known:
         "has_status",
         "is_cancelling",
         "is_changing",
+        "is_gone",
         "is_new",
         "is_staged",
         "is_void",
@@ -44,6 +45,7 @@ class Known:
         self.shown_status = ""
         self.words = ""  # the broker's last words of a refusal or a cancel
         self.is_new = True  # nothing was heard that says it was taken
+        self.is_gone = False  # a picture lacks it: it ended while nobody told us
         self.has_status = False
         self.is_changing = self.is_cancelling = self.awaits_status = self.is_void = False
         self.is_staged = spec is not None and not spec.transmit

@@ -43,6 +43,7 @@ from tradeshell_ibkr.translate import Shown, shares_of, shown_of, state_of, tick
 STATUS_WITHIN = timedelta(seconds=0.25)  # an openOrder is followed by its status at once, or stands alone
 CANCEL_WITHIN = timedelta(seconds=1)  # 202 follows its status, or stands alone
 DUPLICATE_ID = 103
+NOT_FOUND = 135  # of a change: the parent that it names
 
 
 class Orders:
@@ -69,6 +70,7 @@ class Orders:
         self._warned: set[int] = set()  # clients whose orders carry refs like ours
         self._pending: list[Known] = []  # shown, and their status has not come
         self._collected: dict[tuple[int, int], Known] | None = None
+        self._expected: list[Known] = []  # what lived when the collecting began
         connection.hub.listen("openOrder", self._open_order)
         connection.hub.listen("orderStatus", self._status)
         connection.after_data(self._data_processed)
@@ -190,7 +192,9 @@ class Orders:
     def _living_parent(self, known: Known) -> int:
         """Return the parent's number while it lives, 0 afterwards: the gateway knows no dead parents (135)."""
         parent = self._by_id.get(known.parent_id or (0 if known.shown is None else known.shown.parent_id))
-        return parent.order_id if parent is not None and parent.state.is_live and not parent.is_void else 0
+        if parent is None or parent.is_void or parent.is_gone or not parent.state.is_live:
+            return 0
+        return parent.order_id
 
     # --- what is said -------------------------------------------------------------------------------------------------
 
@@ -210,11 +214,19 @@ class Orders:
         """Begin to collect the orders that are shown from now on."""
         self._foreign.clear()
         self._collected = {}
+        self._expected = [known for known in self._by_id.values() if known.state.is_live]
         return self._collected
+
+    def collected(self) -> None:
+        """Take note of what a complete answer lacks although it was there, as far as we know, when the question left."""
+        shown = {id(known) for known in (self._collected or {}).values()}
+        for known in self._expected:
+            known.is_gone = known.is_gone or id(known) not in shown
 
     def stop_collecting(self) -> None:
         """Collect no more."""
         self._collected = None
+        self._expected = []
 
     def _open_order(self, order_id: int, contract: Contract, order: Order, preview: Preview) -> None:
         if order.whatIf:
@@ -230,7 +242,7 @@ class Orders:
         known = self._mine(order_id, shown) if is_mine else self._somebodys(order_id, shown)
         if known is None:
             return
-        known.shown, known.shown_status = shown, preview.status
+        known.shown, known.shown_status, known.is_gone = shown, preview.status, False
         if is_mine:
             self._number(known, shown.perm_id)
         if preview.status not in ("", "PendingSubmit", "ApiPending"):
@@ -376,6 +388,9 @@ class Orders:
             known.words = f"{code}: {text}"
             known.is_void = known.is_void or code == DUPLICATE_ID
         elif what is RefusedWhat.CHANGE:
+            parent = self._by_id.get(self._living_parent(known))
+            if code == NOT_FOUND and parent is not None:
+                parent.is_gone = True  # the next change goes without it
             known.is_changing = False
             known.spec = known.before if known.before is not None else known.spec
         elif what is RefusedWhat.CANCEL:

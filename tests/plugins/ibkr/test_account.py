@@ -265,6 +265,18 @@ def test_the_orders_of_an_earlier_run_are_known_after_the_first_picture(tmp_path
     play(tmp_path, story)
 
 
+def test_a_fee_of_an_execution_that_was_corrected_before_we_heard_of_it_is_told(tmp_path: Path) -> None:
+    async def story(scene: Scene) -> None:
+        scene.next_peers = [Peer(executions=[execution(14, "a.1.02", REF, 10, "187.25", request="REQ")])]
+        await scene.broker.connect()
+        await scene.broker.snapshot_account()
+        scene.peer.say(*fee("a.1.01"))
+        scene.peer.say(*fee("b.1.01"))  # of which nothing is known yet
+        await scene.settle()
+
+    assert [event.exec_id for event in play(tmp_path, story).of(CommissionReported)] == ["a.1.01"]
+
+
 def test_the_end_of_an_order_of_an_earlier_run_is_told_although_nothing_names_it_yet(tmp_path: Path) -> None:
     async def story(scene: Scene) -> None:
         await scene.broker.connect()

@@ -571,6 +571,28 @@ def test_a_change_of_a_child_names_its_parent_only_while_that_lives(tmp_path: Pa
     assert [sent(scene, n)["transmit"] for n in (3, 4)] == ["1", "1"]
 
 
+@pytest.mark.parametrize("by", ["picture", "refusal", "nothing"])
+def test_a_parent_that_ended_while_nobody_told_us_is_not_named_in_a_change(tmp_path: Path, by: str) -> None:
+    async def story(scene: Scene) -> None:
+        await scene.broker.connect()
+        bracket(scene)
+        for number, ref in ((1, "ts:br1:entry:1"), (2, "ts:br1:tp1:1"), (3, REF)):
+            scene.peer.say(*open_order(number, ref, parent=int(number > 1)))
+            scene.peer.say(*status(number, "PreSubmitted"))
+        await scene.settle()
+        if by == "picture":
+            scene.peer.open_orders = [open_order(3, REF, parent=1), status(3, "PreSubmitted")]
+            await scene.broker.snapshot_account()
+        elif by == "refusal":
+            scene.broker.modify(stop(parent_ref="ts:br1:entry:1", stop=Decimal(188)), 3)
+            scene.peer.error(3, 135, "Can't find order with id =1")
+            await scene.settle()
+        scene.broker.modify(stop(parent_ref="ts:br1:entry:1", stop=Decimal(189)), 3)
+        await scene.settle()
+
+    assert sent(play(tmp_path, story))["parent"] == ("1" if by == "nothing" else "0")
+
+
 def test_side_and_contract_of_an_order_are_never_changed(tmp_path: Path) -> None:
     async def story(scene: Scene) -> None:
         await scene.broker.connect()

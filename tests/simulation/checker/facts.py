@@ -61,6 +61,7 @@ class Facts:
         self.end = float(told.get("end", 0.0))
         since = told.get("fault_free_from")
         self.fault_free_from = None if since is None else float(since)
+        self.grain = float(told.get("grain", 0.0))  # seconds: how exactly the times of executions are told
         self.has_faults = bool(told.get("has_faults", True))
         self.limits: dict[str, Any] = dict(told.get("limits") or {})
         self.positions: dict[str, int] = dict(told.get("positions") or {})
@@ -72,6 +73,10 @@ class Facts:
         start = told.get("start")
         self.start = None if start is None else datetime.fromisoformat(start)
         self.close = NEVER if self.start is None else _seconds_to_close(self.start)
+
+    def instant(self, t: float) -> float:
+        """Return a time as executions tell it: what happened at one such instant, nobody can tell apart."""
+        return t - t % self.grain if self.grain else t
 
 
 def _seconds_to_close(start: datetime) -> float:

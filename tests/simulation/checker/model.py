@@ -256,6 +256,18 @@ class Stock:
             left -= share
         return part
 
+    def sold_first(self, t: float) -> None:
+        """Let what we sold at an instant at which others sold come first: what they took then and we had not is theirs."""
+        back = min(-self.inventory, self.took[1])
+        if t > self.took[0] or back <= 0:
+            return
+        self.took = (self.took[0], self.took[1] - back)
+        self.busted(back)
+        for trade in self.trades:
+            share = min(back, trade.taken_now)
+            trade.take(-share)
+            back -= share
+
     def busted(self, back: int) -> None:
         """Let a sale of others that took our shares not have happened."""
         part = min(self.taken, back)

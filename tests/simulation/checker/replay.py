@@ -278,7 +278,7 @@ class Replay:
         if order is not None and is_own:
             self._own_exec(stock, order, qty, sign, record["exec_id"])
         else:
-            stock.others(sign * qty, self.now)
+            stock.others(sign * qty, self.facts.instant(self.now))
             change = stock.inventory - before
             if change:
                 kind = "loss" if change < 0 else "gain"
@@ -298,19 +298,21 @@ class Replay:
         if order.asked_cancel is not None:
             self.findings.saw("cancel/fill race")
         if order.is_typed:
-            stock.others(-qty, self.now, by_us=True)
+            stock.others(-qty, self.facts.instant(self.now), by_us=True)
         else:
             stock.own += sign * qty
             trade.net += sign * qty
         kind = "buy" if sign > 0 else "sell"
         stock.pending[exec_id] = Untold(kind, qty, self.now, stock.position)
         if sign > 0:
-            if lost := stock.bought(trade, qty, self.now):
+            if lost := stock.bought(trade, qty, self.facts.instant(self.now)):
                 before = stock.pending.get(stock.sold_by)
                 lost += before.shares if before is not None else 0
                 stock.pending[stock.sold_by] = Untold("loss", lost, self.now, stock.position)
             self.cover.exposure.bought(trade, qty, exec_id)
         else:
+            if self.facts.grain:
+                stock.sold_first(self.facts.instant(self.now))
             if order.oca and any(
                 other.executed for other in self.account.groups[order.group] if other.leg[:2] != order.leg[:2]
             ):
@@ -341,7 +343,7 @@ class Replay:
         elif change > 0:
             stock.busted(change)
         else:
-            stock.others(change, self.now, by_us=order is not None and order.is_own)
+            stock.others(change, self.facts.instant(self.now), by_us=order is not None and order.is_own)
         # What had been sold already when a purchase was taken back was no oversale.
         stock.short_lost += max(0, min(0, before) - stock.inventory)
         moved = stock.inventory - before

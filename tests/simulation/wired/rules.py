@@ -28,19 +28,20 @@ ENDED = ("Filled", "Cancelled", "ApiCancelled", "Inactive")
 UNKNOWN = 90_000  # codes from here on are nobody's
 CANCELLED = 202
 LATEST = 1.0  # seconds until what was delivered is on record
-BUSY = 1.0  # seconds more until the log has it: the engine may be at work
+BUSY = 1.0  # seconds more for what waits for the engine, besides its longest pause
 EARLY = 1e-6
 LOOKED_FOR = (b'"ConnectionChanged"', b'"OrderIntent"', b'"BrokerMessage', b'"exec_id"')
 Breach = tuple[str, float, str]
 
 
 class Asked(NamedTuple):
-    """A message of the program."""
+    """A message of the program. ``on_disk``: for an order, how many bytes of the log were on disk when it left."""
 
     at: float
     connection: int
     kind: int
     fields: list[str]
+    on_disk: int
 
 
 class Told(NamedTuple):
@@ -73,9 +74,9 @@ class Ledger:
         """Take that a connection begins."""
         self._opened.append(micros / SECOND)
 
-    def asked(self, micros: int, kind: int, fields: list[str]) -> None:
+    def asked(self, micros: int, kind: int, fields: list[str], on_disk: int) -> None:
         """Take a message of the program."""
-        self._asked.append(Asked(micros / SECOND, len(self._opened), kind, fields))
+        self._asked.append(Asked(micros / SECOND, len(self._opened), kind, fields, on_disk))
 
     def delivered(self, micros: int, kind: int, fields: list[str]) -> None:
         """Take a message of the gateway."""
@@ -91,12 +92,15 @@ class Ledger:
         self, b: list[dict[str, Any]], audit: list[bytes], schedule: Schedule, lives: list[dict[str, Any]]
     ) -> Iterator[Breach]:
         """Yield what was broken, of each rule the first."""
-        log = Log(audit)
+        busy = BUSY + 4 * schedule.step_cost[2] / SECOND  # one may follow the other
+        log = Log(audit, busy)
         yield from self._rate()
         yield from self._prompt(log)
         yield from self._attempts()
         yield from self._paper_only(log, schedule)
-        yield from self._nothing_swallowed(b, log, [life["to"] for life in lives if life["to"] is not None])
+        yield from self._nothing_swallowed(
+            Heard(b, busy), log, [life["to"] for life in lives if life["to"] is not None]
+        )
         yield from (("V24", at, f"noise: {words}") for at, words in self.noise[:1])
 
     # --- V22 ----------------------------------------------------------------------------------------------------------
@@ -146,15 +150,14 @@ class Ledger:
                 yield ("V09", each.at, f"order {number} names no account of paper")
                 return
             began = self._opened[each.connection - 1]
-            verified = log.verified_between(began, each.at)
+            verified = log.verified_since(began, each.on_disk)
             if not any(is_account(alias, account) for alias in verified):
                 yield ("V09", each.at, f"order {number} left before its account was verified on disk")
                 return
 
     # --- V24 ----------------------------------------------------------------------------------------------------------
 
-    def _nothing_swallowed(self, b: list[dict[str, Any]], log: Log, ends: list[float]) -> Iterator[Breach]:
-        heard = Heard(b)
+    def _nothing_swallowed(self, heard: Heard, log: Log, ends: list[float]) -> Iterator[Breach]:
         known: set[tuple[str, str]] = set()
         for told in self._told:
             if told.what == "exec" and (told.what, told.key) in known:
@@ -178,9 +181,9 @@ class Ledger:
                 return
 
     def _is_excused(self, at: float, ends: list[float]) -> bool:
-        """Whether the program was killed or cut off before it could."""
+        """Whether the program was killed or cut off before it could; the last words may be read after the cut."""
         return any(at - EARLY <= end <= at + LATEST + BUSY for end in ends) or any(
-            at <= cut <= at + LATEST for cut in self._cuts
+            at - LATEST <= cut <= at + LATEST for cut in self._cuts
         )
 
 
@@ -205,7 +208,8 @@ def _about_us(kind: int, fields: list[str]) -> tuple[str, str, str] | None:
 class Heard:
     """What the host was told, by the venue's record."""
 
-    def __init__(self, b: list[dict[str, Any]]) -> None:
+    def __init__(self, b: list[dict[str, Any]], busy: float) -> None:
+        self._busy = busy
         self._times: dict[tuple[str, str], list[float]] = defaultdict(list)
         self._words: list[tuple[float, str]] = []
         self.ours: dict[str, float] = {}  # executions of our orders, and when they were told first
@@ -219,6 +223,8 @@ class Heard:
             if kind == "status":
                 ids[record["ref"]] = str(record["id"])
                 self._times["status", str(record["id"])].append(t)
+                if record["state"] in ("filled", "cancelled", "refused"):
+                    self._times["end", str(record["id"])].append(t)
             elif kind == "exec":
                 self._times["exec", record["exec_id"]].append(t)
                 if record["ref"].startswith("ts:"):
@@ -250,8 +256,8 @@ class Heard:
         return False
 
     def _is_refused(self, told: Told) -> bool:
-        if int(told.words) == CANCELLED and self._is_before("status", told.key, told.at):
-            return True  # a status says it, before or within a second
+        if int(told.words) == CANCELLED and self._is_before("end", told.key, told.at + self._busy):
+            return True  # a status says it, or a second without one
         named = (f"{told.words} {ref}" for ref in self._refs[told.key])
         return any(self._is_in("error", name, told.at) for name in named) or any(
             self._said(told.at, words) for words in (f"order {told.key}: ", f"OrderId {told.key} ")
@@ -273,23 +279,26 @@ class Heard:
 class Log:
     """What the program left on disk, as far as these rules ask."""
 
-    def __init__(self, audit: list[bytes]) -> None:
-        self._verified: list[tuple[float, str]] = []
+    def __init__(self, audit: list[bytes], busy: float) -> None:
+        self._busy = busy
+        self._verified: list[tuple[float, str, int]] = []  # when, which, and where its line ends
         self._intents: dict[str, list[float]] = defaultdict(list)
         self._words: list[tuple[float, str]] = []
         self._executions: dict[str, list[tuple[str, float]]] = defaultdict(list)
+        end = 0
         for line in audit:
+            end += len(line)
             if any(word in line for word in LOOKED_FOR):
-                self._take(line)
+                self._take(line, end)
 
-    def _take(self, line: bytes) -> None:
+    def _take(self, line: bytes, end: int) -> None:
         try:
             record = json.loads(line)
         except ValueError:
             return  # the torn last one
         event, mono = record["event"], float(record["mono"])
         if event == "ConnectionChanged" and record["link"] == "up":
-            self._verified.append((mono, record.get("account", "")))
+            self._verified.append((mono, record.get("account", ""), end))
         elif event == "OrderIntent":
             self._intents[record["order_ref"]].append(mono)
         elif event == "BrokerMessageUnclassified":
@@ -298,14 +307,14 @@ class Log:
             stem, _, revision = record["exec_id"].rpartition(".")
             self._executions[stem].append((revision, mono))
 
-    def verified_between(self, begin: float, end: float) -> list[str]:
-        """Return the accounts that were verified then."""
-        return [account for at, account in self._verified if begin <= at <= end + EARLY and account]
+    def verified_since(self, begin: float, on_disk: int) -> list[str]:
+        """Return the accounts that were verified since then, by the first so many bytes of the log."""
+        return [account for at, account, end in self._verified if begin <= at and end <= on_disk and account]
 
     def is_verified(self, at: float, opened: list[float]) -> bool:
         """Return whether the connection of an instant has an account that was verified by then."""
         began = opened[bisect_right(opened, at) - 1]
-        return any(began <= t <= at + EARLY for t, _ in self._verified)
+        return any(began <= t <= at + EARLY for t, _, _ in self._verified)
 
     def decided(self, ref: str, at: float) -> float | None:
         """Return when a command about an order was decided last."""
@@ -315,9 +324,11 @@ class Log:
 
     def has_words(self, at: float, words: str) -> bool:
         """Return whether words of the gateway are there that nobody could classify."""
-        return any(at - EARLY <= t <= at + LATEST + BUSY and words in text for t, text in self._words)
+        return any(at - EARLY <= t <= at + LATEST + self._busy and words in text for t, text in self._words)
 
     def has_execution(self, exec_id: str, at: float) -> bool:
         """Return whether an execution is there in time, as it is or as it was corrected."""
         stem, _, revision = exec_id.rpartition(".")
-        return any(t <= at + LATEST + BUSY for last, t in self._executions.get(stem, ()) if last >= revision)
+        return any(
+            t <= at + LATEST + self._busy for last, t in self._executions.get(stem, ()) if last >= revision
+        )

@@ -44,7 +44,7 @@ KINDS = {
     "farm": (1, 6.0),
     "bars_silent": (1, 12.0),
     "mute": (1, 10.0),
-    "questions": (3, 0.0),
+    "questions": (5, 0.0),
 }
 
 
@@ -61,6 +61,8 @@ def draw_troubles(schedule: Schedule) -> tuple[Trouble, ...]:
         what = dice.choices(names, weights)[0]
         at = dice.randrange(2 * SECOND, last)
         length = int(KINDS[what][1] * SECOND * (0.2 + 0.8 * dice.random()))
+        if what == "questions":  # it waits for executions
+            at = min(at, 3 * SECOND)
         if what == "half_open":  # the program notices a silence of 20 s, when it looks again
             length = max(length, UNHEARD)
             if at + length > last:

@@ -21,7 +21,7 @@ from tests.simulation.loop import SECOND, Call, SimClock
 from tests.simulation.schedule import Schedule
 from tests.simulation.wired.net import Net
 from tests.simulation.wired.noises import Noises
-from tests.simulation.wired.rules import Ledger
+from tests.simulation.wired.rules import PLACE, Ledger
 from tests.simulation.wired.trouble import Trouble, draw_troubles, strange_words
 from tests.simulation.wired.venue import CLIENT, WiredVenue
 from tests.simulation.world import Finding, Outcome, World
@@ -38,7 +38,7 @@ from tradeshell_paper.witness import Recorder
 LOST = "the connection was lost"  # what hands say when they cut the link
 OUTAGES = 0.3  # of such cuts: of the line behind the gateway
 THOROUGH = 16  # of so many schedules one is looked through for what nobody holds any more
-LETTERS = str.maketrans("0123456789", "ABCDEFGHIJ")
+LISTS = 3  # of symbols that are looked up in a row
 ASKS = {16: "orders", 7: "executions", 61: "positions"}
 
 
@@ -279,14 +279,24 @@ class _Stage(WiredVenue):
         return end
 
     def _questions(self, trouble: Trouble) -> None:
-        """The operator looks up a long list of symbols: the data of all of them is asked for at once."""
+        """The operator looks up long lists of symbols, while the next executions of ours are answered."""
+        self.world.on_execution += [
+            lambda: self._loop.at(
+                self._loop.micros + trouble.number * SECOND // 2500,
+                self._look_up_many,
+                30 + trouble.number % 40,
+            )
+        ] * LISTS
+
+    def _look_up_many(self, count: int) -> None:
         broker = self.world.broker
-        for number in range(30 + trouble.number % 40 if broker is not None else 0):
-            self._loop.create_task(quietly(self._ask(broker, f"QX{number // 26}{number % 26}")))
+        for number in range(count if broker is not None else 0):
+            name = f"Q{chr(65 + number // 26)}{chr(65 + number % 26)}"
+            self._loop.create_task(quietly(self._ask(broker, name)))
 
     async def _ask(self, broker: Any, symbol: str) -> None:
         with contextlib.suppress(TradeshellError):
-            await broker.qualify(symbol.translate(LETTERS))
+            await broker.qualify(symbol)
 
     def restore_link(self, why: str = "") -> None:
         """Let the gateway answer again."""
@@ -308,6 +318,7 @@ class WiredWorld(World):
         self.noises: Noises
         self.is_told_up = False
         self.down_since: datetime | None = None
+        self.on_execution: list[Callable[[], object]] = []
         self._answered: dict[str, float] = {}
         self._passes_up = self._is_over = False
         self._broker_clock: _Clock | None = None
@@ -391,7 +402,8 @@ class WiredWorld(World):
 
     def asked(self, kind: int, fields: list[str]) -> None:
         """Hear a message of the program."""
-        self.ledger.asked(self.loop.micros, kind, fields)
+        on_disk = (self.folder / "events.jsonl").stat().st_size if kind == PLACE else 0
+        self.ledger.asked(self.loop.micros, kind, fields, on_disk)
         if kind in (3, 4):
             self.note("> wire", " ".join(field for field in fields if field not in ("", "0"))[:120])
 
@@ -437,6 +449,11 @@ class WiredWorld(World):
         else:
             self.life.enter(act, *args, is_step=False)
 
+    def _passed(self, kind: str) -> None:
+        super()._passed(kind)
+        if kind == "exec" and self.on_execution:
+            self.on_execution.pop()()
+
     # --- lives --------------------------------------------------------------------------------------------------------
 
     def _cut(self, kill: Kill) -> None:
@@ -458,6 +475,9 @@ class WiredWorld(World):
             and (races or ticket.oca not in spent)
             and (ticket.parent is None or ticket.parent.filled)
         ]
+
+    def _facts(self) -> dict[str, Any]:
+        return {**super()._facts(), "grain": 1.0}  # the wire tells the times of executions in whole seconds
 
     def _judge(self, findings: list[Finding]) -> Outcome:
         self._is_over = True  # what ends from here on ends with the schedule
