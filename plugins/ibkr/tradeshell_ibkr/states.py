@@ -91,10 +91,10 @@ def words_of(state: LinkState, place: str, client_id: int, detail: str = "") -> 
 def pause(state: LinkState, attempt: int, client_id: int) -> float | None:
     """Return the seconds before attempt number ``attempt`` (from 0) is made again; ``None``: only a person can help.
 
-    A tenth more or less, from the client id, keeps programs that lost the same gateway apart.
+    Up to a fifth more, from the client id, keeps programs that lost the same gateway apart; never more than ``cap``.
     """
     behaviour = STATES[state]
     if behaviour.first is None:
         return None
-    exact = min(behaviour.cap, behaviour.first * 2.0 ** min(attempt, 16))
-    return float(exact * (1.0 + ((client_id * 37 + attempt * 11) % 21) / 100.0))
+    exact = behaviour.first * 2.0 ** min(attempt, 16)
+    return float(min(behaviour.cap, exact * (1.0 + ((client_id * 37 + attempt * 11) % 21) / 100.0)))

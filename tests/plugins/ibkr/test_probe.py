@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -18,7 +19,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.docs.pages import DOCS, sections, tables
+from tests.docs.pages import DOCS, ROOT, sections, tables
 from tests.gateway.process import running_gateway
 from tests.gateway.support import OPEN, on_virtual_time
 
@@ -33,6 +34,7 @@ from tradeshell_ibkr.probe.program import exit_code, keep, make_bench
 from tradeshell_ibkr.settings import LinkSettings
 from tradeshell_paper.tws.actions import Actions
 from tradeshell_paper.tws.gateway import Gateway
+from tradeshell_paper.tws.switches import changed
 
 SYMBOL = "AAPL"
 TOUCH_EVERY = 15  # seconds: a new touch, with one share on each side
@@ -324,6 +326,21 @@ def test_after_a_lost_link_it_comes_back_and_cleans_up(trial: str, executions: i
     assert answers(report)["tif_preset"] == "silent"  # it goes on
 
 
+@pytest.mark.parametrize("fate", ["accepted", "lost"])
+@pytest.mark.parametrize("lag", [0.0, 5.0])
+def test_a_sale_whose_fate_is_unknown_is_not_sent_twice(fate: str, lag: float, tmp_path: Path) -> None:
+    async def lose_the_sale(bench: Bench, gateway: Gateway, task: asyncio.Task[Report]) -> None:
+        await trial_begins(bench, "fill", 1)
+        gateway.house.switches = changed(gateway.house.switches, "lose_place", fate)
+
+    report, gateway = probed(
+        tmp_path, only=("commission",), during=lose_the_sale, switches={"position_delay": lag}
+    )
+    assert report.remains == ()
+    assert left_behind(gateway) == []
+    assert [b.view.side for b in gateway.news.executions.values()] == ["BOT", "SLD"]
+
+
 def test_what_cannot_be_cleaned_up_is_named(tmp_path: Path) -> None:
     async def vanish(bench: Bench, gateway: Gateway, task: asyncio.Task[Report]) -> None:
         await trial_begins(bench, "reached", 1)
@@ -407,6 +424,13 @@ def test_every_question_says_what_each_answer_means_and_which_is_counted_on() ->
         assert question.rests
         assert (question.limit is None) == bool(question.answers)
         assert question.limit is not None or question.default in question.answers
+
+
+def test_what_rests_on_an_answer_is_in_a_module_that_there_is() -> None:
+    for question in QUESTIONS.values():
+        for name in re.findall(r"[a-z/_]+\.py", question.rests):
+            folder = "host/tradeshell" if "/" in name else "plugins/ibkr/tradeshell_ibkr"
+            assert (ROOT / folder / name).is_file(), question.name
 
 
 def test_what_is_not_verified_names_a_question_of_the_probe_or_says_that_there_is_none() -> None:
