@@ -27,11 +27,12 @@ HERE = Path(__file__).resolve().parent
 if __name__ == "__main__":
     sys.path[0] = str(HERE.parents[1])  # a script begins in its own folder
 
+from tests.bench import wire as bench_wire  # noqa: E402  # the path is set above
 from tests.bench.market import Market, differences, make_market, read_trades, save  # noqa: E402  # the path is set above
 from tests.bench.measure import MARKET  # noqa: E402  # as above
 
 CHILD_TIMEOUT = 900.0  # seconds
-SECTIONS = ("replay", "startup", "disk", "latency")
+SECTIONS = ("replay", "startup", "disk", "latency", "wire")
 
 
 class Row(NamedTuple):
@@ -289,6 +290,54 @@ def latency(folder: Path, rounds: int) -> None:
     )
 
 
+# --- the wire ---------------------------------------------------------------------------------------------------------
+
+
+def wire(folder: Path, rounds: int, desks: int, symbols: int) -> None:
+    """Measure from the last data byte to the orders' bytes, and what quotes cost, against the barest ib_async script."""
+    bare, ours = bench_wire.BARE, bench_wire.OURS
+    found = [bench_wire.triggers(folder / f"wire-{number}", desks) for number in range(rounds)]
+    rows: list[Row] = []
+    for field, words, parts in (
+        ("entry", "bar to entry", (0.5, 0.99)),
+        ("seven", "bar to the last of seven orders", (0.5,)),
+        ("exits", "of these, fill to the last of six exits", (0.5,)),
+    ):
+        for part in parts:
+            times = {
+                name: [quantile(getattr(each, field)[name], part) for each in found] for name in (bare, ours)
+            }
+            rows += [
+                Row(f"{words}, p{part * 100:g} · {bare}", in_us(median(times[bare]))),
+                row(f"    {ours}", times[ours], times[bare], in_us),
+            ]
+    counted, ladders = len(found[0].entry[ours]), len(found[0].exits[ours])
+    show(
+        f"Data byte to order bytes, on loopback · {counted} entries and {ladders} ladders of seven a round, {rounds} rounds",
+        rows,
+        "the barest ib_async script, same bytes, in turns (wire_bare.py); less is faster",
+    )
+    streams = bench_wire.run(bench_wire.stream_script(symbols, rounds), folder / "wire-stream")["streams"]
+    cpu = {name: [each["cpu"] / each["wall"] for each in streams[name]] for name in (bare, ours)}
+
+    def part_of_core(seconds: float) -> str:
+        return f"{seconds:.1%} of a core"
+
+    show(
+        f"Quotes · {symbols:,} symbols, {bench_wire.RATE} quotes a second each, {rounds} rounds",
+        (
+            Row(f"CPU of the process · {bare}", part_of_core(median(cpu[bare]))),
+            row(f"    {ours}", cpu[ours], cpu[bare], part_of_core),
+        ),
+        "the barest ib_async script, same bytes; less is cheaper",
+    )
+
+
+def quantile(values: Sequence[float], part: float) -> float:
+    """Return the value below which ``part`` of ``values`` lie."""
+    return sorted(values)[min(len(values) - 1, int(len(values) * part))]
+
+
 def main() -> int:
     """Run the sections; returns the exit code."""
     p = argparse.ArgumentParser(prog="make bench", description=(__doc__ or "").splitlines()[0])
@@ -296,6 +345,10 @@ def main() -> int:
     p.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS, help="sections to run")
     p.add_argument("--symbols", type=int, default=20)
     p.add_argument("--days", type=int, default=50, help="trading days a symbol (default 50: 390,000 bars)")
+    p.add_argument(
+        "--desks", type=int, default=7, help="desks of 45 entries in a round of the wire (default 7)"
+    )
+    p.add_argument("--lines", type=int, default=1000, help="symbols whose quotes are streamed over the wire")
     p.add_argument("--profile", action="store_true", help="only say where the time of a replay goes")
     options = p.parse_args()
     same = True
@@ -315,6 +368,8 @@ def main() -> int:
             disk(folder, options.rounds)
         if "latency" in options.only:
             latency(folder, options.rounds)
+        if "wire" in options.only:
+            wire(folder, options.rounds, options.desks, options.lines)
     return 0 if same else 1
 
 

@@ -13,7 +13,17 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])  # a script begins in its own folder
 
 import msgspec  # the path is set above
-from ib_async import IB, Contract, Fill, LimitOrder, Order, RealTimeBarList, StartupFetchNONE, StopLimitOrder, Trade
+from ib_async import (
+    IB,
+    Contract,
+    Fill,
+    LimitOrder,
+    Order,
+    RealTimeBarList,
+    StartupFetchNONE,
+    StopLimitOrder,
+    Trade,
+)
 from tests.bench.wire_server import LEVEL, Script, contract_of
 
 LEGS = ((60, 195.0), (30, 198.0), (10, 202.0))  # shares and target (USD) of a ladder's legs

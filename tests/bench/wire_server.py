@@ -47,7 +47,9 @@ BID, ASK = "190.13", "190.15"
 FILL_PRICE = Decimal("190.15")
 LADDER_EXITS = 6
 LATE = 3.0  # seconds after which an order does not come any more
-SETTLE = 0.015  # seconds between the quote that a trigger needs and the trigger, for the client to fall asleep
+SETTLE = (
+    0.002  # seconds between the quote that a trigger needs and the trigger, for the client to fall asleep
+)
 REST = 0.004  # seconds after an order before anybody else is asked
 BATCH = 0.005  # seconds between two writes of a stream
 
@@ -107,7 +109,9 @@ def details(request: str, contract: WireContract) -> bytes:
         trading_hours=hours,
         liquid_hours=hours,
     )
-    return outgoing.contract_details(int(request), card, VERSION) + outgoing.contract_details_end(int(request))
+    return outgoing.contract_details(int(request), card, VERSION) + outgoing.contract_details_end(
+        int(request)
+    )
 
 
 class Client:

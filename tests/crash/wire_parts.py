@@ -54,7 +54,7 @@ class Life:
             "IB_CLIENT_ID": str(CLIENT),
             "HOME": str(folder),
             "WIRE_FUSE": fuse,
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]),
         }
         self.folder, self.number, self.began = folder, number, time.monotonic()
         self._out = (folder / f"life-{number}.out").open("wb")

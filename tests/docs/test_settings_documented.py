@@ -110,11 +110,12 @@ def _typed(text: str) -> Any:
     "key, words",
     [
         ("oca_shows", ("total", "remaining")),
+        ("oca_join", ("as_sent", "capped", "refused")),
         ("partial_parent", ("cancel", "hold")),
         ("reduced_to_filled", ("cancelled", "filled")),
     ],
 )
-def test_a_setting_with_two_words_names_and_takes_both(key: str, words: tuple[str, str]) -> None:
+def test_a_setting_with_a_few_words_names_and_takes_each(key: str, words: tuple[str, ...]) -> None:
     (row,) = (row for row in rows("paper.md", "Settings") if row["key"] == key)
     for word in words:
         assert word in row["what"]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -49,7 +49,7 @@ T = TypeVar("T")
 SYMBOLS = ("AAPL", "MSFT")
 LOOK_EVERY = 30.0  # seconds between looks at the account while orders work: as the program has it
 QUESTIONS = {5: "orders", 16: "orders", 7: "executions", 61: "positions"}  # of a picture
-HELLO = 71
+HELLO, HISTORY, REAL_TIME = 71, 20, 50
 PRICES = [1, 2, 45, 46, 57]  # what a gateway says of touches
 
 
@@ -117,6 +117,7 @@ class WireStage(Stage):
         look_every: float | None = LOOK_EVERY,
         bar_health: BarHealthSettings | None = None,
         symbols: Sequence[str] = SYMBOLS,
+        broker: dict[str, Any] | None = None,
         **settings: Any,
     ) -> None:
         self.life: Life
@@ -130,6 +131,9 @@ class WireStage(Stage):
         self._look_every = look_every
         self._bar_health = bar_health or BarHealthSettings()
         self._symbols = tuple(symbols)
+        self._broker_settings = broker or {}
+        self._refused: list[tuple[int, int, str]] = []  # requests for data to be refused: kind, code, text
+        self.respell: Callable[[str], str] = str
         self._broker_clock: _Clock
         self._sent: list[Sent] = []
         self._placed: set[int] = set()
@@ -139,6 +143,7 @@ class WireStage(Stage):
         self._positions: list[tuple[float, dict[str, int]]] = []
         self._is_silent = False
         self._data_type = 1  # live
+        self._shift = 0.0
         self._cut_at = ("", "", False)  # action, leg, and whether it arrives
         super().__init__(folder, live=live, policy=policy, start=start, connect=connect, **settings)
 
@@ -166,9 +171,11 @@ class WireStage(Stage):
     def _start_session(self) -> None:
         """Start a life of the program on what is on disk."""
         self.lives += 1
-        clock = self._broker_clock = _Clock(self.clock)
+        own = SimClock(self.loop, self.clock.start + timedelta(seconds=self._shift))
+        clock = self._broker_clock = _Clock(own)
         account = self.account
         settings: dict[str, Any] = {"host": "127.0.0.1", "port": 4002, "client_id": CLIENT}
+        settings |= self._broker_settings
         if self.live:
             settings |= {"paper_only": False, "live_account": account}
         context = BrokerContext(
@@ -184,7 +191,7 @@ class WireStage(Stage):
         schedule: Any = SimpleNamespace(seed=0, step_cost=(0, 0.0, 0), is_paper=not self.live)
         ears: Any = SimpleNamespace(sent=lambda *_: None, killed=self._killed)
         life = self.life = Life(
-            self.lives, schedule, self.loop, self.clock, self.broker, self.folder, ears
+            self.lives, schedule, self.loop, own, self.broker, self.folder, ears
         )
         life.session.attach(_Gate(life, self.broker, is_paper=not self.live), life.journal)
         life.session.audit.add("list", self.records.append)
@@ -195,7 +202,8 @@ class WireStage(Stage):
         life.session.tell(SessionStarted(version="scenario", broker="ibkr"))
 
     def _begin(self, *, connect: bool) -> None:
-        self.submit(i.PolicySet(at=self.now, policy=replace(self._policy, look_every=self._look_every)))
+        now = self.session.clock.now()
+        self.submit(i.PolicySet(at=now, policy=replace(self._policy, look_every=self._look_every)))
         if connect and self.life.alive:
             self.connect()
             self.wait(0.5)
@@ -229,8 +237,9 @@ class WireStage(Stage):
 
         self.loop.call_soon(cut)
 
-    def restart(self, *, connect: bool = True) -> None:
-        """Start the program again."""
+    def restart(self, *, connect: bool = True, shift: float = 0.0) -> None:
+        """Start the program again. ``shift``: seconds by which its computer's clock is ahead of the gateway's now."""
+        self._shift = shift
         assert not self.life.alive, "it was not killed"
         self.wait(0)
         self.inside(self._start_session)
@@ -319,6 +328,16 @@ class WireStage(Stage):
         if self._is_silent:
             self._withhold(PRICES)
 
+    def start_market(self, price: Any = "189.50") -> None:
+        """Let the gateway make the 5-second bars by itself, of what trades."""
+        self.venue.view.is_beating = True
+        for symbol in self._symbols:
+            self.trade(price, 100, symbol=symbol)
+
+    def refuse_data(self, kind: int, code: int, text: str, times: int = 1) -> None:
+        """Refuse the next requests of a kind for bars, with an error and nothing else."""
+        self._refused += [(kind, code, text)] * times
+
     def silence(self) -> None:
         """Tell nothing about touches any more, also when asked."""
         super().silence()
@@ -366,6 +385,12 @@ class WireStage(Stage):
             ref = self._ref(number) or getattr(self.broker.specs.get(number), "ref", "")
             self._sent.append(Sent(self.t, "cancel", leg_of(ref), ref, None))
             return self.courier._fate("cancel", leg_of(ref), None)
+        refusal = next((each for each in self._refused if each[0] == kind), None)
+        if refusal is not None:
+            self._refused.remove(refusal)
+            number = int(fields[1] if kind == HISTORY else fields[2])
+            self.loop.call_soon(lambda: self.actions.say(code=refusal[1], text=refusal[2], request=number))
+            return ()
         what = QUESTIONS.get(kind)
         if what is not None:
             if self._ages.get(what, 0.0) is None:
@@ -386,6 +411,8 @@ class WireStage(Stage):
 
     def _answered(self, frame: bytes, fields: list[str]) -> bytes:
         """Return a frame of an answer as old as it is to be, and data as live as they are to be."""
+        if fields[0] == "90":
+            return encode(*fields[:3], self.respell(fields[3]), *fields[4:])
         if fields[0] == "58":
             return outgoing.market_data_type(int(fields[2]), self._data_type)
         age = self._ages.get("executions")

@@ -180,6 +180,8 @@ class WireVenue(WiredVenue):
         """Send a bar that has ended as its 5-second parts, to who asked for those of its symbol."""
         self.view.bars.append(bar)
         house = self.gateway.house
+        for listener in tuple(self.house.listeners.get((bar.symbol, bar.seconds), ())):
+            listener.on_bar(bar)  # histories that are kept up to date
         if house.switches.bars_silent or house.is_cut_off:
             return
         for session in tuple(self.gateway.sessions):

@@ -146,8 +146,10 @@ class Desk(Struct, frozen=True, kw_only=True):
         is_active = is_armed or (trade is not None and self._moves(trade))
         if is_active == (id_ in self.active):
             return self
-        others = {key: value for key, value in self.active.items() if key != id_}
-        return replace(self, active={**others, id_: symbol} if is_active else others)
+        active = {**self.active, id_: symbol}
+        if not is_active:
+            del active[id_]
+        return replace(self, active=active)
 
     def protection(self, symbol: str, at: datetime | None = None) -> tuple[Shares, Shares]:
         """Return the shares that trades hold in ``symbol`` and how many of them have a living stop."""

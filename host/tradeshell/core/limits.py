@@ -24,6 +24,7 @@ from tradeshell.core.trade import Trade, TradePhase, entry_of, exits_of, invento
 
 NEW_YORK = ZoneInfo("America/New_York")
 MINUTE = timedelta(minutes=1)
+ASKED_LONG_AGO = timedelta(minutes=2)  # an order leaves within seconds after it was asked for
 NOTHING = Decimal(0)
 UNKNOWN = Decimal("Infinity")  # USD: an amount that nobody can tell is larger than every limit
 MANUAL = "manual"
@@ -187,12 +188,16 @@ def _check_pace(desk: Desk, now: datetime) -> Refusal | None:
     most = desk.policy.limits.max_orders_per_minute
     if most is None:
         return None
-    sent = sum(
-        1
-        for book in desk.books.values()
-        for trade in book.trades.values()
-        if trade.refs and _is_within_minute(book.orders[trade.refs[0]], now)
-    )
+    sent = 0
+    for id_, symbol in reversed(
+        desk.trade_symbols.items()
+    ):  # the newest first: a day has many more than a minute
+        book = desk.books[symbol]
+        trade = book.trades[id_]
+        if trade.refs and _is_within_minute(book.orders[trade.refs[0]], now):
+            sent += 1
+        elif now - trade.asked_at > ASKED_LONG_AGO:
+            break
     if sent < most:
         return None
     return Refusal(

@@ -132,8 +132,11 @@ class Watchers:
             return
         symbol = watcher.spec.plan.symbol
         left = tuple(i for i in turn.desk.armed.get(symbol, ()) if i != watcher.spec.id)
-        armed = {k: v for k, v in turn.desk.armed.items() if k != symbol}
-        turn.desk = replace(turn.desk, armed={**armed, symbol: left} if left else armed)
+        armed = dict(turn.desk.armed)
+        armed.pop(symbol, None)
+        if left:
+            armed[symbol] = left
+        turn.desk = replace(turn.desk, armed=armed)
         turn.commands.append(UnwatchBars(watcher.spec.id))
 
     def _heed(self, turn: Turn, watcher: Watcher, wishes: tuple[Wish, ...]) -> None:

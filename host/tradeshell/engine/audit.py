@@ -1,6 +1,8 @@
-"""The audit: every announced event becomes one record and goes to every sink, in order, before the next command runs.
+"""The audit: every announced event becomes one record and goes to every sink, in order.
 
-Laws: a sink never stops trading; one that fails is muted once and for all, and that is itself an event.
+Laws: what is held is handed out before an order leaves (the session does that) and before anything that is told later; of what is
+handed out together, sinks that keep it are served before those that only show it. A sink never stops trading; one that fails is
+muted once and for all, and that is itself an event.
 """
 
 from __future__ import annotations
@@ -25,10 +27,18 @@ class Audit:
         self._now = now
         self._seq = 0
         self._sinks: tuple[tuple[str, Sink], ...] = ()
+        self._shows: frozenset[str] = frozenset()
+        self._held: list[Event] = []
+        self._unshown: list[Record] = []
 
-    def add(self, name: str, sink: Sink) -> None:
-        """Add a sink; it gets every record from now on."""
+    def add(self, name: str, sink: Sink, *, shows: bool = False) -> None:
+        """Add a sink; it gets every record from now on. One that only ``shows`` them may get them after the orders have left.
+
+        A sink may have a method ``write_all`` that takes several records at once.
+        """
         self._sinks = (*self._sinks, (name, sink))
+        if shows:
+            self._shows |= {name}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -43,20 +53,47 @@ class Audit:
         return LogFile(name="events", why="no sink writes events to a file")
 
     def tell(self, event: Event) -> None:
-        """Hand ``event`` to every sink."""
-        self._seq += 1
-        record = Record(
-            v=RECORD_VERSION,
-            seq=self._seq,
-            ts=self._now(),
-            mono=time.monotonic(),
-            session=self._session,
-            event=event,
-        )
+        """Hand ``event`` to every sink, behind what is held."""
+        self._held.append(event)
+        self.keep()
+        self.show()
+
+    def hold(self, event: Event) -> None:
+        """Tell ``event`` with the next one that is told, or with ``keep``."""
+        self._held.append(event)
+
+    def keep(self) -> None:
+        """Hand what is held to the sinks that keep it."""
+        if not self._held:
+            return
+        held, self._held = self._held, []
+        now, mono, seq = self._now(), time.monotonic(), self._seq
+        self._seq += len(held)
+        records = [
+            Record(v=RECORD_VERSION, seq=number, ts=now, mono=mono, session=self._session, event=event)
+            for number, event in enumerate(held, seq + 1)
+        ]
+        self._unshown += records
+        self._hand_out(records, shows=False)
+
+    def show(self) -> None:
+        """Hand what was kept to the sinks that show it."""
+        if self._unshown:
+            records, self._unshown = self._unshown, []
+            self._hand_out(records, shows=True)
+
+    def _hand_out(self, records: list[Record], *, shows: bool) -> None:
         failed: list[tuple[str, str]] = []
         for name, sink in self._sinks:
+            if (name in self._shows) is not shows:
+                continue
+            write_all = getattr(sink, "write_all", None)
             try:
-                sink(record)
+                if write_all is not None:
+                    write_all(records)
+                else:
+                    for record in records:
+                        sink(record)
             except Exception as error:  # noqa: BLE001  # a sink may raise anything; trading goes on without it
                 failed.append((name, f"{type(error).__name__}: {error}"))
         for name, reason in failed:

@@ -10,6 +10,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import gc
+import sys
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
@@ -45,6 +46,9 @@ NOT_RUNNING = "the engine is not running any more; leave with `quit` and start a
 START_TIMEOUT = 120.0  # seconds of real time: a large replay is read and checked before the clock starts
 CALL_TIMEOUT = 10.0
 POLL = 0.05
+# Seconds that another thread (a command, the state file) may keep Python's lock while the loop waits for it at one of its writes;
+# Python's own 5 ms, several times on the way of one order, would be the longest part of it.
+SWITCH_EVERY = 0.0001
 LOOK_EVERY = 30.0  # seconds between pictures of a broker that outlives the program, while orders work
 
 
@@ -84,6 +88,7 @@ class Engine:
         self._stop = asyncio.Event()
         self._started: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._switched_every = sys.getswitchinterval()
         self.idle: Callable[[], None] = lambda: None
         self.notes: tuple[str, ...] = ()
         self.logs = Logs()
@@ -105,6 +110,7 @@ class Engine:
 
     def start(self) -> None:
         """Start the thread, open the broker and the sinks; raises ``TradeshellError`` with one line when that fails."""
+        sys.setswitchinterval(SWITCH_EVERY)
         self._thread.start()
         self._await(self._started, START_TIMEOUT, "the engine did not start")
 
@@ -114,6 +120,7 @@ class Engine:
             with contextlib.suppress(RuntimeError, AttributeError):  # the loop has just ended, or never began
                 self.loop.call_soon_threadsafe(self._stop.set)
             self._thread.join(10)
+        sys.setswitchinterval(self._switched_every)
 
     def call(
         self, work: Coroutine[Any, Any, T], timeout: float | None = CALL_TIMEOUT, what: str = "the engine"
@@ -203,7 +210,7 @@ class Engine:
             except BaseException as error:  # noqa: BLE001  # a defect of the plugin, SystemExit too: without it nobody would know
                 raise PluginError(f"sink {name} cannot be opened: {_one_line(error)}") from None
         if self._screen is not None:
-            audit.add("screen", self._screen)
+            audit.add("screen", self._screen, shows=True)
         core = Core(plan.strategies, plan.checks)
         self.session = Session(core, clock, None, audit, CrashFile(plan.state_dir / "crash.log"))
         self.session.paper_only = plan.paper_only
@@ -212,7 +219,7 @@ class Engine:
             self.logs.opened(plan.logs, plan.state_dir, alias, self._complain_of_log, clock.now)
         )
         self.notes = (*self.notes, *self.logs.notes)
-        audit.add("ops", self.logs.sink)
+        audit.add("ops", self.logs.sink, shows=True)
         self.healer = Healer(self.session, plan.bar_health)
         opened.callback(self.healer.close)
         loop.set_exception_handler(self._loop_fault)

@@ -1,8 +1,9 @@
 """The session: input -> ``step`` -> record -> send -> outcome.
 
 Laws, in this order for every input: the state changes (orders are in flight), the decision is on disk, the audit has it, the
-bytes leave, the outcome comes back as an input. An input that changes nothing is not recorded. Nothing here decides. Whatever a
-broker, a disk or a sink raises costs what it was asked for and nothing else; no entry leaves whose trigger is not on disk.
+bytes leave, the outcome comes back as an input. What no order waits for waits for the orders: timers, subscriptions, the screen
+are served when no input is left. An input that changes nothing is not recorded. Nothing here decides. Whatever a broker, a disk
+or a sink raises costs what it was asked for and nothing else; no entry leaves whose trigger is not on disk.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ T = TypeVar("T")
 SNAPSHOT_WITHIN = 5.0  # seconds in which orders, executions and positions are answered, or asked for again
 NO_PICTURE_EVERY = 15.0  # seconds between two lines about requests that fail
 SNAPSHOT_EVERY = 0.25  # seconds between two requests on one connection
+ORDER_COMMANDS = frozenset(c.ORDER_COMMANDS)
+_NONE: set[str] = set()  # of no order
 
 
 class Session:
@@ -76,6 +79,8 @@ class Session:
         self._journal = journal
         self._crashes = crashes
         self._inbox: deque[Input] = deque()
+        self._later: deque[c.Command] = deque()  # what waits until no input is left
+        self._has_changed = False  # since that was told
         self._draining = False
         self._timers: dict[str, Handle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -132,7 +137,10 @@ class Session:
         self._draining = True
         refusal: TradeshellError | None = None
         try:
-            while self._inbox:
+            while self._inbox or self._has_changed:
+                if not self._inbox:
+                    self._settle_down()
+                    continue
                 current = self._inbox.popleft()
                 try:
                     refused = self._process(current)
@@ -163,14 +171,40 @@ class Session:
         if desk is before and not commands:
             return None
         self.desk = desk
+        self._has_changed = True
         no_journal = self._record(before, event, commands)
-        unsent: set[str] = set()
+        orders: list[c.Command] = []
         for command in commands:
-            self._execute(command, no_journal, unsent)
-        self.feeds.chase(desk.chased)
-        for callback in self.changed:
-            callback()
+            kind = type(command)
+            if kind is c.Announce:
+                self.audit.hold(command.event)  # type: ignore[attr-defined]  # that is what it is
+            elif kind in ORDER_COMMANDS:
+                orders.append(command)
+            elif kind is c.AskQuote:  # an order may wait for the answer
+                self._execute(command, no_journal, _NONE)
+            else:
+                self._later.append(command)
+        if orders:
+            self.audit.keep()
+            unsent: set[str] = set()
+            for command in orders:
+                self._execute(command, no_journal, unsent)
         return None
+
+    def _settle_down(self) -> None:
+        """Do what could wait."""
+        self._has_changed = False
+        self.audit.keep()
+        later, self._later = self._later, deque()
+        for command in later:
+            self._execute(command, "", _NONE)
+        try:
+            self.feeds.chase(self.desk.chased)
+            for callback in self.changed:
+                callback()
+        except Exception as error:  # noqa: BLE001  # our own defect, as above
+            self.report_fault(error, "what follows a change")
+        self.audit.show()
 
     def _record(self, before: Desk, event: Input, commands: tuple[c.Command, ...]) -> str:
         """Put the decision on disk; returns why that failed. Entries wait for the disk, protection does not."""
@@ -218,8 +252,6 @@ class Session:
 
     def _do(self, command: c.Command, no_journal: str, unsent: set[str]) -> None:
         match command:
-            case c.Announce(event):
-                self.audit.tell(event)
             case c.PlaceOrder():
                 self._place(command, no_journal, unsent)
             case c.ModifyOrder(order, order_id):
@@ -254,7 +286,7 @@ class Session:
             return True
         order = self.desk.order(ref)
         symbol = None if order is None else order.spec.symbol
-        self.audit.tell(
+        self.audit.hold(
             OrderSent(
                 symbol=symbol,
                 watch=watch_of(ref),

@@ -7,7 +7,9 @@ marks, so a field that moves, moves here too. A test compares the result with ib
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 from ib_async.client import Client
@@ -60,6 +62,9 @@ _HOLES: dict[str, str] = {  # the mark in ib_async's order -> the field above
 }
 
 
+_FLAGS = ("transmit", "outside_rth")  # 0 or 1 on the wire
+
+
 class _Copyist(Client):
     """An encoder that keeps what it would send."""
 
@@ -81,8 +86,8 @@ def _marked(name: str) -> str:
 
 
 @lru_cache(maxsize=8)
-def _parts(version: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the constant texts of a placeOrder and the names of the fields between them."""
+def _form(version: int) -> tuple[str, Callable[[Ticket], tuple[object, ...]]]:
+    """Return the constant text of a placeOrder with a ``%`` for each hole, and what takes the holes' fields from a ticket."""
     order: Any = Order()
     for name in _HOLES.keys() - {"orderId", _CONTRACT}:
         setattr(order, name, _marked(name))
@@ -92,8 +97,11 @@ def _parts(version: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     )
     # The twelve fields of the contract are one hole.
     text = copyist.text.replace(contract_text(Contract(symbol=_marked(_CONTRACT))), _marked(_CONTRACT))
-    pieces = text.split(MARK)
-    return tuple(pieces[::2]), tuple(_HOLES[name] for name in pieces[1::2])
+    pieces = text.replace("%", "%%").split(MARK)
+    names = [_HOLES[name] for name in pieces[1::2]]
+    holes = ["%d" if name in _FLAGS else "%s" for name in names]
+    form = "".join(part for pair in zip(pieces[::2], [*holes, ""], strict=True) for part in pair)
+    return form, attrgetter(*names)
 
 
 def contract_text(contract: Contract) -> str:
@@ -120,13 +128,8 @@ def contract_text(contract: Contract) -> str:
 
 def place_order(version: int, ticket: Ticket) -> bytes:
     """Return the frame of a placeOrder."""
-    texts, names = _parts(version)
-    out = [texts[0]]
-    for name, text in zip(names, texts[1:], strict=True):
-        value = getattr(ticket, name)
-        out.append(value if type(value) is str else str(int(value)))
-        out.append(text)
-    payload = "".join(out).encode(errors="backslashreplace")
+    form, fields = _form(version)
+    payload = (form % fields(ticket)).encode(errors="backslashreplace")
     return len(payload).to_bytes(4, "big") + payload
 
 

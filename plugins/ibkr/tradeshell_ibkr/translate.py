@@ -69,12 +69,12 @@ def ticket_of(
     return Ticket(
         order_id=order_id,
         contract=contract,
-        action=spec.side.value,
+        action=spec.side,
         qty=spec.qty,
-        type=spec.type.value,
+        type=spec.type,
         limit=price_text(spec.limit) if spec.type in (OrderType.LIMIT, OrderType.STOP_LIMIT) else "",
         stop=price_text(spec.stop) if spec.type.is_stop else "",
-        tif=spec.tif.value,
+        tif=spec.tif,
         oca_group=group,
         account=spec.account,
         ref=ref_text(spec),
@@ -93,7 +93,8 @@ def price_text(price: Price | None) -> str:
 
 def time_text(at: datetime) -> str:
     """Return an instant in the form with a dash, which is UTC whatever zone the gateway was set to."""
-    return f"{at.astimezone(UTC):%Y%m%d-%H:%M:%S}"
+    text = at.astimezone(UTC).isoformat(" ", "seconds")  # strftime takes ten times as long
+    return f"{text[:4]}{text[5:7]}{text[8:10]}-{text[11:19]}"
 
 
 def ref_text(spec: OrderSpec) -> str:

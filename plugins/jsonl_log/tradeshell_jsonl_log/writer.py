@@ -22,8 +22,10 @@ import math
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, time, timedelta
+from functools import cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
@@ -117,11 +119,23 @@ class JsonlLog:
             raise
         except OSError as error:
             self._failed = True
-            raise StateError(
-                f"event log {self.path}: {error.strerror} · nothing is logged from here on; make room and start again"
-            ) from error
+            raise self._refused(error) from error
 
     __call__ = write
+
+    def write_all(self, records: Sequence[Record]) -> None:
+        """Append ``records`` as ``write`` does one after the other, with one call to the system where that is the same."""
+        last = records[-1]
+        if self._failed or self._repaired or self._next_day is None or last.ts >= self._next_day:
+            for record in records:
+                self.write(record)
+            return
+        lines = [encode(record, number) for number, record in enumerate(records, self._seq + 1)]
+        try:
+            self._append_lines(b"".join(lines), len(lines))
+        except OSError as error:
+            self._failed = True
+            raise self._refused(error) from error
 
     def close(self) -> None:
         """Close the file."""
@@ -130,13 +144,20 @@ class JsonlLog:
             self._fd = -1
 
     def _append(self, record: Record) -> None:
-        line = encode(record, self._seq + 1)
-        written = os.write(self._fd, line)
-        if written != len(line):
+        self._append_lines(encode(record, self._seq + 1), 1)
+
+    def _append_lines(self, lines: bytes, count: int) -> None:
+        written = os.write(self._fd, lines)
+        if written != len(lines):
             os.ftruncate(self._fd, self._size)
             raise OSError(errno.ENOSPC, "the disk is full")
         self._size += written
-        self._seq += 1
+        self._seq += count
+
+    def _refused(self, error: OSError) -> StateError:
+        return StateError(
+            f"event log {self.path}: {error.strerror} · nothing is logged from here on; make room and start again"
+        )
 
     # --- opening ------------------------------------------------------------------------------------------------------
 
@@ -266,22 +287,28 @@ def encode(record: Record, seq: int) -> bytes:
         "event": type(record.event).__name__,
     }
     try:
-        return _ENCODER.encode(head | _fields(record.event)) + b"\n"
+        keys, values = _fields(type(record.event))
+        said = {
+            key: value for key, value in zip(keys, values(record.event), strict=True) if value is not None
+        }
+        return _ENCODER.encode(head | said) + b"\n"
     except Exception as error:  # noqa: BLE001  # an event of a plugin may hold anything; its line is kept as far as it goes
-        said = {"unreadable": _described(error), "fields": _shallow(record.event)}
-        return json.dumps(head | {"ts": _described(record.ts)} | said).encode("ascii") + b"\n"
+        instead = {"unreadable": _described(error), "fields": _shallow(record.event)}
+        return json.dumps(head | {"ts": _described(record.ts)} | instead).encode("ascii") + b"\n"
 
 
 _ENCODER = msgspec.json.Encoder(enc_hook=str)
 
 
-def _fields(event: Event) -> dict[str, Any]:
-    fields = msgspec.to_builtins(event, str_keys=True, enc_hook=str)
-    return {
-        f"{name}_" if name in ENVELOPE else name: value
-        for name, value in fields.items()
-        if value is not None and name != "event"
-    }
+@cache
+def _fields(kind: type[Event]) -> tuple[tuple[str, ...], Callable[[Event], tuple[Any, ...]]]:
+    """Return the names that a kind of event's fields have in a line, and what takes their values."""
+    named = [
+        (name, f"{key}_" if key in ENVELOPE else key)
+        for name, key in zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True)
+        if key != "event"
+    ]
+    return tuple(key for _, key in named), attrgetter(*(name for name, _ in named))
 
 
 def _shallow(event: object) -> dict[str, str]:

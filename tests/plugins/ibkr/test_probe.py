@@ -30,7 +30,7 @@ from tradeshell_ibkr.probe.answers import Asked, Outcome, Row, read_answers, wri
 from tradeshell_ibkr.probe.bench import Bench
 from tradeshell_ibkr.probe.catalogue import QUESTIONS, TRIALS
 from tradeshell_ibkr.probe.interview import Report, interview
-from tradeshell_ibkr.probe.program import exit_code, keep, make_bench
+from tradeshell_ibkr.probe.program import exit_code, keep, make_bench, parser
 from tradeshell_ibkr.settings import LinkSettings
 from tradeshell_paper.tws.actions import Actions
 from tradeshell_paper.tws.gateway import Gateway
@@ -341,6 +341,14 @@ def test_a_sale_whose_fate_is_unknown_is_not_sent_twice(fate: str, lag: float, t
     assert [b.view.side for b in gateway.news.executions.values()] == ["BOT", "SLD"]
 
 
+def test_executions_that_are_not_told_are_asked_for(tmp_path: Path) -> None:
+    report, gateway = probed(tmp_path, only=("commission",), switches={"execution_delay": 600.0})
+    assert report.rows[0].outcome is Outcome.NOT_HERE
+    assert report.remains == ()
+    assert left_behind(gateway) == []
+    assert [b.view.side for b in gateway.news.executions.values()] == ["BOT", "SLD"]
+
+
 def test_what_cannot_be_cleaned_up_is_named(tmp_path: Path) -> None:
     async def vanish(bench: Bench, gateway: Gateway, task: asyncio.Task[Report]) -> None:
         await trial_begins(bench, "reached", 1)
@@ -410,11 +418,17 @@ def test_a_file_that_makes_no_sense_counts_as_none(text: str) -> None:
 
 
 def test_every_question_is_documented_with_its_default() -> None:
-    (table,) = tables(sections(DOCS / "ibkr.md")["Probe"])
+    table = tables(sections(DOCS / "ibkr.md")["Probe"])[1]
     said = [(r["question"], r["asks"], r["counted on"], r["what rests on it"], r["shares"]) for r in table]
     assert said == [
         (q.name, q.asks, q.default, q.rests, str(q.shares) if q.shares else "–") for q in QUESTIONS.values()
     ]
+
+
+def test_every_word_of_the_command_line_is_documented() -> None:
+    table = tables(sections(DOCS / "ibkr.md")["Probe"])[0]
+    options = {o for action in parser()._actions for o in action.option_strings if o.startswith("--")}
+    assert {row["word"].split()[0] for row in table} == options - {"--help"}
 
 
 def test_every_question_says_what_each_answer_means_and_which_is_counted_on() -> None:
@@ -429,8 +443,10 @@ def test_every_question_says_what_each_answer_means_and_which_is_counted_on() ->
 def test_what_rests_on_an_answer_is_in_a_module_that_there_is() -> None:
     for question in QUESTIONS.values():
         for name in re.findall(r"[a-z/_]+\.py", question.rests):
-            folder = "host/tradeshell" if "/" in name else "plugins/ibkr/tradeshell_ibkr"
-            assert (ROOT / folder / name).is_file(), question.name
+            room, _, module = name.rpartition("/")
+            folders = {"core": "host/tradeshell/core", "": "plugins/ibkr/tradeshell_ibkr"}
+            folder = folders.get(room, f"plugins/{room}/tradeshell_{room}")
+            assert (ROOT / folder / module).is_file(), question.name
 
 
 def test_what_is_not_verified_names_a_question_of_the_probe_or_says_that_there_is_none() -> None:

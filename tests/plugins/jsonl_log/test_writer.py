@@ -124,6 +124,7 @@ ODD: list[tuple[object, object]] = [
     (2**80, 2**80),
     ("two\nlines\u2028\x00", "two\nlines\u2028\x00"),
     ({1: {2}}, {"1": [2]}),
+    ({(1, 2): 3}, {"(1, 2)": 3}),
     (Path("a/b"), "a/b"),
     (timedelta(seconds=90), "PT90S"),
 ]
@@ -136,9 +137,7 @@ def test_an_odd_value_is_kept_as_json_knows_it(value: object, read: object) -> N
     assert "unreadable" not in line
 
 
-@pytest.mark.parametrize(
-    "value", ["\ud800", Unspeakable(), Endless(), {(1, 2): 3}], ids=["surrogate", "repr", "endless", "key"]
-)
+@pytest.mark.parametrize("value", ["\ud800", Unspeakable(), Endless()], ids=["surrogate", "repr", "endless"])
 def test_a_value_that_cannot_be_kept_costs_its_event_the_fields_not_the_line(value: object) -> None:
     raw = encode(record(event=Noted(what=value, symbol="AAPL")), 1)
     line = json.loads(raw)

@@ -257,6 +257,9 @@ class Bench(Hearing):
             raise BrokerError("a cancel was not confirmed")
 
     async def _flatten(self) -> None:
+        if not self.orders:
+            return
+        await self.executions(0, self.instrument.symbol)  # some may not have been told yet
         if self.bought() == 0:
             return
         net = await self._agreed()

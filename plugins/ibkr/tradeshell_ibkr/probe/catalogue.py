@@ -124,7 +124,7 @@ TRIALS: tuple[Trial, ...] = (
     Trial(name="outside", run=resting.outside, questions=(
         _q("stop_outside_rth", "Does a plain stop work outside regular hours?",
            "a buy stop far above that says so",
-           "taken", "core/policy.py refuses sl_type=stop with outside_rth, whatever the answer is",
+           "taken", "breakout/policy.py refuses sl_type=stop with outside_rth, whatever the answer is",
            {"taken": "it is taken without a word", "ignored": "2109: the wish is ignored", "refused": "it is not taken"}),
     )),
     Trial(name="oca", run=resting.group, questions=(
