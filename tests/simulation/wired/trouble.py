@@ -16,6 +16,8 @@ from tests.simulation.wired.rules import UNKNOWN
 from tradeshell_paper.tws.switches import Switches
 
 UNHEARD = 26 * SECOND
+DELAYS = ("execution_delay", "status_delay", "ack_delay", "commission_delay", "latency", "next_id_delay")
+MOST_DELAYS = 2  # of one schedule, so that a breach can be read
 OFTEN = 0.4  # of schedules with faults: those with one of these at least
 
 
@@ -104,6 +106,9 @@ def draw_switches(schedule: Schedule) -> Switches:
         "bars_out_of_order": dice.choice((0, 0, 0, 1)),
         "bars_corrected": coin(0.1),
     }
+    late = [name for name in DELAYS if settings[name]]
+    for name in dice.sample(late, max(0, len(late) - MOST_DELAYS)):
+        settings[name] = 0.0
     return Switches(**settings)
 
 
