@@ -16,7 +16,7 @@ from tests.simulation.wired.rules import UNKNOWN
 from tradeshell_paper.tws.switches import Switches
 
 UNHEARD = 26 * SECOND
-DELAYS = ("execution_delay", "status_delay", "ack_delay", "commission_delay", "latency", "next_id_delay")
+DELAYS = ("execution_delay", "status_delay", "ack_delay", "commission_delay", "next_id_delay")
 MOST_DELAYS = 2  # of one schedule, so that a breach can be read
 OFTEN = 0.4  # of schedules with faults: those with one of these at least
 
@@ -99,7 +99,6 @@ def draw_switches(schedule: Schedule) -> Switches:
         "position_delay": schedule.wire.position_lag / SECOND,
         "unsolicited_completed": coin(0.2),
         "tif_preset": coin(0.2),
-        "latency": dice.choice((0.0, 0.0, 0.0, 0.0, 0.2)),
         "ack_delay": dice.choice((0.0, 0.0, 0.0, 0.0, 0.4)),
         "next_id_delay": dice.choice((0.0, 0.0, 0.0, 1.5)),
         "bars_missing": dice.choice((0, 0, 0, 2)),
