@@ -97,6 +97,7 @@ def draw_switches(schedule: Schedule) -> Switches:
         "execution_delay": dice.choice((0.0, 0.0, 0.0, 0.3, 1.5)),
         "status_delay": dice.choice((0.0, 0.0, 0.0, 0.3, 1.0)),
         "position_delay": schedule.wire.position_lag / SECOND,
+        "open_orders_age": schedule.wire.stale[0] * dice.random() ** 3,
         "unsolicited_completed": coin(0.2),
         "tif_preset": coin(0.2),
         "ack_delay": dice.choice((0.0, 0.0, 0.0, 0.0, 0.4)),
@@ -105,6 +106,8 @@ def draw_switches(schedule: Schedule) -> Switches:
         "bars_out_of_order": dice.choice((0, 0, 0, 1)),
         "bars_corrected": coin(0.1),
     }
+    if settings["skip_status"]:  # nothing would be heard of an order at all, for as long as answers are old
+        settings["open_orders_age"] = 0.0
     late = [name for name in DELAYS if settings[name]]
     for name in dice.sample(late, max(0, len(late) - MOST_DELAYS)):
         settings[name] = 0.0

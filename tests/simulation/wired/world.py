@@ -436,6 +436,9 @@ class WiredWorld(World):
     def pictured(self) -> None:
         """Put down how old the parts of a picture are."""
         ages = {f"{name}_as_of": self._answered.get(name, 0.0) for name in ASKS.values()}
+        ages["orders_as_of"] = max(
+            0.0, ages["orders_as_of"] - self.venue.gateway.house.switches.open_orders_age
+        )
         self._record("snapshot", dict(ages))
 
     def _hear(self, event: Input) -> None:
