@@ -38,6 +38,9 @@ class StuckError(Exception):
     """Callbacks follow each other without end at one instant."""
 
 
+STRAYS: list[
+    BaseException
+] = []  # of loops that do not run any more: found when what nobody holds is thrown away
 TURNS = 5_000  # callbacks at one instant
 
 
@@ -143,9 +146,10 @@ class SimLoop:
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """Keep what nobody has caught: it is a finding."""
         error = context.get("exception")
-        self.faults.append(
-            error if isinstance(error, BaseException) else RuntimeError(str(context["message"]))
-        )
+        found = error if isinstance(error, BaseException) else RuntimeError(str(context["message"]))
+        self.faults.append(found)
+        if self.connector is not None and not self.is_running():
+            STRAYS.append(found)
 
 
 class SimClock:

@@ -14,7 +14,7 @@ from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from types import TracebackType
 from typing import Any, Self
 
-from tests.simulation.loop import SECOND, SimLoop
+from tests.simulation.loop import SECOND, STRAYS, SimLoop
 from tests.simulation.wired.rules import Noise
 
 TRACES = ("Traceback", "never retrieved", "never awaited")
@@ -46,9 +46,11 @@ class Noises:
         self._found.append(Noise(self._loop.micros / SECOND, words))
 
     def look(self, *, thoroughly: bool) -> None:
-        """Judge what was printed so far; ``thoroughly``: also what lies about and nobody holds any more."""
+        """Judge what was printed so far; ``thoroughly``: also what lies about, of earlier schedules too."""
         if thoroughly:
             gc.collect()
+            while STRAYS:
+                self.hear(f"nobody took care of {STRAYS.pop()!r}")
         said = self._said.getvalue()
         for trace in TRACES:
             if trace in said:

@@ -16,6 +16,8 @@ from tests.simulation.wired.rules import UNKNOWN
 from tradeshell_paper.tws.switches import Switches
 
 UNHEARD = 26 * SECOND
+DELAYS = ("execution_delay", "status_delay", "ack_delay", "commission_delay", "next_id_delay")
+MOST_DELAYS = 2  # of one schedule, so that a breach can be read
 OFTEN = 0.4  # of schedules with faults: those with one of these at least
 
 
@@ -95,15 +97,20 @@ def draw_switches(schedule: Schedule) -> Switches:
         "execution_delay": dice.choice((0.0, 0.0, 0.0, 0.3, 1.5)),
         "status_delay": dice.choice((0.0, 0.0, 0.0, 0.3, 1.0)),
         "position_delay": schedule.wire.position_lag / SECOND,
+        "open_orders_age": schedule.wire.stale[0] * dice.random() ** 3,
         "unsolicited_completed": coin(0.2),
         "tif_preset": coin(0.2),
-        "latency": dice.choice((0.0, 0.0, 0.0, 0.0, 0.2)),
         "ack_delay": dice.choice((0.0, 0.0, 0.0, 0.0, 0.4)),
         "next_id_delay": dice.choice((0.0, 0.0, 0.0, 1.5)),
         "bars_missing": dice.choice((0, 0, 0, 2)),
         "bars_out_of_order": dice.choice((0, 0, 0, 1)),
         "bars_corrected": coin(0.1),
     }
+    if settings["skip_status"]:  # nothing would be heard of an order at all, for as long as answers are old
+        settings["open_orders_age"] = 0.0
+    late = [name for name in DELAYS if settings[name]]
+    for name in dice.sample(late, max(0, len(late) - MOST_DELAYS)):
+        settings[name] = 0.0
     return Switches(**settings)
 
 

@@ -37,7 +37,7 @@ from tradeshell_paper.witness import Recorder
 
 LOST = "the connection was lost"  # what hands say when they cut the link
 OUTAGES = 0.3  # of such cuts: of the line behind the gateway
-THOROUGH = 16  # of so many schedules one is looked through for what nobody holds any more
+THOROUGH = 50  # of so many schedules the last one looks through what nobody holds any more of all of them
 LISTS = 3  # of symbols that are looked up in a row
 ASKS = {16: "orders", 7: "executions", 61: "positions"}
 
@@ -436,6 +436,9 @@ class WiredWorld(World):
     def pictured(self) -> None:
         """Put down how old the parts of a picture are."""
         ages = {f"{name}_as_of": self._answered.get(name, 0.0) for name in ASKS.values()}
+        ages["orders_as_of"] = max(
+            0.0, ages["orders_as_of"] - self.venue.gateway.house.switches.open_orders_age
+        )
         self._record("snapshot", dict(ages))
 
     def _hear(self, event: Input) -> None:
@@ -481,7 +484,7 @@ class WiredWorld(World):
 
     def _judge(self, findings: list[Finding]) -> Outcome:
         self._is_over = True  # what ends from here on ends with the schedule
-        self.noises.look(thoroughly=self.schedule.seed % THOROUGH == 0)
+        self.noises.look(thoroughly=self.schedule.seed % THOROUGH == THOROUGH - 1)
         audit = self._audit_lines()
         findings += [
             Finding(*each) for each in self.ledger.judge(self.b, audit, self.schedule, self.life_spans)

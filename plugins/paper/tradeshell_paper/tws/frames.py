@@ -36,7 +36,15 @@ class Greeting(Struct, frozen=True):
 def encode(*fields: object) -> bytes:
     """Return one frame. ``None`` is an empty field, truth is ``1`` or ``0``, anything else its text."""
     texts = [
-        "" if field is None else ("1" if field else "0") if isinstance(field, bool) else str(field)
+        field
+        if type(field) is str
+        else ""
+        if field is None
+        else "1"
+        if field is True
+        else "0"
+        if field is False
+        else str(field)
         for field in fields
     ]
     payload = ("\0".join(texts) + "\0").encode("utf-8", "surrogateescape")
