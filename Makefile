@@ -119,6 +119,11 @@ simulate-replay: setup ## Tell one simulated schedule as a story (SEED=7 WIRE=1;
 fuzz: setup ## Feed the paper gateway broken messages (FRAMES=100000)
 	@GATEWAY_FUZZ_FRAMES=$(or $(FRAMES),100000) $(BIN)/python -m pytest -q -n 0 -k no_sequence tests/gateway/test_robustness.py
 
+.PHONY: kills
+kills: setup ## Kill the shell while it trades over TCP (N=300 FROM=0; RESULTS=file goes on, KEEP=folder)
+	@$(BIN)/python -m tests.crash.wire_kills --kills $(or $(N),300) --from $(or $(FROM),0) \
+		$(if $(RESULTS),--results $(RESULTS)) $(if $(KEEP),--keep $(KEEP))
+
 .PHONY: mutants
 mutants: setup ## Show which seed, or which test, catches each seeded bug (ARGS='--only NAME --budget 500')
 	@$(BIN)/python -m tests.simulation.mutants $(ARGS)
@@ -167,6 +172,6 @@ wheels: setup ## Build the wheels of the host and all plugins into dist/
 
 .PHONY: clean
 clean: ## Remove everything that was made here: venvs, wheels, caches
-	@rm -rf .venv $(LOCK_VENV) .bench dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache \
+	@rm -rf .venv $(LOCK_VENV) .bench .kills dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache \
 		.import_linter_cache .hypothesis
 	@find . -path ./.git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +

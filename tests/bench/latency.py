@@ -46,7 +46,7 @@ HOURS = Session(
 )
 LEVEL, STOP, TARGET = Decimal("190.00"), Decimal("187.00"), Decimal("195.00")
 LEGS = 3
-# The number of orders a minute is counted as always; it only does not end the benchmark.
+# It would end the benchmark; a desk that has it never has more than 30 orders of the last minute to count.
 POLICY = Policy(limits=Limits(max_orders_per_minute=None))
 GOOD_FOR = timedelta(seconds=25)  # of the entry: its timeout, and the grace of the order at the broker
 

@@ -6,7 +6,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from tests.bench import floor, latency
+from msgspec.structs import replace
+from tests.bench import floor, latency, wire
 from tests.bench.market import MINUTES, Market, differences, make_market, read_trades, write_trades
 from tests.bench.ours import instant, replay
 from tests.bench.run import HERE, same_trades
@@ -88,6 +89,35 @@ def test_the_engine_and_the_direct_function_hand_over_the_same_orders(
     engine, seen[:] = list(seen), []
     latency.direct(2, tmp_path / "direct")
     assert engine == seen
+
+
+def test_the_script_and_the_program_send_the_same_orders_and_the_program_has_them_on_disk_before(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "wire"
+    script = replace(
+        wire.entries_script(triggers=2, ladders=1, warm=0, warm_ladders=0),
+        witnesses=wire.OURS,
+        witnessed=tuple(str(folder / wire.OURS / name) for name in ("events.jsonl", "journal")),
+    )
+    found = wire.run(script, folder)
+    script_s, ours = (found["orders"][name] for name in (wire.BARE, wire.OURS))
+    assert [_order(fields) for fields in ours] == [_order(fields) for fields in script_s]
+    assert [fields[0] for fields in ours] == ["E0000", "E0001", *["L0000"] * 7]
+    assert len(found["entries"][wire.OURS]) == len(found["entries"][wire.BARE]) == 2
+
+
+def _order(fields: list[str]) -> tuple[object, ...]:
+    """Return an order as it is meant: the price texts of two encoders differ in their zeros."""
+    symbol, side, qty, kind, limit, stop = fields
+    return symbol, side, float(qty), kind, float(limit or 0), float(stop or 0)
+
+
+def test_both_ends_of_a_stream_get_the_same_quotes(tmp_path: Path) -> None:
+    script = wire.stream_script(symbols=20, rounds=1, seconds=0.2)
+    found = wire.run(script, tmp_path / "wire")["streams"]
+    assert [each["quotes"] for each in found[wire.BARE]] == [each["quotes"] for each in found[wire.OURS]]
+    assert found[wire.OURS][0]["quotes"] == 20 * wire.RATE * 0.2
 
 
 def test_the_programs_of_the_peers_are_where_the_runner_looks() -> None:

@@ -1,4 +1,4 @@
-"""The barest script on ib_async: subscribe, compare, ``placeOrder``. ``wire_bare.py PORT CLIENT_ID SCRIPT`` runs until hung up on.
+"""The barest script on ib_async: subscribe, compare, ``placeOrder``. Run as ``wire_bare.py PORT CLIENT_ID SCRIPT``.
 
 No journal, no audit, no limits, no book: what a person writes who wants one breakout and nothing else. It gets the same bytes
 as the program and sends as many orders. A ladder's exits follow its entry's execution.
@@ -22,6 +22,7 @@ from ib_async import (
     RealTimeBarList,
     StartupFetchNONE,
     StopLimitOrder,
+    Ticker,
     Trade,
 )
 from tests.bench.wire_server import LEVEL, Script, contract_of
@@ -44,10 +45,10 @@ def exits(group: str) -> list[Order]:
 def main(port: int, client_id: int, script: Script) -> None:
     """Run it."""
     level = float(LEVEL)
-    ib = IB()  # type: ignore[no-untyped-call]  # the library's methods carry no types
+    ib = IB()
     ib.connect("127.0.0.1", port, clientId=client_id, fetchFields=StartupFetchNONE)
     ib.client.MaxRequests = 0  # while it subscribes: nobody waits for that
-    tickers = {}
+    tickers: dict[str, Ticker] = {}
     ladders = frozenset(script.ladders)
 
     def on_bar(bars: RealTimeBarList, has_new: bool) -> None:
@@ -74,7 +75,7 @@ def main(port: int, client_id: int, script: Script) -> None:
             ib.reqRealTimeBars(contract, 5, "TRADES", False).updateEvent += on_bar
     ib.client.MaxRequests = 45  # as the library comes
     ib.disconnectedEvent += lambda: sys.exit(0)
-    ib.run()  # type: ignore[no-untyped-call]  # as above
+    ib.run()
 
 
 if __name__ == "__main__":

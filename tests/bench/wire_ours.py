@@ -1,8 +1,9 @@
-"""The program on the same wire: engine, core, journal, audit log and the ibkr plugin. ``wire_ours.py PORT CLIENT_ID SCRIPT FOLDER``.
+"""The program on the same wire: engine, core, journal, audit log and the ibkr plugin.
 
-Nothing is left out: the engine that the shell starts, on its own thread, with its state folder; each decision in the journal
-and each event in the audit log before the order that follows. Only the screen is missing, and while it subscribes the limits of
-the wire are lifted, for nobody waits for that; they hold again before the first trigger.
+Run as ``wire_ours.py PORT CLIENT_ID SCRIPT FOLDER``. Nothing is left out: the engine that the shell starts, on its own thread,
+with its state folder; each decision in the journal and each event in the audit log before the order that follows. Only the
+screen is missing, and while it subscribes the limits of the wire are lifted, for nobody waits for that; they hold again before
+the first trigger.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def make_engine(port: int, client_id: int, folder: Path, gone: threading.Event) 
             strategies={"breakout": Breakout()},
             sinks={"jsonl": (open_log, SinkContext(state_dir=folder, settings={}, environ={}))},
             state_dir=folder,
-            # The number of orders a minute is counted as always; it only does not end the benchmark.
+            # It would end the benchmark; a desk that has it never has more than 30 orders of the last minute to count.
             policy=Policy(limits=Limits(max_orders_per_minute=None)),
         ),
         screen,
@@ -91,14 +92,14 @@ def main(port: int, client_id: int, script: Script, folder: Path) -> None:
     """Run it until the server hangs up."""
     limits, real_time = dict(pacing.LIMITS), source.NEW_REAL_TIME
     pacing.LIMITS.update(dict.fromkeys(pacing.LIMITS, MANY))
-    source.NEW_REAL_TIME = (MANY, 600.0)  # type: ignore[misc]  # for as long as it subscribes
+    source.NEW_REAL_TIME = (MANY, 600.0)  # for as long as it subscribes
     gone = threading.Event()
     engine = make_engine(port, client_id, folder, gone)
     engine.start()
     try:
         engine.call(arm(engine, script), 120.0)
         pacing.LIMITS.update(limits)
-        source.NEW_REAL_TIME = real_time  # type: ignore[misc]  # as above
+        source.NEW_REAL_TIME = real_time
         gone.wait()
     finally:
         engine.stop()

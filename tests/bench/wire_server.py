@@ -68,6 +68,8 @@ class Script(msgspec.Struct, frozen=True):
     stream: float = 0.0
     rate: int = 20
     rounds: int = 1
+    witnessed: tuple[str, ...] = ()  # files that have to name an order when its bytes are here
+    witnesses: str = ""  # of which client
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -124,6 +126,7 @@ class Client:
         self.bars: dict[str, str] = {}  # symbol -> number of its request
         self.quotes: dict[str, str] = {}
         self.placed: list[list[str]] = []
+        self.orders: list[list[str]] = []  # all that came: symbol, side, shares, type, limit, stop
         sock.settimeout(LATE)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -206,7 +209,18 @@ class Client:
                 raise Lost(f"{self.name}: {len(orders)} orders of {count} came")
         self._data = found
         self.placed = [order.decode().split("\0")[:-1] for order in orders]
+        self.orders += [[order[3], *order[16:21]] for order in self.placed]
+        if self._script.witnesses == self.name:
+            self._look_at_the_records()
         return took - began
+
+    def _look_at_the_records(self) -> None:
+        """See that what is here is on disk there. Only a test asks for it: it takes its time."""
+        for path in self._script.witnessed:
+            said = Path(path).read_bytes()
+            for order in self.placed:
+                if f'"{order[26]}"'.encode() not in said:
+                    raise Lost(f"{order[26]} has come and is not in {path}")
 
     # --- frames -------------------------------------------------------------------------------------------------------
 
@@ -425,6 +439,7 @@ def play(script: Script) -> dict[str, Any]:
         found["ladders"] = game.ladders()
     if script.stream:
         found["streams"] = game.streams()
+    found["orders"] = {client.name: client.orders for client in clients}
     for client in clients:
         client.sock.close()
     return found

@@ -8,9 +8,10 @@ from tests.core.test_totals_and_pictures import pos, seen
 
 from tradeshell.core import commands as c
 from tradeshell.core import inputs as i
+from tradeshell.core.cap import exposures
 from tradeshell.core.events import OrderMissing
 from tradeshell.core.incidents import is_cut
-from tradeshell.core.orders import OrderState, Side
+from tradeshell.core.orders import Order, OrderState, Side
 
 LOST = {"ts:br-1:sl1:1", "ts:br-1:tp1:1"}
 HEARD = ("ts:br-1:sl2:1", "ts:br-1:tp2:1")
@@ -247,3 +248,28 @@ def test_children_that_wait_for_an_entry_that_has_bought_nothing_are_not_asked_f
     desk.do(i.LinkChanged, up=True, account=desk.desk.account, paper=True, first_order_id=1)
     desk.do(i.SnapshotAnswered, epoch=2, asked_at=desk.at, orders=(), executions=(), positions=())
     assert not cancelled(desk)
+
+
+def test_an_exit_that_the_broker_calls_cancelled_has_ended_and_frees_what_its_target_sold() -> None:
+    def bound(words: str, sold: int) -> tuple[bool, int]:
+        desk = Desktop()
+        desk.open_position(**LADDER)
+        hold(desk, 100)
+        for ref in ("ts:br-1:sl1:1", "ts:br-1:tp1:1", *HEARD):
+            desk.report(ref, OrderState.HELD)
+        desk.execute("ts:br-1:tp1:1", sold, "195", "e2.01")
+        desk.do(i.CancelRequested, ref="ts:br-1:sl1:1")
+        deny(desk, "ts:br-1:sl1:1", 10148, words)
+        stop = desk.order("ts:br-1:sl1:1")
+        assert not stop.by_operator
+        return stop.state.is_live, exposures({stop.spec.ref: stop, **sales_of(desk)}).get("ts:br-1:p1:1", 0)
+
+    assert bound("cannot be cancelled, state: Cancelled.", 70) == (False, 0)
+    assert bound("cannot be cancelled, state: Cancelled.", 30) == (False, 40)  # nobody said what it had sold
+    assert bound("cannot be cancelled, state: Filled.", 70) == (True, 70)
+    assert bound("cannot be cancelled, state: PendingCancel.", 70) == (True, 70)
+
+
+def sales_of(desk: Desktop) -> dict[str, Order]:
+    """Return what was sent under the target of the first leg."""
+    return {"ts:br-1:tp1:1": desk.order("ts:br-1:tp1:1")}

@@ -132,5 +132,5 @@ def breaches(shown: Shown, symbol: str) -> list[str]:
             bought[symbol] += execution.qty if execution.side == "BOT" else -execution.qty
     if bought[symbol] != held:
         found.append(f"{held} held, executions make {bought[symbol]}")
-    found += [f"{o.ref} sold {o.filled} of {o.qty}" for o in mine if o.filled > o.qty]
+    found += [f"{o.ref} filled {o.filled} of {o.qty}" for o in mine if o.filled > o.qty]
     return found

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -455,6 +456,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--keep", type=Path, default=Path(".kills"), help="where files of seeds go that break a rule"
     )
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # the gateway ends with us
     facts: list[Fact] = []
     if options.results is not None and options.results.exists():
         facts = [

@@ -49,6 +49,7 @@ T = TypeVar("T")
 SYMBOLS = ("AAPL", "MSFT")
 LOOK_EVERY = 30.0  # seconds between looks at the account while orders work: as the program has it
 QUESTIONS = {5: "orders", 16: "orders", 7: "executions", 61: "positions"}  # of a picture
+MINUTE = 60 * SECOND
 HELLO, HISTORY, REAL_TIME = 71, 20, 50
 PRICES = [1, 2, 45, 46, 57]  # what a gateway says of touches
 
@@ -333,6 +334,15 @@ class WireStage(Stage):
         self.venue.view.is_beating = True
         for symbol in self._symbols:
             self.trade(price, 100, symbol=symbol)
+        self.loop.at((self.loop.micros // MINUTE + 1) * MINUTE, self._close_minute)
+
+    def _close_minute(self) -> None:
+        """Tell histories that are kept up to date that a minute is over."""
+        for (symbol, seconds), listeners in tuple(self.venue.house.listeners.items()):
+            bar = self.venue.view.made(symbol, self.now - timedelta(seconds=seconds), seconds)
+            for listener in tuple(listeners) if bar is not None and seconds == 60 else ():
+                listener.on_bar(bar)
+        self.loop.at(self.loop.micros + MINUTE, self._close_minute)
 
     def refuse_data(self, kind: int, code: int, text: str, times: int = 1) -> None:
         """Refuse the next requests of a kind for bars, with an error and nothing else."""

@@ -25,9 +25,7 @@ class RunningGateway(NamedTuple):
 
 
 @contextmanager
-def running_gateway(
-    folder: Path, *options: str, day: tuple[str, ...] = OPEN_DAY
-) -> Iterator[RunningGateway]:
+def running_gateway(folder: Path, *options: str, day: tuple[str, ...] = OPEN_DAY) -> Iterator[RunningGateway]:
     """Start a gateway on a free port, its state in ``folder``; it is ended by its id, and must end in order and in silence.
 
     ``day``: where its market starts; without words it is *now* for clients.

@@ -80,6 +80,7 @@ NOT_FOUND = (
     135,
 )  # IBKR: the order is not there to be cancelled; a picture tells what became of it
 FILLED = "state: Filled"  # IBKR's words with 10148
+CANCELLED = "state: Cancelled"
 DENIED_FOR = timedelta(seconds=5)
 GROUP_FIXED = (10326, 10327)  # IBKR: revision of an OCA group is not allowed
 GROUP_WORDS = "OCA group revision"
@@ -379,7 +380,7 @@ def refused(turn: Turn, watchers: Watchers, refusal: OrderRefusedByBroker) -> No
         tell_refused_entry(turn, watchers, trade, order, f"{refusal.code}: {refusal.text}")
     elif refusal.what in (RefusedWhat.CHANGE, RefusedWhat.CANCEL):
         if refusal.code in NOT_FOUND:
-            _denied(turn, order, refusal)
+            _denied(turn, trade, order, refusal)
         elif refusal.what is RefusedWhat.CHANGE and (
             refusal.code in GROUP_FIXED or GROUP_WORDS in refusal.text
         ):
@@ -427,7 +428,7 @@ def _fixed_in_group(turn: Turn, trade: Trade, order: Order, why: str) -> None:
         )
 
 
-def _denied(turn: Turn, order: Order, refusal: OrderRefusedByBroker) -> None:
+def _denied(turn: Turn, trade: Trade, order: Order, refusal: OrderRefusedByBroker) -> None:
     """The broker has no such order, or it is over there: what became of it a picture tells, and nothing is asked again before.
 
     One that it calls filled has executed, and its executions are on their way: old pictures that lack both say nothing. An order
@@ -449,8 +450,21 @@ def _denied(turn: Turn, order: Order, refusal: OrderRefusedByBroker) -> None:
     says_nothing = is_filled or refusal.code == NOT_NOW
     new = replace(new, is_bought=is_bought, denied_at=order.denied_at if says_nothing else turn.at)
     # A cancel that met nothing ended nothing: whoever asked for it did not end this order.
-    new = replace(new, by_operator=False, cancel_reason="" if order.cancelling else order.cancel_reason)
-    turn.put_order(replace(new, retry_at=turn.at + DENIED_FOR))
+    is_ours = CANCELLED in refusal.text or not order.cancelling
+    new = replace(new, by_operator=False, cancel_reason=order.cancel_reason if is_ours else "")
+    new = replace(new, retry_at=turn.at + DENIED_FOR)
+    if CANCELLED in refusal.text and order.spec.side is Side.SELL:
+        # It has ended, unheard; how much it sold before that nobody said: executions of its group or pictures will.
+        report = OrderReport(
+            ref=order.spec.ref,
+            order_id=order.order_id,
+            state=OrderState.CANCELLED,
+            filled=order.told_filled,
+            remaining=order.remaining,
+        )
+        new = ended(advance(new, Signal.CANCELLED), turn.at, told=True, asked=False)
+        _tell_status(turn, trade, order, new, report)
+    turn.put_order(new)
     turn.look_again()
     turn.timer("picture", SECOND_LOOK.total_seconds())
     turn.commands.append(SetTimer(f"retry:{order.spec.ref}", turn.at + DENIED_FOR))

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-from tradeshell import BrokerError, DataKind, Quote
+from tradeshell import BrokerError, DataKind, Quote, StreamNews, StreamWord
 from tradeshell_ibkr.asking import ADVICE, one_line
 from tradeshell_ibkr.quotes import Touch
 from tradeshell_ibkr.source import DELAYED_INSTEAD, Lengths, Room, Source
@@ -62,6 +62,12 @@ class QuoteLine(Source):
     def lengths(self) -> Lengths:
         """No bars come from here."""
         return ()
+
+    def _tell(self, word: StreamWord, code: int, text: str, lengths: Lengths | None = None) -> None:
+        """Tell what is about all data: who takes the quotes of this login takes its bars, which then fall silent."""
+        del lengths
+        if word is not StreamWord.BROKEN:
+            self._room.report(StreamNews(word=word, code=code, text=one_line(text)))
 
     @property
     def is_asked(self) -> bool:

@@ -170,7 +170,7 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             Edit(
                 "core.reports:refused",
-                "_denied(turn, order, refusal)",
+                "_denied(turn, trade, order, refusal)",
                 "turn.put_order(ended(advance(order, Signal.CANCELLED), turn.at, told=True, asked=True))",
             ),
         ),
