@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.simulation.checker.builder import PLAN, Story
 
 
@@ -177,8 +179,8 @@ def test_a_total_that_crossed_a_sale_is_taken_back_once_that_is_known() -> None:
 def test_a_sale_that_executed_while_its_target_was_on_its_way_binds_no_other_exit() -> None:
     def placed(*, on_its_way: bool) -> set[str]:
         story = Story({**PLAN, "qty": 60}).hold(60)
-        group = {"oca": "p1", "oca_type": 2}
-        target = {**group, "lmt": "195"}
+        group: dict[str, Any] = {"oca": "p1", "oca_type": 2}
+        target: dict[str, Any] = {**group, "lmt": "195"}
         story.place("sl1", 50, stp="187", **group)
         story.place("tp1", 50, accepted=False, **target)
         story.place("sl2", 10, accepted=False, stp="187")
