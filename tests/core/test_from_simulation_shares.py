@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from msgspec.structs import replace
 from tests.core.support import ACCOUNT, ENTRY, SL1, TP1, Desktop, quote
 from tests.core.test_from_simulation import LADDER, NAKED, cancelled, fire, foreign, hold, timers
@@ -289,3 +290,18 @@ def test_a_handover_uses_no_shares_of_another_trade() -> None:
     assert [change.order.qty for change in desk.sent(c.ModifyOrder)] == [70]
     desk.report(cover, OrderState.HELD, qty=70)
     assert [command.order.qty for command in desk.sent(c.PlaceOrder)] == [30, 30]
+
+
+@pytest.mark.parametrize("sold_after, taken", [(2, 4), (4, 0)])
+def test_a_purchase_that_is_heard_late_is_what_was_sold_right_after_it(sold_after: int, taken: int) -> None:
+    desk = Desktop()
+    desk.trigger(**LADDER)
+    desk.report(ENTRY, OrderState.WORKING)
+    begin = desk.at
+    desk.wait(5)
+    foreign(desk, Side.SELL, 4, "y1.01", begin + timedelta(seconds=sold_after))
+    foreign(desk, Side.BUY, 42, "y2.01", begin + timedelta(seconds=3))
+    bought = replace(ex("e1.01", ENTRY, Side.BUY, 100), at=begin + timedelta(seconds=1))
+    desk.do(i.ExecutionReported, execution=bought)
+    assert desk.trade().taken == taken
+    assert desk.desk.books["AAPL"].own() == 100 - taken

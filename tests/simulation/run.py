@@ -34,7 +34,7 @@ from tests.simulation.sometimes import OCCASIONS, met, missing
 from tests.simulation.world import Finding, Outcome, World, run_schedule
 
 CHUNK = 100
-LARGE = 1000  # schedules from which on every occasion must have come about
+LARGE = 2000  # schedules from which on every occasion must have come about: the rarest come in one of three hundred
 PATIENCE = 20.0  # seconds of real time for one schedule
 SHOWN = 40  # failing seeds that are listed
 ROOT = Path(__file__).resolve().parents[2]

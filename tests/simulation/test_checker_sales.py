@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.simulation.checker.builder import PLAN, Story
 
 
@@ -172,3 +174,25 @@ def test_a_total_that_crossed_a_sale_is_taken_back_once_that_is_known() -> None:
     assert "V01" not in sold(told=False)
     assert "V01" in sold(told=True)
     assert "V01" not in sold(told=True, acts=True)
+
+
+def test_a_sale_that_executed_while_its_target_was_on_its_way_binds_no_other_exit() -> None:
+    def placed(*, on_its_way: bool) -> set[str]:
+        story = Story({**PLAN, "qty": 60}).hold(60)
+        group: dict[str, Any] = {"oca": "p1", "oca_type": 2}
+        target: dict[str, Any] = {**group, "lmt": "195"}
+        story.place("sl1", 50, stp="187", **group)
+        story.place("tp1", 50, accepted=False, **target)
+        story.place("sl2", 10, accepted=False, stp="187")
+        if not on_its_way:
+            story.place("tp1", 50, written=False, journaled=False, **target)
+        exec_id = story.wait(0.1).fill("ts:br-1:sl1:1", 1, told=False)
+        if on_its_way:
+            story.place("tp1", 50, written=False, journaled=False, **target)
+        tell(story, exec_id, "ts:br-1:sl1:1", qty=1)
+        story.wait(0.1)
+        story.place("sl2", 10, written=False, journaled=False, stp="187")
+        return {v.text for v in story.report().violations if "sl2:1" in v.text and v.rule == "V02"}
+
+    assert placed(on_its_way=True) == set()
+    assert placed(on_its_way=False) != set()

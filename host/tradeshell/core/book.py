@@ -383,6 +383,7 @@ def executed(book: Book, execution: ExecutionReport) -> tuple[Book, Shares]:
     before = book.executions.get(execution.stem)
     if before is not None and before.revision >= execution.revision:
         return _outdated_execution(book, before, execution), 0
+    is_last = book.executed_at is None or execution.at > book.executed_at
     added = execution.qty - (0 if before is None else before.qty)
     book = replace(
         book,
@@ -404,7 +405,8 @@ def executed(book: Book, execution: ExecutionReport) -> tuple[Book, Shares]:
         book = with_order(book, _filled(order, added, value, execution.at, is_correction=before is not None))
     else:
         book = _begun_earlier(book, GRAIN, sales_only=book.is_buying())
-    return book if _is_plain(book, book.trade_of(execution.ref)) else with_taken(book), added
+    # One that happened before others that we have heard may be what they took from.
+    return book if is_last and _is_plain(book, book.trade_of(execution.ref)) else with_taken(book), added
 
 
 def _outdated_execution(book: Book, known: ExecutionReport, old: ExecutionReport) -> Book:

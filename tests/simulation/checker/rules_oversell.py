@@ -126,7 +126,7 @@ class OversellRules:
         for t, shares, seller, executed in stock.sales:
             if t <= unread:
                 continue
-            if seller.group == order.group or seller.late or self._joined_late(seller, t):
+            if seller.group == order.group or seller.late or self._joined_late(seller, executed):
                 known += shares
             else:
                 known += min(shares, self._crossed(seller, executed, t))
