@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from tests.crash.wire_chain import BOUND, Fact
 from tests.crash.wire_draw import draw
 from tests.crash.wire_judge import Execution, Order, Shown, breaches
-from tests.crash.wire_kills import BOUND, Fact, run_chain, summary
+from tests.crash.wire_kills import run_chain, summary
 
 SEEDS = range(1000, 1006)
 LONGEST = 180  # seconds on a busy machine; six seeds take half a minute

@@ -9,12 +9,14 @@ from msgspec import Struct
 SYMBOLS = ("AAA", "BBB", "CCC", "DDD")
 PRICES = ("190", "54", "121", "78")
 FUSES = ("before", "after", "torn")
-SETTLED = ("milestone", "flatten", "replace")  # stages that begin with a ladder at work
+FILLED = {"entry": 55, "milestone": 25, "flatten": 10, "replace": 10}  # in the midst of what, and how often
+RESTING = {"entry": 60, "cancel": 25, "flatten": 15}
 
 
 class Kill(Struct, frozen=True, kw_only=True):
-    """When the process ends: so many ``seconds`` after what ``stage`` does, after so many ``records`` at the gateway if
-    there is a number, or where ``fuse`` says.
+    """When the process ends.
+
+    So many ``seconds`` after what the stage does; after so many ``records`` at the gateway if there is a number; at ``fuse``.
     """
 
     seconds: float = 0.0
@@ -61,11 +63,8 @@ def draw(seed: int) -> Draw:
     """Return what a seed asks for."""
     rng = Random(f"wire kills {seed}")
     buys = rng.choices(("ladder", "resting", "bracket", "resting bracket"), (60, 14, 20, 6))[0]
-    if buys in ("ladder", "bracket"):
-        stages, shares = ("entry", "milestone", "flatten", "replace"), (55, 25, 10, 10)
-    else:
-        stages, shares = ("entry", "cancel", "flatten"), (60, 25, 15)
-    stage = rng.choices(stages, shares)[0]
+    stages = RESTING if buys.startswith("resting") else FILLED
+    stage = rng.choices(tuple(stages), tuple(stages.values()))[0]
     targets = rng.choice((2, 3)) if buys in ("ladder", "resting") else 1
     is_tight = rng.random() < 0.3
     return Draw(

@@ -1,7 +1,8 @@
-"""The processes of the kills over TCP: a shell on a state folder, one life after the other, and the control line of the gateway."""
+"""The processes of the kills over TCP: one life of a shell on a state folder, and the control line of the gateway."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -86,11 +87,9 @@ class Life:
     def say(self, line: str) -> None:
         """Type a line; a process that is gone does not hear it."""
         assert self._process.stdin is not None
-        try:
+        with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(line.encode() + b"\n")
             self._process.stdin.flush()
-        except BrokenPipeError:
-            pass
 
     def results(self, line: str) -> list[dict[str, Any]]:
         """Return what that line has been answered, each time."""
@@ -122,10 +121,8 @@ class Life:
         self._reader.join(5)
         for pipe in (self._process.stdin, self._process.stdout, self._out, self._errors):
             assert pipe is not None
-            try:
+            with contextlib.suppress(BrokenPipeError):
                 pipe.close()
-            except BrokenPipeError:
-                pass
         return code
 
     @property

@@ -2,16 +2,16 @@
 
     python -m tests.crash.wire_shell WORDS…     with the words of ``tradeshell``
 
-``fuse send:3:torn`` ends the process by SIGKILL at the third order message from now: before its bytes leave (its record is on disk
-by then), ``after`` they have left, or with the first half of them on the wire. ``hear`` counts what the gateway says, before it is
-read or after it was acted upon. ``WIRE_FUSE`` in the environment lights one from the start. Everything else is the program's own.
+``fuse send:3:torn`` ends the process by SIGKILL at the third order message from now: ``before`` its bytes leave (its record is on
+disk by then), ``after`` they have left, or with the first half of them on the wire. ``hear`` counts what the gateway says, before
+it is read or after it was acted upon. ``WIRE_FUSE`` in the environment lights one from the start. Everything else is the
+program's own.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import socket
 import sys
 from decimal import Decimal
 
@@ -22,6 +22,8 @@ from tradeshell.core.plan import EntryKind, ExitMode, TradePlan
 from tradeshell.errors import OperatorError
 from tradeshell.grammar import Answer, Command, Grammar, Key, Words
 from tradeshell.ports import Trading
+from tradeshell.shell.commands import BUILTIN_COMMANDS
+from tradeshell_ibkr import connection
 from tradeshell_ibkr.wire import Wire
 
 ORDER_MESSAGES = (b"3\0", b"4\0")  # place (and change), cancel
@@ -139,10 +141,8 @@ COMMANDS = (
 
 def run() -> int:
     """Run the program."""
-    import tradeshell_ibkr.connection as connection  # noqa: PLC0415, PLR0402  # its names are replaced before it is used
-
     setattr(connection, "Wire", FusedWire)  # noqa: B010  # mypy: a name of the module is replaced
-    setattr(bootstrap, "BUILTIN_COMMANDS", (*bootstrap.BUILTIN_COMMANDS, *COMMANDS))  # noqa: B010  # as above
+    setattr(bootstrap, "BUILTIN_COMMANDS", (*BUILTIN_COMMANDS, *COMMANDS))  # noqa: B010  # as above
     if os.environ.get("WIRE_FUSE"):
         FUSE.light(os.environ["WIRE_FUSE"])
     return main(sys.argv[1:])

@@ -91,8 +91,8 @@ def pictured(turn: Turn, watchers: Watchers, picture: SnapshotAnswered) -> None:
 def ask_about_stranded(turn: Turn, picture: SnapshotAnswered) -> None:
     """On the first picture of a connection: ask by a cancel what became of exits whose answers ended with the one before.
 
-    Those of which nothing was ever heard, or whose cancel was not answered. Pictures that lack them may be too old to show them for
-    seconds yet, and as long nothing may stand in for them; the broker's answer to a cancel is from now.
+    Those of which nothing was ever heard, or whose cancel was not answered. Pictures that lack them may be too old to show them
+    for seconds yet, and as long nothing may stand in for them; the broker's answer to a cancel is from now.
     """
     shown_refs = {report.ref for report in picture.orders}
     for order in turn.desk.orders():

@@ -350,7 +350,7 @@ def refused(turn: Turn, watchers: Watchers, refusal: OrderRefusedByBroker) -> No
         return
     if order.is_probed and refusal.what is RefusedWhat.CANCEL and refusal.code == NOT_THERE:
         if order.state.is_live:
-            _denied(turn, order, refusal)  # pictures from now on are believed when they lack it
+            _denied(turn, trade, order, refusal)  # pictures from now on are believed when they lack it
         else:
             _never_came(turn, order)
         after(turn, watchers, turn.desk.trade(trade.id))
