@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.core.support import ENTRY, Desktop
 from tests.core.test_from_simulation import LADDER, cancelled, fire, hold, timers
 from tests.core.test_totals_and_pictures import pos, seen
@@ -229,13 +230,15 @@ def test_an_exit_that_was_there_all_the_same_ends_by_that_cancel_and_another_tak
     assert sales(desk) == ["ts:br-1:sl1:2", "ts:br-1:tp1:2"]
 
 
-def test_a_cancel_whose_answer_ended_with_the_connection_is_asked_again() -> None:
+@pytest.mark.parametrize("away", [1, 60])
+def test_a_cancel_whose_answer_ended_with_the_connection_is_asked_again(away: int) -> None:
     desk = stranded()
     look(desk, epoch=2)
     desk.do(i.FlattenRequested)
     asked = cancelled(desk)
     assert set(HEARD) <= asked
     desk.do(i.LinkChanged, up=False, account=desk.desk.account, paper=True, first_order_id=1, why="gone")
+    desk.wait(away)
     desk.do(i.LinkChanged, up=True, account=desk.desk.account, paper=True, first_order_id=1)
     desk.do(i.SnapshotAnswered, epoch=3, asked_at=desk.at, orders=(), executions=(), positions=(pos(100),))
     assert set(HEARD) <= cancelled(desk)

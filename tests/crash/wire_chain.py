@@ -14,9 +14,12 @@ from tests.crash.wire_draw import Draw, Kill
 from tests.crash.wire_judge import Order, Shown, breaches
 from tests.crash.wire_parts import CLIENT, Control, Life
 
-LOOK = 0.012  # seconds between two looks at the gateway
+LOOK = 0.03  # seconds between two looks at the gateway
 BOUND = 5.0  # seconds from the new process's connection until every share has a stop
 ARMED_WITHIN, BURNT_WITHIN, CONNECTED_WITHIN, SETTLED_WITHIN = 8.0, 1.5, 20.0, 25.0
+KNOWN_WITHIN = (
+    12.0  # an entry that never came is given up after two pictures that cannot be too old to show it
+)
 MINUTE_AHEAD = (1.5, 7.0)  # seconds to the end of a minute for which a watcher is worth it
 
 
@@ -283,7 +286,7 @@ class Chain:
     def _come_to_an_end(self, what: Draw, fact: Fact) -> None:
         symbol = what.symbol
         wrong = ["the shell was not asked"]
-        until = time.monotonic() + 6.0
+        until = time.monotonic() + KNOWN_WITHIN
         while wrong and time.monotonic() < until:
             wrong = self._differences(symbol)
         fact.wrong += wrong

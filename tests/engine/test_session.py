@@ -80,6 +80,26 @@ def test_when_the_bytes_leave_the_state_is_in_flight_and_journal_and_audit_have_
     assert stage.names().count("OrderSent") == 3
 
 
+def test_what_no_order_waits_for_waits_until_the_orders_have_left(stage: Stage) -> None:
+    shown: list[str] = []
+    seen: list[tuple[bool, bool, int]] = []
+    stage.session.audit.add("screen", lambda record: shown.append(type(record.event).__name__), shows=True)
+    arm(stage)
+
+    def before_send(ref: str) -> None:
+        del ref
+        seen.append(("OrderIntent" in shown, "bars AAPL 60" in stage.broker.cancelled, len(changes)))
+
+    changes: list[int] = []
+    stage.session.changed.append(lambda: changes.append(1))
+    stage.broker.before_send = before_send
+    break_out(stage)
+    assert seen == [(False, False, 0)] * 3
+    assert "bars AAPL 60" in stage.broker.cancelled
+    assert changes == [1]
+    assert shown[-len(stage.names()) :] == stage.names()[-len(shown) :], "the screen has all of it, in order"
+
+
 def test_a_broker_that_certainly_sent_nothing_refuses_the_order(stage: Stage) -> None:
     stage.broker.fail = BrokerError("not connected")
     arm(stage)

@@ -19,11 +19,12 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 from tests.faults.kit import Stage
-from tests.faults.parts import MORNING, Sent
+from tests.faults.parts import CENT, MORNING, Sent
 from tests.faults.wire_parts import CLIENT, Message, Named, ScriptedCable, ScriptedNet, WireVenue
 from tests.simulation.faults import Kill
 from tests.simulation.life import Gate, Life
 from tests.simulation.loop import SECOND, Call, SimClock
+from tests.simulation.path import Move
 
 from tradeshell.core import inputs as i
 from tradeshell.core.events import SessionStarted
@@ -133,6 +134,7 @@ class WireStage(Stage):
         self._bar_health = bar_health or BarHealthSettings()
         self._symbols = tuple(symbols)
         self._broker_settings = broker or {}
+        self.trades_on = bool(broker)
         self._refused: list[tuple[int, int, str]] = []  # requests for data to be refused: kind, code, text
         self.respell: Callable[[str], str] = str
         self._broker_clock: _Clock
@@ -335,6 +337,18 @@ class WireStage(Stage):
         for symbol in self._symbols:
             self.trade(price, 100, symbol=symbol)
         self.loop.at((self.loop.micros // MINUTE + 1) * MINUTE, self._close_minute)
+        self._trade_on()
+
+    def _trade_on(self) -> None:
+        self._trade_a_little()
+        self.loop.at(self.loop.micros + 5 * SECOND, self._trade_on)
+
+    def _trade_a_little(self) -> None:
+        """Let one share trade at the last price where histories are kept up to date: they are updated by trades."""
+        for symbol in self._symbols if self.trades_on else ():
+            last = self.venue.view.last(symbol, self.now)
+            if last is not None:
+                self.venue.move(symbol, Move(0, "print", int(last.price / CENT), 0, 1), CENT)
 
     def _close_minute(self) -> None:
         """Tell histories that are kept up to date that a minute is over."""
@@ -342,6 +356,7 @@ class WireStage(Stage):
             bar = self.venue.view.made(symbol, self.now - timedelta(seconds=seconds), seconds)
             for listener in tuple(listeners) if bar is not None and seconds == 60 else ():
                 listener.on_bar(bar)
+        self._trade_a_little()  # the next minute begins with a trade
         self.loop.at(self.loop.micros + MINUTE, self._close_minute)
 
     def refuse_data(self, kind: int, code: int, text: str, times: int = 1) -> None:

@@ -102,7 +102,9 @@ def ask_about_stranded(turn: Turn, picture: SnapshotAnswered) -> None:
         book = turn.book(order.spec.symbol)
         trade = book.trade_of(order.spec.ref)
         assert trade is not None  # every order of ours belongs to a trade
-        if order.is_missed and order.absent_at is None and not is_dormant(order, book.orders):
+        # One of which nothing was heard is asked for in a second anyway when it left long ago.
+        is_young = order.is_missed and order.absent_at is None
+        if (order.cancelling or is_young) and not is_dormant(order, book.orders):
             turn.probe(trade, order)
 
 

@@ -147,6 +147,39 @@ def test_a_value_that_cannot_be_kept_costs_its_event_the_fields_not_the_line(val
     assert line["fields"]["symbol"] == "'AAPL'"
 
 
+@pytest.mark.parametrize("days", [0, 1], ids=["one day", "over midnight"])
+def test_several_records_at_once_make_the_lines_that_they_make_one_by_one(tmp_path: Path, days: int) -> None:
+    records = [record(1), record(2, event=Noted(what="x")), record(3, ts=NOON + timedelta(days=days))]
+    for name in ("alone", "together"):
+        with open_log(SinkContext(state_dir=tmp_path / name, settings={}, environ={})) as sink:
+            sink(record(0))
+            if name == "alone":
+                for each in records:
+                    sink(each)
+            else:
+                sink.write_all(records)  # type: ignore[attr-defined]  # of this sink, not of every one
+            sink(record(4, ts=NOON + timedelta(days=days)))
+    alone, together = (sorted((tmp_path / name).iterdir()) for name in ("alone", "together"))
+    assert [file.name for file in alone] == [file.name for file in together]
+    assert [file.read_bytes() for file in alone] == [file.read_bytes() for file in together]
+    assert len(alone) == 1 + days
+
+
+def test_several_records_that_do_not_fit_are_taken_back_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with log(tmp_path) as sink:
+        sink(record(1))
+        whole = (tmp_path / "events.jsonl").read_bytes()
+        real = os.write
+        monkeypatch.setattr(os, "write", lambda fd, data: real(fd, data[:100]))
+        with pytest.raises(StateError, match="full"):
+            sink.write_all([record(2), record(3)])  # type: ignore[attr-defined]  # as above
+        monkeypatch.undo()
+        sink(record(4))
+    assert (tmp_path / "events.jsonl").read_bytes() == whole
+
+
 VALUES = st.recursive(
     st.none()
     | st.booleans()
