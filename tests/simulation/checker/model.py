@@ -262,7 +262,8 @@ class Stock:
         if t > self.took[0] or back <= 0:
             return
         self.took = (self.took[0], self.took[1] - back)
-        self.busted(back)
+        self.taken -= back
+        self.ext -= back
         for trade in self.trades:
             share = min(back, trade.taken_now)
             trade.take(-share)

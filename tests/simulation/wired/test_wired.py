@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,11 @@ from tests.simulation.wired.world import WiredWorld
 SEEDS = int(os.environ.get("SIMULATE_WIRED_SEEDS", "500"))
 PART = 50  # seeds of one test
 BUDGET = 60  # seeds among which one shows a bug
+NEEDED = {  # what a schedule has to have for that
+    "unknown_words_dropped": "strange_words",
+    "no_pacing": "questions",
+    "first_come_first_served": "questions",
+}
 
 PRINT_HASHES = """
 import sys
@@ -59,8 +65,12 @@ def test_no_rule_is_broken_in_any_wired_schedule(begin: int) -> None:
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_the_rules_of_the_wire_bite(mutant: Mutant, folder: Path) -> None:
+    needed = NEEDED.get(mutant.name, "")
+    fitting = (
+        s for s in range(100 * BUDGET) if not needed or needed in {t.what for t in draw_troubles(draw(s))}
+    )
     with applied(mutant):
-        for seed in range(BUDGET):
+        for seed in islice(fitting, BUDGET):
             if any(found.rule == mutant.rule for found in run_seed(seed, folder, WiredWorld).findings):
                 return
     pytest.fail(f"{BUDGET} seeds pass with: {mutant.text}")
