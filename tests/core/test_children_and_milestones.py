@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.core.support import ENTRY, SL1, TP1, Desktop, d
+from tests.core.support import ENTRY, SL1, TP1, Desktop, d, quote
 from tests.core.test_from_simulation import COVER, foreign, hold
 from tests.core.test_totals_and_pictures import picture, seen
 from tests.core.test_unsafe_beliefs import armed
@@ -76,6 +76,23 @@ def test_a_target_whose_last_shares_somebody_else_sold_is_not_reached() -> None:
     foreign(desk, Side.SELL, 30, "x1.01")
     hold(desk, 5)
     assert [told.number for told in desk.ever_told(MilestoneReached)] == [1]
+
+
+def test_a_stop_of_which_the_answer_was_lost_is_raised_all_the_same() -> None:
+    def raised(*, is_lost: bool) -> dict[str, int]:
+        desk = Desktop()
+        desk.trigger(tps=(d("195"), d("198")), mode=ExitMode.DETACHED70)
+        desk.execute(ENTRY, 100, "190.15", "e1.01")
+        hold(desk, 100)
+        if is_lost:
+            desk.wait(3)
+            desk.do(i.TimerFired, key="ack:ts:br-1:sl2:1")
+        desk.execute(TP1, 70, "195", "e2.01")
+        desk.answer(quote(desk.at, "195.00", "195.05"), "raise:br-1")
+        return {change.order.ref: change.order.qty for change in desk.sent(c.ModifyOrder)}
+
+    assert raised(is_lost=True) == {"ts:br-1:sl2:1": 30}
+    assert raised(is_lost=False) == {}  # it is on its way: its answer comes first
 
 
 def test_a_target_that_sells_all_that_somebody_else_left_it_is_reached() -> None:

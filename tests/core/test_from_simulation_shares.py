@@ -16,7 +16,7 @@ from tradeshell.core.cap import exposures
 from tradeshell.core.events import InventoryConfirmFailed
 from tradeshell.core.exit_events import SymbolFrozen
 from tradeshell.core.orders import OrderState, Side
-from tradeshell.core.trade import TradePhase, orphans
+from tradeshell.core.trade import Leg, TradePhase, leg_shares, orphans
 
 LOOK = "position:AAPL"
 
@@ -305,3 +305,52 @@ def test_a_purchase_that_is_heard_late_is_what_was_sold_right_after_it(sold_afte
     desk.do(i.ExecutionReported, execution=bought)
     assert desk.trade().taken == taken
     assert desk.desk.books["AAPL"].own() == 100 - taken
+
+
+def test_shares_that_a_position_showed_in_two_steps_are_explained_by_the_executions_that_follow() -> None:
+    desk = Desktop()
+    desk.open_position()
+    hold(desk, 100)
+    desk.wait(10)
+    bought_at = desk.at
+    hold(desk, 101)
+    hold(desk, 131)
+    foreign(desk, Side.BUY, 1, "x1.01", bought_at)
+    foreign(desk, Side.BUY, 30, "x2.01", bought_at)
+    book = desk.desk.books["AAPL"]
+    assert (book.expected(), book.foreign(), book.gained) == (131, 31, 0)
+    assert book.agrees()
+
+
+def test_of_shares_that_came_in_two_steps_what_no_execution_explains_stays() -> None:
+    desk = Desktop()
+    desk.open_position()
+    hold(desk, 100)
+    desk.wait(10)
+    bought_at = desk.at
+    hold(desk, 101)
+    hold(desk, 131)
+    foreign(desk, Side.BUY, 30, "x2.01", bought_at)
+    book = desk.desk.books["AAPL"]
+    assert (book.expected(), book.foreign(), book.gained) == (131, 31, 1)
+
+
+def test_what_a_cover_sold_is_missing_first_from_shares_that_no_exit_was_sent_for() -> None:
+    def held(*placed: int) -> dict[int, int]:
+        desk = Desktop()
+        desk.trigger(**LADDER)
+        desk.execute(ENTRY, 100, "190.15", "e1.01")
+        desk.wait(0.5)
+        fire(desk, "again:br-1:cover")
+        cover = replace(desk.order("ts:br-1:cover:1"), filled=80)
+        legs = (Leg(1, 70), Leg(2, 30, step=2))
+        orders = {ENTRY: desk.order(ENTRY), cover.spec.ref: cover}
+        for number, qty in enumerate(placed, 1):
+            ref = f"ts:br-1:sl{number}:1"
+            orders[ref] = replace(cover, spec=replace(cover.spec, ref=ref, qty=qty), filled=0, placed=qty)
+        return leg_shares(replace(desk.trade(), refs=tuple(orders), legs=legs), orders)
+
+    assert held() == {1: 0, 2: 20}
+    assert held(0, 20) == {1: 0, 2: 20}
+    assert held(17, 3) == {1: 17, 2: 3}
+    assert held(70, 30) == {1: 0, 2: 20}  # all have exits: the nearest target gives first

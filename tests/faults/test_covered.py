@@ -238,6 +238,8 @@ def rows(tests: list[Named]) -> dict[str, str]:
         gaps = [f"open: {test.gap}" for test in mine if test.gap]
         good = len(mine) - len(gaps)
         tested = [f"{good} test{'s' if good > 1 else ''}"] if good else []
+        if where == AUTO:  # a part is there: the rest is not yet
+            tested.append(where)
         found[id_] = " · ".join(tested + gaps) or ("missing" if where == HERE else where)
     return found
 
@@ -245,7 +247,10 @@ def rows(tests: list[Named]) -> dict[str, str]:
 def section(tests: list[Named]) -> str:
     """Return the section of the page."""
     states = rows(tests)
-    tested = sum(any(id_ in test.ids and not test.gap for test in tests) for id_ in SCENARIOS)
+    tested = sum(
+        where != AUTO and any(id_ in test.ids and not test.gap for test in tests)
+        for id_, (_, where) in SCENARIOS.items()
+    )
     lines = [BEGIN, "", INTRODUCTION.format(tested=tested, all=len(SCENARIOS)), ""]
     for letter, group in GROUPS.items():
         lines += [

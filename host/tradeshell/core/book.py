@@ -502,8 +502,11 @@ def positioned(book: Book, report: PositionReport, at: datetime) -> Book:
     elif more > 0 and calm >= OLD and not any(move.shares < 0 for move in book.moves):
         # Somebody else's shares from now on. What others sold before is not given back for that: the figure may be an old one.
         # Less is never believed at once, nor that what went without an execution comes back (``reconciled`` does).
-        moves = (*book.moves, Move(at, None, more))
-        book = replace(book, seed=(book.seed or 0) + more, moves=moves, gained=more, gained_at=at)
+        # What came a moment ago may be of the same purchase: its executions, still to come, explain both.
+        before = 0 if book.gained_at is None else book.gained
+        gained, kept = before + more, book.moves[:-1] if before else book.moves
+        moves = (*kept, Move(at, None, gained))
+        book = replace(book, seed=(book.seed or 0) + more, moves=moves, gained=gained, gained_at=at)
     if report.qty == book.expected():
         return replace(book, differs_at=None)
     return book if book.differs_at is not None else replace(book, differs_at=at)

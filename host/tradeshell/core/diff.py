@@ -2,7 +2,8 @@
 
 Laws: *quiet* (nothing to do, nothing sent), *convergent* (after the changes took effect: quiet), *patient* (what is in flight
 counts as asked for), *modify rather than cancel and place*. An order in flight or being changed is left alone until the broker
-has spoken (unless it would sell more than is held), and one that it has just refused to change until the pause is over.
+has spoken (unless it would sell more than is held, or its stop belongs higher and the word was lost), and one that it has just
+refused to change until the pause is over.
 """
 
 from __future__ import annotations
@@ -73,11 +74,16 @@ def is_patient(order: Order, now: datetime) -> bool:
 
 
 def _is_pressing(change: ChangeExit, now: datetime) -> bool:
-    """Return whether an order that nobody has answered yet would sell more than is held: what follows reaches it in order."""
+    """Return whether an order that nobody has answered yet would sell more than is held: what follows reaches it in order.
+
+    A stop that belongs higher does not wait either for a word that was lost.
+    """
     order = change.order
     if order.changing or order.cancelling or order.absent_at is not None or rests(order, now):
         return False
-    return change.qty < order.spec.qty
+    stop, wanted = order.spec.stop, change.stop
+    is_lower = order.state is OrderState.UNKNOWN and stop is not None and wanted is not None and stop < wanted
+    return is_lower or change.qty < order.spec.qty
 
 
 def rests(order: Order, now: datetime) -> bool:

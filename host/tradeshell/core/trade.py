@@ -204,16 +204,26 @@ def leg_orders(trade: Trade, leg: Leg, orders: Mapping[str, Order]) -> tuple[Ord
 
 
 def leg_shares(trade: Trade, orders: Mapping[str, Order]) -> dict[int, Shares]:
-    """Return the shares still held in each leg, by number."""
+    """Return the shares still held in each leg, by number.
+
+    What others and the cover stop sold is missing first where no exit was ever sent for it: no stop ends for that.
+    """
     left = {leg.number: leg.qty for leg in trade.legs}
+    exposed = dict.fromkeys(left, 0)
     lost = trade.taken
     for ref in trade.refs[1:]:
-        number = leg_number(leg_of(ref))
+        number, order = leg_number(leg_of(ref)), orders[ref]
         if number in left:
-            left[number] -= orders[ref].filled
+            left[number] -= order.filled
+            exposed[number] = max(exposed[number], order.placed)
         else:
-            lost += orders[ref].filled  # the cover stop sold for all of them
+            lost += order.filled  # the cover stop sold for all of them
     lost += sum(-qty for qty in left.values() if qty < 0)
+    if lost:
+        for leg in trade.legs:
+            bare = min(lost, max(0, left[leg.number]), max(0, leg.qty - exposed[leg.number]))
+            left[leg.number] -= bare
+            lost -= bare
     for number in sorted(left):
         held = max(0, left[number])
         left[number] = held - min(lost, held)
