@@ -305,3 +305,21 @@ def test_a_purchase_that_is_heard_late_is_what_was_sold_right_after_it(sold_afte
     desk.do(i.ExecutionReported, execution=bought)
     assert desk.trade().taken == taken
     assert desk.desk.books["AAPL"].own() == 100 - taken
+
+
+def test_exits_sell_no_shares_that_are_missing_because_an_earlier_trade_sold_too_many() -> None:
+    desk = Desktop()
+    desk.open_position()
+    bought_at = desk.at
+    desk.wait(1)
+    desk.execute(TP1, 100, "195", "e2.01")
+    desk.report(SL1, OrderState.CANCELLED)
+    desk.watch("br-2", **LADDER)
+    desk.close_bar(1, "190.12", high="190.20", low="189.90")
+    desk.answer(quote(desk.at), "br-2")
+    desk.do(i.ExecutionReported, execution=replace(ex("e1.02", ENTRY, Side.BUY, 99), at=bought_at))
+    assert desk.trade().protection == "OVERSOLD"
+    desk.wait(1)
+    desk.execute("ts:br-2:entry:1", 100, "190.15", "e3.01")
+    assert desk.trade("br-2").taken == 1
+    assert desk.desk.books["AAPL"].own() == 99
