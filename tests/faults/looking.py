@@ -31,7 +31,9 @@ class Looking:
     records: list[Record]
     worst: tuple[int, float]  # most shares that exits could have sold beyond the position, and when
 
-    is_wire = False  # over the wire half of a message may come alone, and nobody is told who cancelled an order
+    is_wire = (
+        False  # over the wire half of a message may come alone, and nobody is told who cancelled an order
+    )
 
     def because(self, text: str) -> str:
         """Return the broker's words behind an order that has ended, as a line has them."""

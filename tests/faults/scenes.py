@@ -30,14 +30,26 @@ def _words(sent: Sent) -> str:
     if sent.spec is None:
         return f"{sent.action} {sent.leg}"
     spec = sent.spec
-    price = f"stop {usual(spec.stop)}" if spec.type.is_stop else "MKT" if spec.limit is None else usual(spec.limit)
+    price = (
+        f"stop {usual(spec.stop)}"
+        if spec.type.is_stop
+        else "MKT"
+        if spec.limit is None
+        else usual(spec.limit)
+    )
     return f"{sent.action} {sent.leg} {spec.qty} {price}"
 
 
 def usual(price: Any) -> str:
     """Return a price as people write it: whole dollars without cents, and no more digits than it has."""
     plain = price.normalize()
-    return f"{plain:f}" if plain == plain.to_integral_value() else f"{price:.2f}" if price == round(price, 2) else f"{plain:f}"
+    return (
+        f"{plain:f}"
+        if plain == plain.to_integral_value()
+        else f"{price:.2f}"
+        if price == round(price, 2)
+        else f"{plain:f}"
+    )
 
 
 def stops(stage: Stage) -> dict[str, str]:

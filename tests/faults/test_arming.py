@@ -193,7 +193,9 @@ def test_A04_the_operator_is_not_told_of_every_question_that_failed(stage: Stage
     stage.trigger()
     stage.wait(30)
     # Over the wire the connection is given up after three questions, and the next one shows nothing either.
-    assert 1 <= len([line for line in stage.lines() if line.startswith("link")]) <= (6 if stage.is_wire else 3)
+    assert (
+        1 <= len([line for line in stage.lines() if line.startswith("link")]) <= (6 if stage.is_wire else 3)
+    )
     if not stage.is_wire:  # orders and positions of this connection are known: entries stay open
         assert stage.told(ReconciliationFailed) == []
     assert stage.shares() == {"cover": 100}

@@ -97,8 +97,9 @@ def test_A06_a_stop_that_is_refused_is_replaced_with_its_target_and_the_other_le
     assert [event.rung for event in stage.told(IncidentStepTaken)] == ["barrier", "replacement"]
     assert stage.when(IncidentStepTaken)[-1] - FILLED_AT < 10
     stage.sells_at_most(100)
-    assert f"stop gone{stage.because('Order rejected - reason:Stop price is invalid')} · 60 shares" in stage.line(
-        "sl1", "stop gone"
+    assert (
+        f"stop gone{stage.because('Order rejected - reason:Stop price is invalid')} · 60 shares"
+        in stage.line("sl1", "stop gone")
     )
 
 
@@ -173,7 +174,9 @@ def test_A09_a_refused_target_is_sent_once_more_and_no_stop_is_touched(stage: St
     assert len(stage.told(LadderTakeProfitLost)) == times
     assert set(states(stage)) == {"ARMING", "PROTECTED"} or states(stage) == ["PROTECTED"]
     stage.sells_at_most(100)
-    assert f"target gone{stage.because('Order rejected - reason:no')} · its stop keeps working" in stage.line("tp2", "gone")
+    assert f"target gone{stage.because('Order rejected - reason:no')} · its stop keeps working" in stage.line(
+        "tp2", "gone"
+    )
 
 
 @pytest.mark.parametrize(

@@ -404,5 +404,7 @@ def test_I15_a_stop_lost_beside_a_target_that_sold_some_is_replaced_for_the_rest
     assert commands(stage, began) == ["cancel tp2", "place sl2 20 stop 190", "place tp2 20 198"]
     assert stage.shares() == {"sl2": 20, "tp2": 20, "sl3": 10, "tp3": 10}
     assert sum(event.qty for event in stage.told(BracketChildOrderFilled) if event.leg == "tp2") == 10
-    stage.line("sl2", f"stop gone{stage.because('Order Canceled - reason:')} · 20 shares of this leg need a new one")
+    stage.line(
+        "sl2", f"stop gone{stage.because('Order Canceled - reason:')} · 20 shares of this leg need a new one"
+    )
     stage.sells_at_most(30)

@@ -77,7 +77,9 @@ def fires(stage: WireStage) -> None:
 
 
 @pytest.mark.parametrize("farm", [False, True])
-def test_M01_bars_that_stop_without_a_word_are_told_once_and_subscribed_anew(make_wire: Make, farm: bool) -> None:
+def test_M01_bars_that_stop_without_a_word_are_told_once_and_subscribed_anew(
+    make_wire: Make, farm: bool
+) -> None:
     """The socket is fine, also after 2103 and 2104: one alarm, one new request with a new number, the old one cancelled.
 
     Kills: a stream whose silence nobody measures; a renewal under the number of the dead request.
@@ -121,7 +123,9 @@ def test_M02_bars_that_come_back_by_themselves_are_not_asked_for(make_wire: Make
 
     Kills: a recovery that goes on after the data have come back.
     """
-    wire = watched(make_wire(bar_health=BarHealthSettings(self_heal_enabled=True, recovery_stall_burst_count=9)))
+    wire = watched(
+        make_wire(bar_health=BarHealthSettings(self_heal_enabled=True, recovery_stall_burst_count=9))
+    )
     began = wire.t
     wire.switch(bars_silent=True)
     wire.wait(LIMIT + 12)
@@ -136,7 +140,13 @@ def test_M02_bars_that_come_back_by_themselves_are_not_asked_for(make_wire: Make
     fires(wire)
 
 
-@pytest.mark.parametrize("code, text", [(10182, "Failed to request live updates (disconnected)."), (366, "No historical data query found for ticker id")])
+@pytest.mark.parametrize(
+    "code, text",
+    [
+        (10182, "Failed to request live updates (disconnected)."),
+        (366, "No historical data query found for ticker id"),
+    ],
+)
 def test_M03_updates_that_the_gateway_ends_are_asked_for_anew_with_its_words_kept(
     make_wire: Make, code: int, text: str
 ) -> None:
@@ -187,7 +197,9 @@ def test_M04_pacing_slows_the_bars_and_no_order(make_wire: Make) -> None:
     wire.watch(id_="br-2", level=usd(194))
     wire.wait(70)
     began = wire.t
-    wire.refuse_data(REAL_TIME, 420, "Invalid Real-time Query:Historical data request pacing violation", times=99)
+    wire.refuse_data(
+        REAL_TIME, 420, "Invalid Real-time Query:Historical data request pacing violation", times=99
+    )
     pacing = "Historical Market Data Service error message:Historical data request pacing violation"
     wire.refuse_data(HISTORY, 162, pacing, times=999)
     wire.act("say", code=100, text="Max rate of messages per second has been exceeded:max=50 rec=51 (1)")
@@ -264,8 +276,12 @@ def test_M08_each_bar_counts_once_with_its_last_word_and_older_ones_not_at_all(m
     start = wire.now - timedelta(seconds=60)
 
     def told(at: datetime, close: str) -> None:
-        bar = Bar("AAPL", at, 60, usd("189.90"), max(usd("190.05"), usd(close)), usd("189.80"), usd(close), 500)
-        line = outgoing.BarRow(str(int(at.timestamp())), bar.open, bar.high, bar.low, bar.close, 500, bar.close, 5)
+        bar = Bar(
+            "AAPL", at, 60, usd("189.90"), max(usd("190.05"), usd(close)), usd("189.80"), usd(close), 500
+        )
+        line = outgoing.BarRow(
+            str(int(at.timestamp())), bar.open, bar.high, bar.low, bar.close, 500, bar.close, 5
+        )
         wire.inside(lambda: session.send(outgoing.historical_update(number, line)))
 
     for _ in range(2):
@@ -305,7 +321,9 @@ def test_M09_a_bar_is_the_same_whatever_zone_its_time_is_written_in(make_wire: M
     watched(wire)
     fires_kept(wire)
     (trigger,) = wire.told(BreakoutConfirmed)
-    assert trigger.bar_start == wire.clock.start + timedelta(seconds=wire.when(BreakoutConfirmed)[0] // 60 * 60 - 60)
+    assert trigger.bar_start == wire.clock.start + timedelta(
+        seconds=wire.when(BreakoutConfirmed)[0] // 60 * 60 - 60
+    )
     wire.line("trigger", "close 190.01")
 
 
@@ -313,7 +331,9 @@ def test_M09_a_bar_is_the_same_whatever_zone_its_time_is_written_in(make_wire: M
     "close, more",
     [("0", {}), ("-1", {}), ("NaN", {}), ("1e9", {}), ("190.10", {"low": "190.50", "high": "190.00"})],
 )
-def test_M11_a_bar_that_cannot_be_true_is_told_and_triggers_nothing(wire: WireStage, close: str, more: Any) -> None:
+def test_M11_a_bar_that_cannot_be_true_is_told_and_triggers_nothing(
+    wire: WireStage, close: str, more: Any
+) -> None:
     """Kills: a check of bars that looks at their order only, or not at all."""
     wire.watch()
     wire.wait(60 - wire.t % 60)
@@ -365,13 +385,21 @@ def test_M13_thirty_streams_that_stall_at_once_come_back_one_after_the_other(mak
     Kills: renewals of all at once; an order of symbols instead of urgency.
     """
     wire = make_wire(
-        bar_health=BarHealthSettings(self_heal_enabled=True, recovery_cooldown_secs=1.0), symbols=("AAPL", *NAMES)
+        bar_health=BarHealthSettings(self_heal_enabled=True, recovery_cooldown_secs=1.0),
+        symbols=("AAPL", *NAMES),
     )
     wire.trades_on = True
     wire.start_market()
     for number, symbol in enumerate(NAMES):
         wire.quote("190.00", "190.02", symbol=symbol)
-        wire.watch(id_=f"br-{symbol}", kind=BRACKET, symbol=symbol, level=usd(200 + len(NAMES) - number), tps=(usd(300),), chase_limit=None)
+        wire.watch(
+            id_=f"br-{symbol}",
+            kind=BRACKET,
+            symbol=symbol,
+            level=usd(200 + len(NAMES) - number),
+            tps=(usd(300),),
+            chase_limit=None,
+        )
         wire.wait(2)
     wire.wait(120)
     (session,) = wire.gateway.sessions
@@ -392,7 +420,9 @@ def test_M13_thirty_streams_that_stall_at_once_come_back_one_after_the_other(mak
     wire.line("1m bars are subscribed again")
 
 
-def test_M14_recovery_that_gives_up_leaves_a_blind_watcher_and_tries_again_when_the_link_changes(make_wire: Make) -> None:
+def test_M14_recovery_that_gives_up_leaves_a_blind_watcher_and_tries_again_when_the_link_changes(
+    make_wire: Make,
+) -> None:
     """Five attempts in vain: an alarm, the watcher stays blind; after 1100 and 1102 it begins anew and succeeds.
 
     Kills: attempts without an end; a stream that is given up for the rest of the day.

@@ -69,7 +69,9 @@ def link_lines(stage: WireStage) -> list[str]:
 # --- lost and back ----------------------------------------------------------------------------------------------------
 
 
-def test_D01_a_target_that_fills_while_the_link_is_down_moves_the_stops_once_it_is_back(wire: WireStage) -> None:
+def test_D01_a_target_that_fills_while_the_link_is_down_moves_the_stops_once_it_is_back(
+    wire: WireStage,
+) -> None:
     """Thirty seconds without a connection, the first target fills: booked from the executions, stops moved, once.
 
     Kills: a picture whose executions are not booked.
@@ -83,7 +85,10 @@ def test_D01_a_target_that_fills_while_the_link_is_down_moves_the_stops_once_it_
     back = wire.t
     wire.restore_link(by_itself=True)
     wire.wait(20)
-    assert [(event.leg, event.cumulative) for event in wire.told(OrderFilled)] == [("entry", 100), ("tp1", 60)]
+    assert [(event.leg, event.cumulative) for event in wire.told(OrderFilled)] == [
+        ("entry", 100),
+        ("tp1", 60),
+    ]
     assert [event.number for event in wire.told(MilestoneReached)] == [1]
     assert commands(wire, back) == ["modify sl2 30 stop 190", "modify sl3 10 stop 190"]
     assert (wire.shares(), stops(wire)) == (LEFT, {"sl2": "190", "sl3": "190"})
@@ -307,7 +312,9 @@ def test_D11_a_stop_that_is_missing_after_a_reconnect_is_replaced_and_a_foreign_
 
 
 @pytest.mark.parametrize("is_restart", [False, True])
-def test_D12_a_ladder_that_is_found_at_work_is_taken_up_and_nothing_is_sent(wire: WireStage, is_restart: bool) -> None:
+def test_D12_a_ladder_that_is_found_at_work_is_taken_up_and_nothing_is_sent(
+    wire: WireStage, is_restart: bool
+) -> None:
     """A new connection, or a new process: the same orders by their refs and numbers, and not one byte about orders.
 
     Kills: a picture after which orders that it shows are placed again.
@@ -325,7 +332,9 @@ def test_D12_a_ladder_that_is_found_at_work_is_taken_up_and_nothing_is_sent(wire
         wire.restore_link()
     wire.wait(60)
     assert commands(wire, began) == []
-    assert [(order.leg, order.number, order.qty, order.stop, order.limit) for order in wire.working()] == before
+    assert [
+        (order.leg, order.number, order.qty, order.stop, order.limit) for order in wire.working()
+    ] == before
     assert wire.trade_of().protection == "PROTECTED"
     assert reconciled(wire)[-1] > began
     first_target_unseen(wire)
@@ -447,7 +456,11 @@ def test_D17_after_a_weekend_the_position_decides_and_nothing_is_placed_twice(ma
     # Which leg sold nobody can say: what is left is shared out anew, over the orders that are there and no more.
     assert sum(order.qty for order in wire.working("sl")) == 90
     assert {numbers[leg] for leg in ("sl1", "sl2")} <= {order.number for order in wire.working("sl")}
-    assert not [sent for sent in wire.sent if sent.t >= began and sent.leg in ("sl1", "sl2") and sent.action == "place"]
+    assert not [
+        sent
+        for sent in wire.sent
+        if sent.t >= began and sent.leg in ("sl1", "sl2") and sent.action == "place"
+    ]
     assert [(e.expected, e.actual) for e in wire.told(InventoryConfirmFailed)][-1] == (100, 90)
     wire.line("position", "the broker holds 90")
     wire.sells_at_most(90)

@@ -53,7 +53,11 @@ def is_whole(stage: WireStage, began: float) -> None:
     assert stage.shares() == FULL
     assert stage.position() == 100
     assert buys(stage) == ["place"]
-    ours = [sent for sent in stage.sent if sent.leg[:2] in ("sl", "tp") and sent.action == "place" and sent.t >= began]
+    ours = [
+        sent
+        for sent in stage.sent
+        if sent.leg[:2] in ("sl", "tp") and sent.action == "place" and sent.t >= began
+    ]
     assert all(sent.t - began < 10 for sent in ours)
     assert len(stage.working()) == len({order.leg for order in stage.working()})
     assert stage.trade_of().protection == "PROTECTED"
@@ -210,7 +214,8 @@ def test_R09_another_program_under_our_name_is_told_and_its_orders_are_left_alon
     number = wire.foreign(Side.SELL, 5, client=8, type=wire.working("tp1")[0].type, limit=usd(250))
     record = wire.gateway.orders.records[8, number]
     record.order = type(record.order)(
-        **{name: getattr(record.order, name) for name in record.order.__struct_fields__} | {"order_ref": "ts:br-9:tp1:1"}
+        **{name: getattr(record.order, name) for name in record.order.__struct_fields__}
+        | {"order_ref": "ts:br-9:tp1:1"}
     )
     wire.crash()
     began = again(wire)
@@ -223,7 +228,9 @@ def test_R09_another_program_under_our_name_is_told_and_its_orders_are_left_alon
     assert len([line for line in wire.lines() if "another tradeshell" in line]) == 1
 
 
-def test_R10_a_ladder_that_ended_while_the_program_was_down_is_closed_and_nothing_is_placed(wire: WireStage) -> None:
+def test_R10_a_ladder_that_ended_while_the_program_was_down_is_closed_and_nothing_is_placed(
+    wire: WireStage,
+) -> None:
     """The stops sold everything after the kill; the program starts on the next day, whose executions are none.
 
     Kills: exits for shares that a journal has and a broker has not.

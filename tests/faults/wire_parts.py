@@ -71,7 +71,11 @@ class ScriptView:
         del rth
         if seconds == 5 and not self.is_beating:
             return
-        told = {bar.start: bar for bar in (*self.older, *self.bars) if (bar.symbol, bar.seconds) == (symbol, seconds)}
+        told = {
+            bar.start: bar
+            for bar in (*self.older, *self.bars)
+            if (bar.symbol, bar.seconds) == (symbol, seconds)
+        }
         start = datetime.fromtimestamp(int(until.timestamp()) // seconds * seconds, until.tzinfo)
         found: list[Bar] = []
         first = min((self._start, *told))

@@ -143,7 +143,7 @@ class Journal:
     def append(self, event: inputs.Input, commands: tuple[Command, ...]) -> None:
         """Write one decision; raises whatever keeps it, or the gap before it, from the disk. Then it is missing."""
         self._count += 1
-        orders = tuple([c for c in commands if isinstance(c, ORDER_COMMANDS)])
+        orders = tuple(c for c in commands if isinstance(c, ORDER_COMMANDS))
         try:
             line = frame(_ENCODER.encode(Entry(self._count, event, orders)))  # type: ignore[arg-type]  # every Input is listed
             if self._missing:

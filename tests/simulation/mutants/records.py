@@ -13,12 +13,12 @@ MUTANTS: tuple[Mutant, ...] = (
             Edit(
                 "engine.session:Session._process",
                 "no_journal = self._record(before, event, commands)",
-                'no_journal = ""',
+                'no_journal = ""\n    self._late = [*getattr(self, "_late", []), (before, event, commands)]',
             ),
             Edit(
-                "engine.session:Session._process",
-                "self.feeds.chase(desk.chased)",
-                "self._record(before, event, commands)\n    self.feeds.chase(desk.chased)",
+                "engine.session:Session._settle_down",
+                "self._has_changed = False",
+                'self._has_changed = False\n    [self._record(*late) for late in self.__dict__.pop("_late", [])]',
             ),
         ),
     ),
@@ -29,8 +29,8 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             Edit(
                 "engine.session:Session._process",
-                "for command in commands:",
-                "for command in sorted(commands, key=lambda each: isinstance(each, c.Announce)):",
+                "self.audit.keep()",
+                "pass",
             ),
         ),
     ),

@@ -375,9 +375,9 @@ def _as_it_stands(order: WireOrder, report: OrderReport) -> WireOrder:
     """Return the order with the prices that the exchange has: its owner may have changed them by hand."""
     changes: dict[str, Decimal] = {}
     if order.order_type in ("LMT", "STP LMT") and report.limit not in (None, order.limit):
-        changes["limit"] = report.limit  # type: ignore[assignment]  # None is excluded above
+        changes["limit"] = report.limit
     if order.order_type in ("STP", "STP LMT") and report.stop not in (None, order.aux):
-        changes["aux"] = report.stop  # type: ignore[assignment]  # as above
+        changes["aux"] = report.stop
     return replace(order, **changes) if changes else order
 
 
