@@ -336,7 +336,7 @@ def test_of_shares_that_came_in_two_steps_what_no_execution_explains_stays() -> 
 
 
 def test_what_a_cover_sold_is_missing_first_from_shares_that_no_exit_was_sent_for() -> None:
-    def held(*placed: int) -> dict[int, int]:
+    def held(*placed: int, state: OrderState = OrderState.HELD) -> dict[int, int]:
         desk = Desktop()
         desk.trigger(**LADDER)
         desk.execute(ENTRY, 100, "190.15", "e1.01")
@@ -347,12 +347,14 @@ def test_what_a_cover_sold_is_missing_first_from_shares_that_no_exit_was_sent_fo
         orders = {ENTRY: desk.order(ENTRY), cover.spec.ref: cover}
         for number, qty in enumerate(placed, 1):
             ref = f"ts:br-1:sl{number}:1"
-            orders[ref] = replace(cover, spec=replace(cover.spec, ref=ref, qty=qty), filled=0, placed=qty)
+            spec = replace(cover.spec, ref=ref, qty=qty)
+            orders[ref] = replace(cover, spec=spec, filled=0, placed=qty, state=state)
         return leg_shares(replace(desk.trade(), refs=tuple(orders), legs=legs), orders)
 
     assert held() == {1: 0, 2: 20}
     assert held(0, 20) == {1: 0, 2: 20}
     assert held(17, 3) == {1: 17, 2: 3}
+    assert held(17, 3, state=OrderState.REFUSED) == {1: 0, 2: 20}
     assert held(70, 30) == {1: 0, 2: 20}  # all have exits: the nearest target gives first
 
 

@@ -206,7 +206,7 @@ def leg_orders(trade: Trade, leg: Leg, orders: Mapping[str, Order]) -> tuple[Ord
 def leg_shares(trade: Trade, orders: Mapping[str, Order]) -> dict[int, Shares]:
     """Return the shares still held in each leg, by number.
 
-    What others and the cover stop sold is missing first where no exit was ever sent for it: no stop ends for that.
+    What others and the cover stop sold is missing first where no stop ever worked for it: no stop ends for that.
     """
     left = {leg.number: leg.qty for leg in trade.legs}
     exposed = dict.fromkeys(left, 0)
@@ -215,7 +215,8 @@ def leg_shares(trade: Trade, orders: Mapping[str, Order]) -> dict[int, Shares]:
         number, order = leg_number(leg_of(ref)), orders[ref]
         if number in left:
             left[number] -= order.filled
-            exposed[number] = max(exposed[number], order.placed)
+            if order.state is not OrderState.REFUSED and not leg_of(ref).startswith("tp"):
+                exposed[number] = max(exposed[number], order.placed)
         else:
             lost += order.filled  # the cover stop sold for all of them
     lost += sum(-qty for qty in left.values() if qty < 0)
