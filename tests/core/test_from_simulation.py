@@ -153,6 +153,14 @@ def test_what_one_trade_sells_too_much_is_missing_from_the_others() -> None:
     assert taken(0, moves, ["b", "a"], {"b"}) == ({"b": 0, "a": 0}, 0)  # its purchases are not all known
 
 
+def test_what_one_trade_sold_too_much_is_missing_from_what_another_buys_later() -> None:
+    at = [OPEN + timedelta(seconds=second) for second in range(4)]
+    moves = [Move(at[0], "a", 10), Move(at[1], "a", -11), Move(at[2], "b", 10)]
+    assert taken(0, moves, ["b", "a"], {"a", "b"}) == ({"b": 1, "a": 0}, 1)
+    assert taken(0, moves, ["b", "a"], {"b"}) == ({"b": 0, "a": 0}, 0)  # its purchases are not all known
+    assert taken(0, [*moves, Move(at[3], "b", 5)], ["b", "a"], {"a", "b"}) == ({"b": 1, "a": 0}, 1)
+
+
 def test_shares_that_are_there_again_were_never_gone_and_more_is_no_move() -> None:
     gone = (Move(OPEN, None, 5), Move(OPEN, None, -3), Move(OPEN, None, -2))
     assert returned(gone, 4) == (Move(OPEN, None, 5), Move(OPEN, None, -1))

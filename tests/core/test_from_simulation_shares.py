@@ -354,3 +354,21 @@ def test_what_a_cover_sold_is_missing_first_from_shares_that_no_exit_was_sent_fo
     assert held(0, 20) == {1: 0, 2: 20}
     assert held(17, 3) == {1: 17, 2: 3}
     assert held(70, 30) == {1: 0, 2: 20}  # all have exits: the nearest target gives first
+
+
+def test_exits_sell_no_shares_that_are_missing_because_an_earlier_trade_sold_too_many() -> None:
+    desk = Desktop()
+    desk.open_position()
+    bought_at = desk.at
+    desk.wait(1)
+    desk.execute(TP1, 100, "195", "e2.01")
+    desk.report(SL1, OrderState.CANCELLED)
+    desk.watch("br-2", **LADDER)
+    desk.close_bar(1, "190.12", high="190.20", low="189.90")
+    desk.answer(quote(desk.at), "br-2")
+    desk.do(i.ExecutionReported, execution=replace(ex("e1.02", ENTRY, Side.BUY, 99), at=bought_at))
+    assert desk.trade().protection == "OVERSOLD"
+    desk.wait(1)
+    desk.execute("ts:br-2:entry:1", 100, "190.15", "e3.01")
+    assert desk.trade("br-2").taken == 1
+    assert desk.desk.books["AAPL"].own() == 99

@@ -482,10 +482,11 @@ def with_taken(book: Book) -> Book:
 
 
 def _is_plain(book: Book, trade: Trade | None) -> bool:
-    """Whether an execution of a trade can take nothing from any other."""
-    if trade is None or trade.plan.side is Side.SELL or book.has_taken or inventory(trade, book.orders) < 0:
+    """Whether an execution of a trade can take nothing from any other, nor others anything from it."""
+    if trade is None or trade.plan.side is Side.SELL or book.has_taken or (book.seed or 0) < 0:
         return False
-    return (book.seed or 0) >= 0 and book.expected() >= book.own()
+    held = [inventory(each, book.orders) for each in book.trades.values()]
+    return min(held) >= 0 and book.expected() >= sum(held)
 
 
 def positioned(book: Book, report: PositionReport, at: datetime) -> Book:

@@ -2,7 +2,9 @@
 
 Laws: shares belong to the trade whose order executed. Whoever else sells sells his own first; what exceeds them at that moment
 was taken from our trades, newest first, and what exceeds those too is his own short position. What he buys later is his. The same
-holds for a trade of ours that sold more than it had. The order of events is the broker's, not that in which messages came.
+holds for a trade of ours that sold more than it had, and what none of ours had then is missing from what another buys later: the
+shares of all our trades together are no more than they bought less what they sold. The order of events is the broker's, not that
+in which messages came.
 """
 
 from __future__ import annotations
@@ -61,6 +63,13 @@ def taken(start: Shares, moves: Iterable[Move], newest_first: list[str], complet
                 part = take(min(-held[move.trade], -move.shares), move.trade)
                 held[move.trade] += part
                 by_us += part
+            for short in newest_first if move.shares > 0 else ():
+                if short in complete and held[short] < 0 < held[move.trade]:
+                    part = min(-held[short], held[move.trade])
+                    held[move.trade] -= part
+                    gone[move.trade] += part
+                    held[short] += part
+                    by_us += part
     return Taken(gone, by_us)
 
 
