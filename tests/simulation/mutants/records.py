@@ -17,8 +17,8 @@ MUTANTS: tuple[Mutant, ...] = (
             ),
             Edit(
                 "engine.session:Session._process",
-                "self.feeds.chase(desk.chased)",
-                "self._record(before, event, commands)\n    self.feeds.chase(desk.chased)",
+                "self._execute(command, no_journal, unsent)",
+                "self._execute(command, no_journal, unsent)\n    self._record(before, event, commands)",
             ),
         ),
     ),
@@ -26,13 +26,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "sent_before_the_audit",
         "V07 D5",
         "Orders leave before their intent is in the audit.",
-        (
-            Edit(
-                "engine.session:Session._process",
-                "for command in commands:",
-                "for command in sorted(commands, key=lambda each: isinstance(each, c.Announce)):",
-            ),
-        ),
+        (Edit("engine.session:Session._process", "self.audit.keep()", "pass"),),
     ),
     Mutant(
         "intent_differs_from_order",
@@ -96,7 +90,7 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             Edit(
                 "engine.journal:Journal.append",
-                "orders = tuple(c for c in commands if isinstance(c, ORDER_COMMANDS))",
+                "orders = tuple([c for c in commands if isinstance(c, ORDER_COMMANDS)])",
                 "orders = ()",
             ),
         ),

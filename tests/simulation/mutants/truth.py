@@ -170,7 +170,8 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             Edit(
                 "core.reports:refused",
-                "_denied(turn, trade, order, refusal)",
+                "if refusal.code in NOT_FOUND:\n            _denied(turn, trade, order, refusal)",
+                "if refusal.code in NOT_FOUND:\n            "
                 "turn.put_order(ended(advance(order, Signal.CANCELLED), turn.at, told=True, asked=True))",
             ),
         ),
