@@ -18,7 +18,8 @@ import pytest
 from tests.faults.kit import BRACKET, usd
 from tests.faults.openings import FULL, buys
 from tests.faults.scenes import stops
-from tests.faults.wire_kit import HISTORY, REAL_TIME, WireStage
+from tests.faults.wire_kit import WireStage
+from tests.faults.wire_messages import HISTORY, REAL_TIME
 
 from tradeshell.core.data_events import (
     BarStreamCompetingSessionBlocked,

@@ -35,7 +35,6 @@ from tradeshell_paper.tws import outgoing
 Make = Callable[..., WireStage]
 LEFT = {"sl2": 30, "tp2": 30, "sl3": 10, "tp3": 10}
 QUOTES, BARS, POSITIONS, HELLO = 1, 50, 61, 71  # messages of the program
-START_API = 71
 FRIDAY = datetime.fromisoformat("2025-07-11T19:30:00+00:00")  # half an hour before the close
 
 

@@ -19,11 +19,11 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 from tests.faults.parts import MORNING, Sent
-from tests.faults.wire_messages import HISTORY, REAL_TIME, NotedBroker, OnTheWire
+from tests.faults.wire_messages import NotedBroker, OnTheWire
 from tests.faults.wire_parts import CLIENT, Named, ScriptedNet, WireVenue
 from tests.simulation.faults import Kill
 from tests.simulation.life import Gate, Life
-from tests.simulation.loop import SECOND, Call, SimClock
+from tests.simulation.loop import Call, SimClock
 
 from tradeshell.core import inputs as i
 from tradeshell.core.events import SessionStarted
@@ -40,10 +40,6 @@ from tradeshell_paper.tws.actions import Actions
 T = TypeVar("T")
 SYMBOLS = ("AAPL", "MSFT")
 LOOK_EVERY = 30.0  # seconds between looks at the account while orders work: as the program has it
-QUESTIONS = {5: "orders", 16: "orders", 7: "executions", 61: "positions"}  # of a picture
-MINUTE = 60 * SECOND
-HELLO, HISTORY, REAL_TIME = 71, 20, 50
-PRICES = [1, 2, 45, 46, 57]  # what a gateway says of touches
 
 
 class _Clock:
@@ -134,7 +130,7 @@ class WireStage(OnTheWire):
         self.loop.connector = self.net.connector
         self.gateway = venue.gateway
         self.actions = Actions(venue.gateway, self._open_port, self._close_port)
-        self.actions.spawn = lambda work: self.loop.create_task(work)  # type: ignore[arg-type,return-value]  # a coroutine
+        self.actions.spawn = self.loop.create_task  # type: ignore[assignment]  # what is spawned is a coroutine
         return venue
 
     async def _open_port(self) -> None:
@@ -160,7 +156,7 @@ class WireStage(OnTheWire):
             options=VenueOptions(),
             settings=settings,
             state_dir=self.folder,
-            stream_news=lambda news: self.healer.hear(news),
+            stream_news=lambda news: self.healer.hear(news),  # noqa: PLW0108  # it is made below
         )
         self.broker = NotedBroker(context)
         schedule: Any = SimpleNamespace(seed=0, step_cost=(0, 0.0, 0), is_paper=not self.live)

@@ -122,8 +122,9 @@ class OnTheWire(Stage):
         """Tell histories that are kept up to date that a minute is over."""
         for (symbol, seconds), listeners in tuple(self.venue.house.listeners.items()):
             bar = self.venue.view.made(symbol, self.now - timedelta(seconds=seconds), seconds)
-            for listener in tuple(listeners) if bar is not None and seconds == 60 else ():
-                listener.on_bar(bar)
+            if bar is not None and seconds == 60:
+                for listener in tuple(listeners):
+                    listener.on_bar(bar)
         self._trade_a_little()  # the next minute begins with a trade
         self.loop.at(self.loop.micros + MINUTE, self._close_minute)
 
@@ -240,8 +241,14 @@ class OnTheWire(Stage):
 
     def say(self, event: i.Input) -> None:
         """Let the gateway say something that it would never say by itself."""
-        frames = list(self._in_bytes(event))
-        self.inside(lambda: [session.send(frame) for session in self.gateway.sessions for frame in frames])
+        frames = tuple(self._in_bytes(event))
+
+        def send() -> None:
+            for session in tuple(self.gateway.sessions):
+                for frame in frames:
+                    session.send(frame)
+
+        self.inside(send)
 
     def _record_of(self, ref: str) -> Record:
         return next(
@@ -272,7 +279,7 @@ class OnTheWire(Stage):
             yield open_order(view, 178)
             yield order_status(view)
         else:
-            raise AssertionError(f"no bytes for {event}")
+            raise TypeError(f"no bytes for {event}")
 
     # --- the link -----------------------------------------------------------------------------------------------------
 

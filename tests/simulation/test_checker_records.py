@@ -259,9 +259,9 @@ def test_a_schedule_costs_a_few_milliseconds() -> None:
 
     best = 1.0
     for _ in range(5):
-        begin = time.perf_counter()
+        begin = time.process_time()
         check(story.b, story.audit, story.journal, facts)
-        best = min(best, time.perf_counter() - begin)
+        best = min(best, time.process_time() - begin)
     assert len(story.b) > 350
     assert best < 0.02  # ten times what it costs on an idle machine: a change of its order of growth is found
 
