@@ -191,9 +191,9 @@ SCENARIOS: dict[str, tuple[str, str]] = {
 INTRODUCTION = """\
 Each line is a sequence of messages, answers and faults that a broker has produced or may produce. Its test plays it event by
 event, looks at the orders at the exchange, at the events and at the line that the operator reads, and names a change of the
-program that it notices. Groups E, A, L, S and I are played twice: on the embedded venue, and over the wire, where the program with
-its Interactive Brokers plugin talks to the gateway in the bytes of the protocol; D, R and M need the wire. What a test expects and
-the program does not do yet is *open*. {tested} of {all} scenarios have a test that passes. The list is written by
+program that it notices. Groups E, A, L, S and I are played twice: on the embedded venue, and over the wire, where the program
+with its Interactive Brokers plugin talks to the gateway in the bytes of the protocol; D, R and M need the wire. What a test
+expects and the program does not do yet is *open*. {tested} of {all} scenarios have a test that passes. The list is written by
 `python -m tests.faults.test_covered`; a test compares it."""
 
 _ID = re.compile(rf"(?<![0-9A-Za-z])([{''.join(GROUPS)}]\d\d)(?![0-9A-Za-z])")

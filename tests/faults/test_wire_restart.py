@@ -1,7 +1,7 @@
 """The program is killed and starts again (group R of the scenarios): on what is on disk, against what the gateway has.
 
-Laws: as in ``test_wire_link``. A kill takes effect at one write and undoes none before it; the next life has the files of the folder
-and nothing else.
+Laws: as in ``test_wire_link``. A kill takes effect at one write and undoes none before it; the next life has the files of the
+folder and nothing else.
 """
 
 # ids of scenarios have capital letters

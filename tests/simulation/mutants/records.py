@@ -96,7 +96,7 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             Edit(
                 "engine.journal:Journal.append",
-                "orders = tuple([c for c in commands if isinstance(c, ORDER_COMMANDS)])",
+                "orders = tuple(c for c in commands if isinstance(c, ORDER_COMMANDS))",
                 "orders = ()",
             ),
         ),
