@@ -276,3 +276,22 @@ def test_an_exit_that_the_broker_calls_cancelled_has_ended_and_frees_what_its_ta
 def sales_of(desk: Desktop) -> dict[str, Order]:
     """Return what was sent under the target of the first leg."""
     return {"ts:br-1:tp1:1": desk.order("ts:br-1:tp1:1")}
+
+
+def test_children_of_an_entry_that_ended_are_asked_for_when_nothing_was_ever_heard_of_them() -> None:
+    desk = Desktop()
+    desk.trigger()
+    desk.report(ENTRY, OrderState.WORKING)
+    desk.do(i.Restarted)
+    desk.wait(9)
+    desk.do(i.LinkChanged, up=True, account=desk.desk.account, paper=True, first_order_id=1)
+    nothing = {"orders": (), "executions": (), "positions": ()}
+    desk.report(ENTRY, OrderState.CANCELLED)
+    desk.do(i.SnapshotAnswered, epoch=2, asked_at=desk.at, **nothing)
+    assert not cancelled(desk)
+    desk.wait(1)
+    desk.do(i.SnapshotAnswered, epoch=2, asked_at=desk.at, **nothing)
+    assert cancelled(desk) == {
+        "ts:br-1:tp1:1",
+        "ts:br-1:sl1:1",
+    }  # a broker may keep them, and show them to nobody

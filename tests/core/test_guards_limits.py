@@ -144,6 +144,16 @@ def test_so_many_orders_a_minute_leave_and_the_next_one_when_the_minute_is_over(
     assert send(desk, typed(), "m-5") == ""
 
 
+def test_orders_of_some_minutes_ago_do_not_count_for_the_pace() -> None:
+    desk = desk_with(max_orders_per_minute=1)
+    assert send(desk, typed()) == ""
+    desk.wait(600)
+    assert send(desk, typed(), "m-2") == ""
+    assert send(desk, typed(), "m-3") == "max_orders_per_minute"
+    desk.wait(600)
+    assert send(desk, typed(), "m-4") == ""
+
+
 def test_an_order_that_the_broker_refused_counts_for_the_pace_because_it_was_sent() -> None:
     desk = desk_with(max_orders_per_minute=1)
     send(desk, typed())

@@ -189,9 +189,7 @@ def _check_pace(desk: Desk, now: datetime) -> Refusal | None:
     if most is None:
         return None
     sent = 0
-    for id_, symbol in reversed(
-        desk.trade_symbols.items()
-    ):  # the newest first: a day has many more than a minute
+    for id_, symbol in reversed(desk.trade_symbols.items()):  # the newest first: a day has more than a minute
         book = desk.books[symbol]
         trade = book.trades[id_]
         if trade.refs and _is_within_minute(book.orders[trade.refs[0]], now):

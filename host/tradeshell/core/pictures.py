@@ -103,7 +103,7 @@ def ask_about_stranded(turn: Turn, picture: SnapshotAnswered) -> None:
         trade = book.trade_of(order.spec.ref)
         assert trade is not None  # every order of ours belongs to a trade
         # One of which nothing was heard is asked for in a second anyway when it left long ago.
-        is_young = order.is_missed and order.absent_at is None
+        is_young = turn.desk.link.is_resumed and order.is_missed and order.absent_at is None
         if (order.cancelling or is_young) and not is_dormant(order, book.orders):
             turn.probe(trade, order)
 
@@ -273,7 +273,11 @@ def _missing(turn: Turn, watchers: Watchers, order: Order) -> None:
     """
     is_new = order.state in (OrderState.SENT, OrderState.UNKNOWN)
     is_probed = is_new and order.spec.side is Side.SELL
-    is_probed = is_probed and not is_dormant(order, turn.book(order.spec.symbol).orders)
+    orders = turn.book(order.spec.symbol).orders
+    if is_dormant(
+        order, orders
+    ):  # nothing waits for it; but the broker may keep a child whose family was never transmitted
+        is_probed = is_probed and not orders[order.spec.parent_ref or ""].state.is_live
     if order.absent_at is None:
         turn.put_order(replace(order, absent_at=turn.at))
         turn.timer("picture", SECOND_LOOK.total_seconds())

@@ -19,7 +19,7 @@ from tradeshell.core import inputs as i
 from tradeshell.core.changes import check_replace, replaced
 from tradeshell.core.checks import PreTradeCheck
 from tradeshell.core.commands import Command
-from tradeshell.core.desk import Desk, Link, WatchPhase
+from tradeshell.core.desk import RESTARTED, Desk, Link, WatchPhase
 from tradeshell.core.events import (
     ConnectionChanged,
     DataRejected,
@@ -250,7 +250,7 @@ class Core:
                 desk,
                 account=event.account,
                 paper=event.paper,
-                link=Link(up=True, epoch=epoch, why=event.why),
+                link=Link(up=True, epoch=epoch, why=event.why, is_resumed=desk.link.why == RESTARTED),
                 next_order_id=max(desk.next_order_id, event.first_order_id),
             )
             turn.say(ConnectionChanged(link="up", epoch=epoch, why=event.why, account=event.account))
