@@ -194,8 +194,8 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             Edit(
                 "core.step:Core._link",
-                "link=Link(up=True, epoch=epoch, why=event.why)",
-                "link=Link(up=True, epoch=epoch, why=event.why, reconciled=True)",
+                "link=Link(up=True, epoch=epoch, why=event.why,",
+                "link=Link(up=True, epoch=epoch, why=event.why, reconciled=True,",
             ),
         ),
     ),
