@@ -70,6 +70,7 @@ def test_a_seed_draws_the_same_again_and_the_draws_differ() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(LONGEST)
 def test_a_shell_killed_while_it_trades_over_tcp_loses_nothing_and_sends_nothing_twice(
     tmp_path: Path,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -121,7 +122,8 @@ class Venue:
                     continue
 
     def _say(self, connection: socket.socket, said: Said) -> None:
-        connection.sendall(encode(said) + b"\n")
+        with suppress(OSError):  # who was killed hears nothing; what it had sent is in the line and counts
+            connection.sendall(encode(said) + b"\n")
 
     def _hear(self, connection: socket.socket, told: Told) -> None:
         if isinstance(told, Ask):

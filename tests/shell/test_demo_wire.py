@@ -15,7 +15,7 @@ from tradeshell.errors import BrokerError
 
 MOST = 170  # seconds
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(2 * MOST)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(2 * MOST)]
 
 
 def told(tmp_path: Path, *options: str) -> list[str]:

@@ -214,6 +214,7 @@ class Engine:
         core = Core(plan.strategies, plan.checks)
         self.session = Session(core, clock, None, audit, CrashFile(plan.state_dir / "crash.log"))
         self.session.paper_only = plan.paper_only
+        self.session.haste = 1.0 if plan.pace is None else plan.pace.speed
         alias = self.session.accounts.alias
         opened.enter_context(
             self.logs.opened(plan.logs, plan.state_dir, alias, self._complain_of_log, clock.now)
