@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from tests.core.support import ENTRY, Desktop
 from tests.core.test_from_simulation import LADDER, cancelled, fire, hold, timers
@@ -35,11 +37,11 @@ def ladder_without_its_first_leg() -> Desktop:
     return desk
 
 
-def look(desk: Desktop, epoch: int = 1) -> None:
-    """Let a picture come that shows what was heard of."""
+def look(desk: Desktop, epoch: int = 1, ago: float = 0) -> None:
+    """Let a picture come that was asked for ``ago`` seconds ago and shows what was heard of."""
     shown = tuple(seen(desk, ref, OrderState.HELD, 30) for ref in HEARD)
     told = {"orders": shown, "executions": (), "positions": (pos(100),)}
-    desk.do(i.SnapshotAnswered, epoch=epoch, asked_at=desk.at, **told)
+    desk.do(i.SnapshotAnswered, epoch=epoch, asked_at=desk.at - timedelta(seconds=ago), **told)
 
 
 def deny(desk: Desktop, ref: str, code: int = 10147, words: str = "is not found.") -> None:
@@ -184,15 +186,15 @@ def test_a_stop_that_the_broker_took_along_with_its_target_was_cut_by_nobody() -
 # --- what left on a connection that is gone ---------------------------------------------------------------------------
 
 
-def stranded() -> Desktop:
-    """Return a desk whose process died a second after it had armed two legs; of the first leg nothing was ever heard."""
+def stranded(away: float = 2) -> Desktop:
+    """Return a desk whose process died when it had armed two legs, and is back; of the first leg nothing was ever heard."""
     desk = Desktop()
     desk.trigger(**LADDER)
     desk.execute(ENTRY, 100, "190.15", "e1.01")
     hold(desk, 100)
     for ref in HEARD:
         desk.report(ref, OrderState.HELD)
-    desk.wait(1)
+    desk.wait(away)
     desk.do(i.Restarted)
     desk.do(i.LinkChanged, up=True, account=desk.desk.account, paper=True, first_order_id=1)
     return desk
@@ -213,9 +215,45 @@ def test_the_first_picture_of_a_new_connection_has_exits_asked_for_that_were_nev
     assert sales(desk) == ["ts:br-1:sl1:2", "ts:br-1:tp1:2"]
 
 
-def test_a_later_picture_of_the_connection_asks_nothing_by_itself() -> None:
+def test_they_are_not_asked_for_while_their_bytes_may_be_on_the_way_nor_twice() -> None:
+    desk = stranded(away=1)
+    look(desk, epoch=2)
+    assert not cancelled(desk)
+    desk.wait(1)
+    look(desk, epoch=2, ago=0.5)  # asked for while they were
+    assert not cancelled(desk)
+    look(desk, epoch=2)
+    assert cancelled(desk) == LOST
+    desk.wait(1)
+    look(desk, epoch=2)
+    assert not cancelled(desk)
+
+
+def test_a_connection_that_ends_before_the_broker_has_answered_has_them_asked_for_on_the_next_one() -> None:
     desk = stranded()
     look(desk, epoch=2)
+    assert cancelled(desk) == LOST
+    desk.do(i.LinkChanged, up=False, account=desk.desk.account, paper=True, first_order_id=1, why="gone")
+    desk.wait(1)
+    desk.do(i.LinkChanged, up=True, account=desk.desk.account, paper=True, first_order_id=1)
+    look(desk, epoch=3)
+    assert cancelled(desk) == LOST
+
+
+def test_what_left_on_this_connection_and_was_not_heard_of_waits_for_its_pictures() -> None:
+    desk = Desktop()
+    desk.trigger(**LADDER)
+    desk.report(ENTRY, OrderState.WORKING)
+    desk.do(i.LinkChanged, up=False, account=desk.desk.account, paper=True, first_order_id=1, why="gone")
+    desk.do(i.LinkChanged, up=True, account=desk.desk.account, paper=True, first_order_id=1)
+    working = (seen(desk, ENTRY, OrderState.WORKING, 100),)
+    desk.do(i.SnapshotAnswered, epoch=2, asked_at=desk.at, orders=working, executions=(), positions=())
+    desk.execute(ENTRY, 100, "190.15", "e1.01")
+    hold(desk, 100)  # all within one instant: the exits leave as the connection begins
+    assert {order.spec.ref for order in desk.desk.orders()} >= LOST
+    desk.wait(3)
+    for ref in LOST:
+        fire(desk, f"ack:{ref}")
     look(desk, epoch=2)
     assert not cancelled(desk)
 
@@ -247,6 +285,7 @@ def test_a_cancel_whose_answer_ended_with_the_connection_is_asked_again(away: in
 def test_children_that_wait_for_an_entry_that_has_bought_nothing_are_not_asked_for() -> None:
     desk = Desktop()
     desk.trigger()
+    desk.wait(2)
     desk.do(i.Restarted)
     desk.do(i.LinkChanged, up=True, account=desk.desk.account, paper=True, first_order_id=1)
     desk.do(i.SnapshotAnswered, epoch=2, asked_at=desk.at, orders=(), executions=(), positions=())

@@ -43,17 +43,14 @@ class Watcher(Struct, frozen=True, kw_only=True):
     end_reason: str = ""
 
 
-RESTARTED = "restarted"  # why there is no link when a program takes up what another one left
-
-
 class Link(Struct, frozen=True, kw_only=True):
-    """The connection. Entries may leave only while it is up *and* reconciled. ``is_resumed``: the first one after a restart."""
+    """The connection. Entries may leave only while it is up *and* reconciled; ``since`` when it is up."""
 
     up: bool = False
     reconciled: bool = False
     epoch: int = 0
     why: str = "not connected"
-    is_resumed: bool = False
+    since: datetime | None = None
 
     @property
     def is_open(self) -> bool:

@@ -7,7 +7,7 @@ free again only after two pictures that agree with the executions we know, asked
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
@@ -30,6 +30,8 @@ from tradeshell.core.reports import (
 from tradeshell.core.trade import awaited, leg_of, watch_of
 from tradeshell.core.turn import EARLY, SECOND_LOOK, Turn
 from tradeshell.core.watch import Watchers
+
+ARRIVED = timedelta(seconds=2)  # what left on a connection has arrived by then, or was lost with it
 
 
 def pictured(turn: Turn, watchers: Watchers, picture: SnapshotAnswered) -> None:
@@ -88,23 +90,29 @@ def pictured(turn: Turn, watchers: Watchers, picture: SnapshotAnswered) -> None:
         _explain(turn, book, picture.asked_at or turn.at, living)
 
 
-def ask_about_stranded(turn: Turn, picture: SnapshotAnswered) -> None:
-    """On the first picture of a connection: ask by a cancel what became of exits whose answers ended with the one before.
+def ask_about_stranded(turn: Turn, picture: SnapshotAnswered, *, is_first: bool) -> None:
+    """Ask by a cancel what became of exits whose answers ended with an earlier connection; ``is_first``: of this one.
 
-    Those of which nothing was ever heard, or whose cancel was not answered. Pictures that lack them may be too old to show them
-    for seconds yet, and as long nothing may stand in for them; the broker's answer to a cancel is from now.
+    Those of which nothing was ever heard, once their bytes cannot be on the way any more, or whose cancel was not answered.
+    Pictures that lack them may be too old to show them for seconds yet, and as long nothing may stand in for them; an answer is
+    from now.
     """
     shown_refs = {report.ref for report in picture.orders}
+    since, asked_at = turn.desk.link.since or turn.at, picture.asked_at or turn.at
     for order in turn.desk.orders():
-        is_stranded = order.state is OrderState.UNKNOWN or (order.state.is_live and order.cancelling)
-        if not is_stranded or order.spec.side is not Side.SELL or order.spec.ref in shown_refs:
+        is_lost = order.state is OrderState.UNKNOWN or (order.state.is_live and order.cancelling)
+        if not is_lost or order.spec.side is not Side.SELL or order.spec.ref in shown_refs:
+            continue
+        left_at = order.touched_at or turn.at
+        if left_at >= since or (order.is_probed and not is_first):
             continue
         book = turn.book(order.spec.symbol)
         trade = book.trade_of(order.spec.ref)
         assert trade is not None  # every order of ours belongs to a trade
         # One of which nothing was heard is asked for in a second anyway when it left long ago.
-        is_young = turn.desk.link.is_resumed and order.is_missed and order.absent_at is None
-        if (order.cancelling or is_young) and not is_dormant(order, book.orders):
+        is_young = order.is_missed and order.absent_at is None
+        is_due = is_young and asked_at - left_at + EARLY >= ARRIVED
+        if (order.cancelling or is_due) and not is_dormant(order, book.orders):
             turn.probe(trade, order)
 
 

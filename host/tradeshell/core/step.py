@@ -19,7 +19,7 @@ from tradeshell.core import inputs as i
 from tradeshell.core.changes import check_replace, replaced
 from tradeshell.core.checks import PreTradeCheck
 from tradeshell.core.commands import Command
-from tradeshell.core.desk import RESTARTED, Desk, Link, WatchPhase
+from tradeshell.core.desk import Desk, Link, WatchPhase
 from tradeshell.core.events import (
     ConnectionChanged,
     DataRejected,
@@ -250,7 +250,7 @@ class Core:
                 desk,
                 account=event.account,
                 paper=event.paper,
-                link=Link(up=True, epoch=epoch, why=event.why, is_resumed=desk.link.why == RESTARTED),
+                link=Link(up=True, epoch=epoch, why=event.why, since=turn.at),
                 next_order_id=max(desk.next_order_id, event.first_order_id),
             )
             turn.say(ConnectionChanged(link="up", epoch=epoch, why=event.why, account=event.account))
@@ -267,7 +267,8 @@ class Core:
         if event.epoch != turn.desk.link.epoch or not turn.desk.link.up:
             return
         pictures.pictured(turn, self.watchers, event)
-        if not turn.desk.link.reconciled:
+        is_first = not turn.desk.link.reconciled
+        if is_first:
             turn.desk = replace(turn.desk, link=replace(turn.desk.link, reconciled=True))
             turn.say(
                 ReconciliationCompleted(
@@ -278,7 +279,7 @@ class Core:
                 )
             )
             pictures.tell_short(turn, event)
-            pictures.ask_about_stranded(turn, event)
+        pictures.ask_about_stranded(turn, event, is_first=is_first)
         for book in tuple(turn.desk.books.values()):
             pictures.position_confirmed(turn, self.watchers, book, event)
             for trade in tuple(turn.book(book.instrument.symbol).trades.values()):
