@@ -290,3 +290,16 @@ def test_of_two_living_exits_of_a_leg_the_older_one_goes() -> None:
     )
     assert compare([wanted], [older, newer], desk.at) == (DropExit(older),)
     assert compare([wanted], [replace(older, cancelling=True), newer], desk.at) == ()
+
+
+@pytest.mark.parametrize("is_probed", [False, True])
+def test_a_stop_that_belongs_higher_waits_while_the_broker_is_asked_whether_it_has_it(
+    is_probed: bool,
+) -> None:
+    desk = in_position()
+    lost = replace(desk.order(SL1), state=OrderState.UNKNOWN, is_probed=is_probed)
+    assert lost.spec.stop is not None
+    wanted = DesiredExit(
+        leg="sl1", qty=100, type=OrderType.STOP_LIMIT, stop=lost.spec.stop + 1, limit=lost.spec.limit
+    )
+    assert bool(compare([wanted], [lost], desk.at)) is not is_probed

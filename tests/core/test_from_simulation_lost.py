@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from tests.core.support import ENTRY, Desktop
@@ -12,7 +13,7 @@ from tests.core.test_totals_and_pictures import pos, seen
 from tradeshell.core import commands as c
 from tradeshell.core import inputs as i
 from tradeshell.core.cap import exposures
-from tradeshell.core.events import OrderMissing
+from tradeshell.core.events import OrderMissing, RiskRejected
 from tradeshell.core.incidents import is_cut
 from tradeshell.core.orders import Order, OrderState, Side
 
@@ -334,3 +335,12 @@ def test_children_of_an_entry_that_ended_are_asked_for_when_nothing_was_ever_hea
         "ts:br-1:tp1:1",
         "ts:br-1:sl1:1",
     }  # a broker may keep them, and show them to nobody
+
+
+def test_an_exit_that_is_asked_for_is_not_changed_because_a_change_could_arrive_as_a_new_order() -> None:
+    desk = stranded()
+    look(desk, epoch=2)
+    assert cancelled(desk) == LOST
+    desk.do(i.ReplaceRequested, ref="ts:br-1:tp1:1", limit=Decimal(196))
+    assert not desk.sent(c.ModifyOrder)
+    assert [event.reason for event in desk.told(RiskRejected)] == ["exit_busy"]

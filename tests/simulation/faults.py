@@ -112,6 +112,10 @@ def draw_habits(dice: Random) -> Habits:
         "reduced_to_filled": "cancelled" if coin() else "filled",
         "unanswered": "fail" if coin() else "hang",
     }
+    own = Random()
+    own.setstate(dice.getstate())  # the youngest questions: what a seed draws besides stays as it was
+    settings["oca_join"] = own.choice(("as_sent", "capped", "refused"))
+    settings["oca_restores"] = own.random() < 0.5
     return without_habits(Habits(settings, 0), ())
 
 

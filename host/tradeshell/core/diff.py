@@ -79,7 +79,8 @@ def _is_pressing(change: ChangeExit, now: datetime) -> bool:
     A stop that belongs higher does not wait either for a word that was lost.
     """
     order = change.order
-    if order.changing or order.cancelling or order.absent_at is not None or rests(order, now):
+    in_doubt = order.absent_at is not None or order.is_in_doubt
+    if order.changing or order.cancelling or in_doubt or rests(order, now):
         return False
     stop, wanted = order.spec.stop, change.stop
     is_lower = order.state is OrderState.UNKNOWN and stop is not None and wanted is not None and stop < wanted

@@ -274,6 +274,11 @@ class Order(Struct, frozen=True, kw_only=True):
         return max(0, total - self.done) if self.state.is_live else 0
 
     @property
+    def is_in_doubt(self) -> bool:
+        """Whether a cancel asks if the broker has it at all: where it was lost, a change would arrive as a new order."""
+        return self.is_probed and self.state is OrderState.UNKNOWN
+
+    @property
     def is_chased(self) -> bool:
         """Whether this is an elected stop whose limit has to follow the touch."""
         return self.elected_at is not None and self.state is OrderState.WORKING

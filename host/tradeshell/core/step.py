@@ -218,6 +218,10 @@ class Core:
         refusal = refusal or check_change(turn.desk, trade, order, event.qty, event.limit, turn.at)
         if refusal is None and sibling_just_executed(trade, order, turn):
             refusal = Refusal("exit_busy", "its sibling has just executed; try again in a second")
+        elif refusal is None and order.is_in_doubt:
+            refusal = Refusal(
+                "exit_busy", "nothing was heard of it and the broker is asked; try again in a second"
+            )
         if refusal is not None:
             turn.say(
                 RiskRejected(

@@ -183,7 +183,7 @@ class Ledger:
     def _is_excused(self, at: float, ends: list[float]) -> bool:
         """Whether the program was killed or cut off before it could; the last words may be read after the cut."""
         return any(at - EARLY <= end <= at + LATEST + BUSY for end in ends) or any(
-            at - LATEST <= cut <= at + LATEST for cut in self._cuts
+            at - LATEST <= cut <= at + LATEST + BUSY for cut in self._cuts
         )
 
 
