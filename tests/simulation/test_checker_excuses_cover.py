@@ -107,6 +107,31 @@ def test_a_stop_may_go_that_the_venue_does_not_let_become_as_small_as_its_leg() 
     assert "V16" in cancelled(wanted=60)
 
 
+def test_a_stop_may_be_asked_for_by_a_cancel_when_nobody_has_told_of_it() -> None:
+    def asked(
+        *, down: float = 1.5, of: float | None = -1.0, answered: bool = False, dies: bool = True
+    ) -> set[str]:
+        story = Story(ONE).hold(60)
+        left = story.t
+        story.place("sl1", 60, answered=answered, **STOP)
+        if dies:
+            story.kill(down)  # and a second until it is back
+        else:
+            story.wait(down + 1.0)
+        if of is not None:
+            seen = left + of
+            story.put("snapshot", orders_as_of=seen, executions_as_of=seen, positions_as_of=seen)
+        story.cancel(SL1)
+        return story.rules()
+
+    assert "V16" not in asked()
+    assert "V16" in asked(down=0.5)  # its bytes may be on the way
+    assert "V16" in asked(of=1.0)  # the picture shows it
+    assert "V16" in asked(of=None)  # there is none yet
+    assert "V16" in asked(answered=True)
+    assert "V16" in asked(dies=False)  # on the connection on which it left its answer may come
+
+
 def test_exits_shrink_at_once_after_a_foreign_sale_and_not_much_later() -> None:
     def shrunk(after: float) -> set[str]:
         story = Story().arm()

@@ -150,6 +150,22 @@ def test_an_outcome_on_disk_is_the_venues() -> None:
     assert story.settled() == {"V08"}
 
 
+def test_what_could_not_be_handed_over_ends_an_order_only_when_it_is_the_order_itself() -> None:
+    def failed(*, change: bool) -> set[str]:
+        story = Story().arm()
+        ref = "ts:br-1:sl1:1"
+        if change:
+            story.change(ref, stp="188", lmt="188", accepted=False)
+        else:
+            ref = story.place("sl4", 1, stp="187", lmt="187")
+        told = {"symbol": "AAPL", "watch": "br-1", "leg": ref.split(":")[2], "order_ref": ref}
+        story.say("OrderSendFailed", certain=True, reason="no link", **told)
+        return story.settled()
+
+    assert "V08" not in failed(change=True)
+    assert "V08" in failed(change=False)
+
+
 # --- V10, V14, V19 ----------------------------------------------------------------------------------------------------
 
 
@@ -360,11 +376,16 @@ def test_a_touch_that_was_never_shown_or_was_replaced_long_ago_is_found() -> Non
     assert story.rules() == {"V20"}
 
 
-def test_an_entry_in_a_halt_is_found() -> None:
-    story = Story()
-    story.put("halt", sym="AAPL", on=True)
-    story.wait(2).entry()
-    assert story.rules() == {"V20"}
+def test_an_entry_in_a_halt_is_found_unless_its_limit_was_typed() -> None:
+    def entered(plan: dict[str, Any]) -> set[str]:
+        story = Story(plan)
+        story.put("halt", sym="AAPL", on=True)
+        story.wait(2).entry()
+        return story.rules()
+
+    assert entered(PLAN) == {"V20"}
+    assert entered({**PLAN, "level": None}) == {"V20"}
+    assert entered({**PLAN, "level": None, "limit": "190.01"}) == set()  # it happens to be the ask
 
 
 @pytest.mark.parametrize(

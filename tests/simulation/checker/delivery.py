@@ -46,7 +46,7 @@ class Delivery:
         order = self._account.orders.get((0, record["id"]))
         if order is None:
             return
-        order.is_answered = True
+        order.answered_at = min(order.answered_at, self._run.now)
         if record["state"] in LIVE:
             if order.end_told_at is not None:
                 order.alive_told_at = order.alive_told_at or self._run.now

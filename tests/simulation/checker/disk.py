@@ -59,6 +59,9 @@ class Log:
         self.placed: dict[str, Intent] = {}
         self.changes: dict[str, list[Intent]] = {}
         self.placed_twice: list[Intent] = []
+        self.unsent: set[str] = (
+            set()
+        )  # orders that did not leave; a change or a cancel that did not ends no order
         self.start: datetime | None = None  # the instant of t = 0
         self._read(lines, findings)
         if self.records and isinstance(self.records[0].get("ts"), str):
@@ -102,6 +105,8 @@ class Log:
                         self.placed_twice.append(intent)
                     else:
                         self.placed[ref] = intent
+            elif event == "OrderSendFailed":
+                self._note_unsent(record)
             elif event == "ReconciliationCompleted":
                 is_ready = True
             elif event == "ConnectionChanged":
@@ -115,6 +120,11 @@ class Log:
             self.records.append(record)
             self.by_event.setdefault(event, []).append(record)
         findings.counters["V23"] += len(self.records)
+
+    def _note_unsent(self, record: dict[str, Any]) -> None:
+        meant = self.intents.get(record["order_ref"])
+        if record["certain"] and meant and meant[-1].record["action"] == "place":
+            self.unsent.add(record["order_ref"])
 
     def of(self, *events: str) -> list[dict[str, Any]]:
         """Return the records of these events, oldest first."""
@@ -179,6 +189,7 @@ class Journal:
     def __init__(self, lines: list[bytes], start: datetime | None, findings: Findings) -> None:
         self.commands: dict[tuple[str, str], list[Written]] = {}  # by order and command
         self.has_gap = False
+        self._start = start
         self._payloads: list[bytes] = []
         n = 0
         last = len(lines) - 1
@@ -199,10 +210,10 @@ class Journal:
                     findings.breach("V23", 0.0, "journal: the first record is no header")
                 is_first, n = False, 0
                 continue
-            n = self._take(number, payload, n, start, findings)
+            n = self._take(number, payload, n, findings)
         findings.counters["V23"] += len(self._payloads)
 
-    def _take(self, number: int, payload: bytes, n: int, start: datetime | None, findings: Findings) -> int:
+    def _take(self, number: int, payload: bytes, n: int, findings: Findings) -> int:
         if payload.startswith(b'{"gap":'):
             gap = _decode(payload)
             self.has_gap = True
@@ -221,12 +232,23 @@ class Journal:
             findings.breach("V23", 0.0, f"journal line {number + 1}: decision {int(found)}, expected {n + 1}")
         if not payload.endswith(_SENT_NOTHING):
             entry = _decode(payload)
-            t = 0.0 if start is None else (instant(entry["input"]["at"]) - start).total_seconds()
+            t = self._seconds(entry)
             for each in entry["orders"]:
                 order = each.get("order") or {"ref": each["ref"]}
                 written = Written(t, order, each["order_id"])
                 self.commands.setdefault((order["ref"], each["command"]), []).append(written)
         return int(found)
+
+    def read_at(self, exec_id: str) -> float | None:
+        """Return when the program first read of an execution, ``None`` when no input tells it."""
+        name = b'"exec_id":"%s"' % exec_id.encode()
+        for payload in self._payloads:
+            if name in payload:
+                return self._seconds(_decode(payload))
+        return None
+
+    def _seconds(self, entry: dict[str, Any]) -> float:
+        return 0.0 if self._start is None else (instant(entry["input"]["at"]) - self._start).total_seconds()
 
     def heard_of(self, ref: str) -> bool:
         """Return whether an input of the journal, not a command, tells what became of an order: it speaks of it, or lacks it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from tests.simulation.checker.facts import Facts, Plan, price
+from tests.simulation.checker.facts import NEVER, Facts, Plan, price
 
 LIVE = frozenset(("sent", "held", "working"))
 
@@ -62,7 +62,7 @@ class Order:
         self.intent_at = self.since
         self.ended_at: float | None = None
         self.known_dead = False
-        self.is_answered = False  # a status of it was told
+        self.answered_at = NEVER  # when a status of it was first told
         self.end_told_at: float | None = None  # when a status or a refusal told its end
         self.alive_told_at: float | None = None  # when a status told that it lives after all
         self.group_sold = 0  # what its group had sold when the venue last spoke of it
@@ -77,6 +77,11 @@ class Order:
     def waits(self) -> bool:
         """Return whether it is a child that the venue holds because its entry works."""
         return self.parent is not None and self.parent.is_live
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether a status of it was told."""
+        return self.answered_at < NEVER
 
     def is_dormant(self) -> bool:
         """Return whether it is a child that the venue never let work, of an entry that ended without an execution."""
@@ -190,6 +195,12 @@ class Stock:
         self.gap: Any = None
         self.orphans: dict[str, Any] = {}
         self.short_told = self.short_lost = self.short_raced = 0  # shares short: breached, or excused
+
+    def make_up(self) -> None:
+        """Let what was short and is not any more no longer count: what is short next is so for a reason of its own."""
+        short = max(0, -self.inventory)
+        self.short_lost = min(self.short_lost, short)
+        self.short_raced = min(self.short_raced, short - self.short_lost)
 
     def hints(self, ready: float, patience: float) -> int:
         """Return the losses of which only a position has told, not longer ago than the program may look for them."""

@@ -104,7 +104,7 @@ class CoverRules:
             return True
         if run.did_operator(order, "flatten", "sell", "cancel", "replace"):
             return True
-        if self._was_told_dead(order):
+        if self._was_told_dead(order) or self._was_asked_about(order):
             return True
         if (
             order.trade is not None
@@ -163,6 +163,29 @@ class CoverRules:
         if order.is_live or asked is None or told is None or told > asked.t + 1e-6:
             return False
         return order.alive_told_at is None or order.alive_told_at > asked.t - self._bounds.lag
+
+    def _was_asked_about(self, order: Order) -> bool:
+        """Return whether its cancel asked what had become of it: nobody had told of it, and nobody would.
+
+        It had left on a connection that was gone, so long ago that it had come or was lost, and the pictures of the new one had
+        lacked it: stale ones, as it turns out. As far as the program knew its shares had no stop, and V03 sees to the gap.
+        """
+        run = self._run
+        asked = run.log.last_intent(order.ref, "cancel", run.now)
+        if order.is_live or asked is None or order.answered_at < asked.t:
+            return False
+        sent = [i.t for i in run.log.intents[order.ref] if i.t <= asked.t and i.record["action"] != "cancel"]
+        pictures = [
+            (told, orders)
+            for told, orders, _ in run.delivery.snapshots
+            if run.up_since <= told <= asked.t + 1e-6
+        ]
+        return (
+            bool(pictures)
+            and all(orders < order.since for _, orders in pictures)
+            and max(sent, default=NEVER) < run.up_since
+            and asked.t - max(sent) >= self._bounds.arrived - 1e-6
+        )
 
     def _close_gap(self, stock: Stock) -> None:
         duty, stock.gap = stock.gap, None
