@@ -29,7 +29,6 @@ class Plan:
         self.qty: int = told["qty"]
         self.side: str = told.get("side", "BUY")
         self.level = price(told.get("level"))
-        self.limit = price(told.get("limit"))  # as the operator typed it
         self.sl = price(told.get("sl"))
         self.tps = [Decimal(str(tp)) for tp in told.get("tps") or ()]
         self.mode: str = told.get("mode", "none")
@@ -39,7 +38,7 @@ class Plan:
         self.outside_rth = bool(told.get("outside_rth", False))
         self.updates = [Decimal(str(update)) for update in told.get("stop_updates") or ()]
         if not self.updates and self.is_detached:
-            base = self.level if self.level is not None else self.limit
+            base = self.level if self.level is not None else price(told.get("limit"))
             self.updates = [] if base is None else [base, *self.tps][: max(0, len(self.tps) - 1)]
 
     @property

@@ -56,10 +56,7 @@ class EntryRules:
         self._tell.did("V20")
         run, told = self._run, intent.record
         wrong = self._wrong_touch(stock, order, intent) or self._wrong_bar(told)
-        plan = run.facts.plans.get(order.watch)
-        is_priced = plan is not None and plan.limit is not None  # also one that happens to be the ask
-        is_typed = "bar_start" not in told and order.kind == "LMT"
-        is_typed = is_typed and (is_priced or told.get("limit") != told.get("ask"))
+        is_typed = "bar_start" not in told and order.kind == "LMT" and told.get("limit") != told.get("ask")
         if (
             wrong is None
             and not is_typed
