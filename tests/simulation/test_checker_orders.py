@@ -150,22 +150,6 @@ def test_an_outcome_on_disk_is_the_venues() -> None:
     assert story.settled() == {"V08"}
 
 
-def test_what_could_not_be_handed_over_ends_an_order_only_when_it_is_the_order_itself() -> None:
-    def failed(*, change: bool) -> set[str]:
-        story = Story().arm()
-        ref = "ts:br-1:sl1:1"
-        if change:
-            story.change(ref, stp="188", lmt="188", accepted=False)
-        else:
-            ref = story.place("sl4", 1, stp="187", lmt="187")
-        told = {"symbol": "AAPL", "watch": "br-1", "leg": ref.split(":")[2], "order_ref": ref}
-        story.say("OrderSendFailed", certain=True, reason="no link", **told)
-        return story.settled()
-
-    assert "V08" not in failed(change=True)
-    assert "V08" in failed(change=False)
-
-
 # --- V10, V14, V19 ----------------------------------------------------------------------------------------------------
 
 

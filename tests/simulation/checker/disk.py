@@ -59,9 +59,6 @@ class Log:
         self.placed: dict[str, Intent] = {}
         self.changes: dict[str, list[Intent]] = {}
         self.placed_twice: list[Intent] = []
-        self.unsent: set[str] = (
-            set()
-        )  # orders that did not leave; a change or a cancel that did not ends no order
         self.start: datetime | None = None  # the instant of t = 0
         self._read(lines, findings)
         if self.records and isinstance(self.records[0].get("ts"), str):
@@ -105,8 +102,6 @@ class Log:
                         self.placed_twice.append(intent)
                     else:
                         self.placed[ref] = intent
-            elif event == "OrderSendFailed":
-                self._note_unsent(record)
             elif event == "ReconciliationCompleted":
                 is_ready = True
             elif event == "ConnectionChanged":
@@ -120,11 +115,6 @@ class Log:
             self.records.append(record)
             self.by_event.setdefault(event, []).append(record)
         findings.counters["V23"] += len(self.records)
-
-    def _note_unsent(self, record: dict[str, Any]) -> None:
-        meant = self.intents.get(record["order_ref"])
-        if record["certain"] and meant and meant[-1].record["action"] == "place":
-            self.unsent.add(record["order_ref"])
 
     def of(self, *events: str) -> list[dict[str, Any]]:
         """Return the records of these events, oldest first."""

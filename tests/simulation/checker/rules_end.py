@@ -113,7 +113,7 @@ def _check_outcomes(run: Replay) -> None:
                 ended.add(ref)
                 ever.add(ref)
         elif event == "OrderSendFailed":
-            if record["certain"] and ref in log.unsent:
+            if record["certain"]:
                 known[ref] = "not sent"
                 ended.add(ref)
                 ever.add(ref)

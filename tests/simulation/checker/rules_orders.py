@@ -25,6 +25,9 @@ class OrderRules:
         self._tell = run.findings
         self._entered: dict[str, int] = {}
         self._used: dict[str, int] = {}  # how many changes of an order have been matched
+        self._no_bytes = {
+            record["order_ref"] for record in run.log.by_event.get("OrderSendFailed", ()) if record["certain"]
+        }
 
     # --- new orders ---------------------------------------------------------------------------------------------------
 
@@ -138,7 +141,7 @@ class OrderRules:
         run = self._run
         ref = f"ts:{order.watch}:{order.leg}:{order.generation - 1}"
         earlier = run.log.placed.get(ref)
-        if ref in run.account.by_ref or earlier is None or ref in run.log.unsent:
+        if ref in run.account.by_ref or earlier is None or ref in self._no_bytes:
             return
         if any(record["order_ref"] == ref for record in run.log.by_event.get("OrderRefused", ())):
             return
