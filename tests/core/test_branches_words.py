@@ -155,10 +155,19 @@ def test_an_event_names_its_place_and_says_what_happened(event: Event, label: st
 
 
 @pytest.mark.parametrize(
-    "certain,story", [(True, "not sent: gone"), (False, "sending failed, outcome unknown: gone")]
+    "action,certain,story",
+    [
+        ("place", True, "not sent: gone"),
+        ("place", False, "sending failed, outcome unknown: gone"),
+        ("replace", True, "change not sent: gone"),
+        ("cancel", True, "cancel not sent: gone"),
+    ],
 )
-def test_a_failed_sending_says_whether_anything_left(certain: bool, story: str) -> None:
-    assert OrderSendFailed(order_ref=SL1, reason="gone", certain=certain).story() == story
+def test_a_failed_sending_says_what_was_to_be_sent_and_whether_anything_left(
+    action: str, certain: bool, story: str
+) -> None:
+    failed = OrderSendFailed(order_ref=SL1, reason="gone", certain=certain, action=action)
+    assert failed.story() == story
 
 
 def test_a_code_that_nobody_knows_is_told_as_such_and_moves_nothing() -> None:

@@ -140,6 +140,19 @@ def test_every_intent_has_an_outcome_at_the_end() -> None:
     assert story.settled() == {"V08"}
 
 
+def test_an_order_whose_change_was_not_sent_has_not_ended_and_one_that_was_not_sent_has() -> None:
+    def failed(action: str, *, certain: bool = True) -> set[str]:
+        story = Story()
+        story.arm()
+        told = {"symbol": "AAPL", "watch": "br-1", "leg": "sl1", "order_ref": "ts:br-1:sl1:1"}
+        story.say("OrderSendFailed", action=action, certain=certain, reason="no link", **told)
+        return story.settled()
+
+    assert failed("replace") == failed("cancel") == set()
+    assert failed("place", certain=False) == set()
+    assert failed("place") == {"V08"}
+
+
 def test_an_outcome_on_disk_is_the_venues() -> None:
     story = Story()
     ref = story.entry()
