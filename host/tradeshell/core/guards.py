@@ -15,7 +15,6 @@ from tradeshell.core.market import DataKind, Price, PriceGrid, Quote, Session, S
 from tradeshell.core.orders import OrderType, Side
 from tradeshell.core.plan import EntryKind, TradePlan
 
-
 HOLD = "hold_through_halt in [protection] of the config lets a limit that was typed rest"
 
 
