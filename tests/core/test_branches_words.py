@@ -25,6 +25,7 @@ from tradeshell.core.exit_events import SymbolFrozen
 from tradeshell.core.market import DataKind
 from tradeshell.core.orders import TRANSITIONS, OrderState, OrderType, Side, Signal
 from tradeshell.core.plan import EntryKind, ExitMode, check_plan
+from tradeshell.core.policy import Policy
 from tradeshell.errors import OperatorError
 
 
@@ -62,9 +63,11 @@ def test_exits_that_do_not_fit_their_mode_are_refused_with_the_rule(words: dict[
 # --- the touch --------------------------------------------------------------------------------------------------------
 
 
-def entered(touch: dict[str, Any], **more: Any) -> Desktop:
+def entered(touch: dict[str, Any], policy: Policy | None = None, **more: Any) -> Desktop:
     """Return a desk on which an order was typed and this touch came."""
     desk = Desktop()
+    if policy is not None:
+        desk.do(i.PolicySet, policy=policy)
     typed = plan(
         **({"level": None, "sl": None, "tps": (), "mode": ExitMode.NONE, "chase_limit": None} | more)
     )
@@ -84,6 +87,18 @@ def test_a_typed_limit_is_the_operators_word_where_the_touch_has_no_other_side(a
     assert order.order.limit == d("500")
     far = entered({"ask": "190.15"}, entry=EntryKind.PRICED, limit=d("500"))
     assert [event.reason for event in far.told(RiskRejected)] == ["price_collar"]
+
+
+def test_a_typed_limit_does_not_leave_in_a_halt_unless_it_may_rest_in_one() -> None:
+    priced: dict[str, Any] = {"entry": EntryKind.PRICED, "limit": d("189")}
+    halted = entered({"kind": DataKind.HALTED}, **priced)
+    assert halted.sent(c.PlaceOrder) == []
+    (refused,) = halted.told(RiskRejected)
+    assert (refused.reason, refused.detail[:14]) == ("halted", "AAPL is halted")
+    assert "hold_through_halt" in refused.detail
+    assert entered({"kind": DataKind.LIVE}, **priced).sent(c.PlaceOrder)
+    resting = entered({"kind": DataKind.HALTED}, Policy(hold_through_halt=True), **priced)
+    assert len(resting.sent(c.PlaceOrder)) == 1
 
 
 def test_an_entry_that_works_is_cancelled_when_its_symbol_is_halted_and_kept_otherwise() -> None:
@@ -155,10 +170,19 @@ def test_an_event_names_its_place_and_says_what_happened(event: Event, label: st
 
 
 @pytest.mark.parametrize(
-    "certain,story", [(True, "not sent: gone"), (False, "sending failed, outcome unknown: gone")]
+    "action,certain,story",
+    [
+        ("place", True, "not sent: gone"),
+        ("place", False, "sending failed, outcome unknown: gone"),
+        ("replace", True, "change not sent: gone"),
+        ("cancel", True, "cancel not sent: gone"),
+    ],
 )
-def test_a_failed_sending_says_whether_anything_left(certain: bool, story: str) -> None:
-    assert OrderSendFailed(order_ref=SL1, reason="gone", certain=certain).story() == story
+def test_a_failed_sending_says_what_was_to_be_sent_and_whether_anything_left(
+    action: str, certain: bool, story: str
+) -> None:
+    failed = OrderSendFailed(order_ref=SL1, reason="gone", certain=certain, action=action)
+    assert failed.story() == story
 
 
 def test_a_code_that_nobody_knows_is_told_as_such_and_moves_nothing() -> None:

@@ -47,12 +47,12 @@ def test_a_group_that_the_venue_does_not_revise_gets_a_new_pair_while_the_old_on
 
 
 def test_what_never_left_needs_no_picture() -> None:
-    def again(*, event: str, ref: str = SL1, certain: bool = True) -> set[str]:
+    def again(*, event: str, ref: str = SL1, certain: bool = True, action: str = "place") -> set[str]:
         story = Story(ONE).hold(60)
         story.place("sl1", 60, accepted=False, **STOP)
         told = {"symbol": "AAPL", "watch": "br-1", "leg": "sl1", "order_ref": ref}
         if event == "OrderSendFailed":
-            story.say(event, certain=certain, reason="no link", **told)
+            story.say(event, certain=certain, action=action, reason="no link", **told)
         elif event:
             story.say(event, what="order", code=201, text="no", **told)
         story.place("sl1", 60, generation=2, **STOP)
@@ -60,6 +60,7 @@ def test_what_never_left_needs_no_picture() -> None:
 
     assert "V06" not in again(event="OrderSendFailed")
     assert "V06" in again(event="OrderSendFailed", certain=False)
+    assert "V06" in again(event="OrderSendFailed", action="replace")
     assert "V06" not in again(event="OrderRefused")
     assert "V06" in again(event="OrderRefused", ref="ts:br-1:tp1:1")
     assert "V06" in again(event="")

@@ -140,6 +140,19 @@ def test_every_intent_has_an_outcome_at_the_end() -> None:
     assert story.settled() == {"V08"}
 
 
+def test_an_order_whose_change_was_not_sent_has_not_ended_and_one_that_was_not_sent_has() -> None:
+    def failed(action: str, *, certain: bool = True) -> set[str]:
+        story = Story()
+        story.arm()
+        told = {"symbol": "AAPL", "watch": "br-1", "leg": "sl1", "order_ref": "ts:br-1:sl1:1"}
+        story.say("OrderSendFailed", action=action, certain=certain, reason="no link", **told)
+        return story.settled()
+
+    assert failed("replace") == failed("cancel") == set()
+    assert failed("place", certain=False) == set()
+    assert failed("place") == {"V08"}
+
+
 def test_an_outcome_on_disk_is_the_venues() -> None:
     story = Story()
     ref = story.entry()
@@ -360,11 +373,16 @@ def test_a_touch_that_was_never_shown_or_was_replaced_long_ago_is_found() -> Non
     assert story.rules() == {"V20"}
 
 
-def test_an_entry_in_a_halt_is_found() -> None:
-    story = Story()
-    story.put("halt", sym="AAPL", on=True)
-    story.wait(2).entry()
-    assert story.rules() == {"V20"}
+@pytest.mark.parametrize("limit", ["190.01", "189.50"])
+def test_an_entry_in_a_halt_is_found_also_one_with_a_limit_that_was_typed(limit: str) -> None:
+    def entered(seconds: float) -> set[str]:
+        story = Story()
+        story.put("halt", sym="AAPL", on=True)
+        story.wait(seconds).entry(intent={"limit": limit}, venue={"lmt": limit})
+        return story.rules()
+
+    assert entered(2) == {"V20"}
+    assert entered(1) == set()  # it may not have been read yet
 
 
 @pytest.mark.parametrize(

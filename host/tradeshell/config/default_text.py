@@ -64,7 +64,7 @@ _DEFAULT_TEXT = """\
 #flatten_live = false             # on a live account too, sell at the market what nothing else protects
 #stop_on_unconfirmed = true       # a stop over executed shares although the broker does not confirm the position
 #hold = false                     # keep an entry that the broker takes but cannot work yet
-#hold_through_halt = false        # keep a working entry when its symbol is halted
+#hold_through_halt = false        # keep a working entry when its symbol is halted, and let a typed limit leave then
 #rearm = false                    # exits that expired at the close are armed again in the next session
 
 # When a stream of bars counts as stalled, and what is done about it. APPS_BAR_SELF_HEAL_ENABLED and so on.

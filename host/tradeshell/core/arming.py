@@ -59,8 +59,8 @@ def tend_cover(turn: Turn, trade: Trade) -> Trade:
         return trade
     if covers and covers[-1].by_operator:
         return trade
-    legs_began = any(leg_number(leg_of(ref)) for ref in trade.refs[1:])
-    if held <= 0 or legs_began or trade.is_flattening or not _wants_cover(turn, trade):
+    held -= _armed(trade, orders)  # the others have stops of their own, or are being tended
+    if held <= 0 or trade.is_flattening or not _wants_cover(turn, trade):
         return trade
     sent_at = covers[-1].sent_at if covers else None
     since = trade.filled_at + COVER_AFTER if sent_at is None else sent_at + COVER_EVERY
@@ -78,11 +78,18 @@ def tend_cover(turn: Turn, trade: Trade) -> Trade:
 
 
 def _wants_cover(turn: Turn, trade: Trade) -> bool:
-    """Whether shares lie open: the entry still works, or the broker has not confirmed them."""
+    """Whether shares lie open: the entry still works, or does so again, or the broker has not confirmed them."""
     book = turn.book(trade.plan.symbol)
-    if is_over(book.orders[trade.refs[0]]) and book.agrees():
+    is_bought = is_over(book.orders[trade.refs[0]])
+    if is_bought and book.agrees():
         return False  # the legs are armed in this very turn
+    if is_bought and not trade.is_unconfirmed and _legs_began(trade):
+        return False  # they came late: the position that confirms them is about to come
     return trade.plan.cover is Cover.OWN or (trade.is_unconfirmed and turn.desk.policy.stop_on_unconfirmed)
+
+
+def _legs_began(trade: Trade) -> bool:
+    return any(leg_number(leg_of(ref)) for ref in trade.refs[1:])
 
 
 def _tell_cover(turn: Turn, trade: Trade, ref: str, qty: Shares) -> None:
@@ -107,10 +114,16 @@ def _tend_living(turn: Turn, trade: Trade, cover: Order, held: Shares) -> None:
     missing = held - cover.remaining - _armed(trade, book.orders)
     if missing < 0:
         _resize(turn, trade, cover, cover.spec.qty + missing, "quantity follows the shares held")
-    elif missing > 0 and not _may_arm(turn, trade) and (free := book.cap() + bound(cover)) > 0:
+    elif missing > 0 and _is_kept(turn, trade) and (free := book.cap() + bound(cover)) > 0:
         qty = cover.spec.qty + min(missing, free)
         _resize(turn, trade, cover, qty, "more has executed")
         _tell_cover(turn, trade, cover.spec.ref, qty)
+
+
+def _is_kept(turn: Turn, trade: Trade) -> bool:
+    """Whether the cover stands as it is: its shares get no legs yet. An entry may work again after legs were armed."""
+    entry = turn.book(trade.plan.symbol).orders[trade.refs[0]]
+    return not is_over(entry) or not _may_arm(turn, trade)
 
 
 def _armed(trade: Trade, orders: dict[str, Order]) -> Shares:
@@ -140,6 +153,8 @@ def arm(turn: Turn, trade: Trade, fresh: list[tuple[Leg, tuple[DesiredExit, ...]
     covers = live(orders_of(trade, COVER, orders))
     if not fresh:
         return _all_armed(turn, trade, covers)
+    if covers and not trade.is_flattening and not is_over(orders[trade.refs[0]]):
+        return trade  # it works again: what has no leg yet is covered until it is over
     if not _may_arm(turn, trade):
         return _await_confirmation(turn, trade)
     for _, exits in reversed(fresh) if covers else fresh:

@@ -127,7 +127,10 @@ def _judge(
             return refusal
     reference = None if trade.bar is None else trade.bar.close
     grid, collar = trade.instrument.grid, desk.policy.limits.collar
-    verdict = check_entry(plan, answer.quote, reference, answer.session, grid, collar, turn.at)
+    holds = desk.policy.hold_through_halt
+    verdict = check_entry(
+        plan, answer.quote, reference, answer.session, grid, collar, turn.at, holds_through_halt=holds
+    )
     if isinstance(verdict, Refusal):
         return verdict
     price = pays(plan, verdict, answer.quote, reference)

@@ -260,17 +260,18 @@ class OrderSent(Event, frozen=True, kw_only=True):
 
 
 class OrderSendFailed(Event, frozen=True, kw_only=True):
-    """The order could not be handed over; ``certain`` says that nothing left."""
+    """The order, its change or its cancel could not be handed over; ``certain`` says that nothing left."""
 
     weight: ClassVar[Weight] = Weight.ALARM
     order_ref: str
     reason: str
     certain: bool
+    action: str  # what was not sent; an order whose change was not works on as before
 
     def story(self) -> str | None:
-        return (
-            f"not sent: {self.reason}" if self.certain else f"sending failed, outcome unknown: {self.reason}"
-        )
+        what = {"place": "", "replace": "change "}.get(self.action, f"{self.action} ")
+        words = "not sent" if self.certain else "sending failed, outcome unknown"
+        return f"{what}{words}: {self.reason}"
 
 
 class OrderStatusChanged(Event, frozen=True, kw_only=True):

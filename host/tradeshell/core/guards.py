@@ -15,6 +15,8 @@ from tradeshell.core.market import DataKind, Price, PriceGrid, Quote, Session, S
 from tradeshell.core.orders import OrderType, Side
 from tradeshell.core.plan import EntryKind, TradePlan
 
+HOLD = "hold_through_halt in [protection] of the config lets a limit that was typed rest"
+
 
 class Refusal(Struct, frozen=True):
     """Why an entry may not leave: a reason word for tools, the numbers for people."""
@@ -38,16 +40,21 @@ def check_entry(
     grid: PriceGrid,
     collar: Decimal,
     now: datetime,
+    *,
+    holds_through_halt: bool = False,
 ) -> Approved | Refusal:
     """Return the priced entry or the refusal.
 
     ``reference`` (USD) is the trigger bar's close. A touch further than ``collar`` (a part of the price) from it is not believed.
+    ``holds_through_halt``: an order whose limit was named may rest in a halt.
     """
     if session is None or not (session.is_extended(now) if plan.outside_rth else session.is_regular(now)):
         return Refusal(
             "session_closed", "the market is closed for this order; outside_rth=true trades extended hours"
         )
     if plan.entry is EntryKind.PRICED:
+        if quote is not None and quote.kind is DataKind.HALTED and not holds_through_halt:
+            return Refusal("halted", f"{plan.symbol} is halted; {HOLD}")
         refusal = (
             None
             if plan.limit is None

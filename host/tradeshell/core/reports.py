@@ -530,6 +530,7 @@ def send_failed(turn: Turn, watchers: Watchers, failure: SendFailed) -> None:
             order_ref=failure.ref,
             reason=failure.reason,
             certain=failure.certain,
+            action=failure.action,
         )
     )
     if failure.action == "place":

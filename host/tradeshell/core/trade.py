@@ -206,8 +206,11 @@ def leg_orders(trade: Trade, leg: Leg, orders: Mapping[str, Order]) -> tuple[Ord
 def leg_shares(trade: Trade, orders: Mapping[str, Order]) -> dict[int, Shares]:
     """Return the shares still held in each leg, by number.
 
-    What others and the cover stop sold is missing first where no stop ever worked for it: no stop ends for that.
+    What others and the cover stop sold is missing first where no stop ever worked for it: no stop ends for that. While an entry
+    works again the cover sells what that has bought beyond the legs.
     """
+    entry = entry_of(trade, orders)
+    bare = 0 if entry is None or is_over(entry) else entry.filled - sum(leg.qty for leg in trade.legs)
     left = {leg.number: leg.qty for leg in trade.legs}
     exposed = dict.fromkeys(left, 0)
     lost = trade.taken
@@ -217,8 +220,10 @@ def leg_shares(trade: Trade, orders: Mapping[str, Order]) -> dict[int, Shares]:
             left[number] -= order.filled
             if order.state is not OrderState.REFUSED and not leg_of(ref).startswith("tp"):
                 exposed[number] = max(exposed[number], order.placed)
-        else:
-            lost += order.filled  # the cover stop sold for all of them
+        else:  # the cover stop sold for all of them
+            part = min(order.filled, max(0, bare))
+            bare -= part
+            lost += order.filled - part
     lost += sum(-qty for qty in left.values() if qty < 0)
     if lost:
         for leg in trade.legs:

@@ -113,7 +113,7 @@ def _check_outcomes(run: Replay) -> None:
                 ended.add(ref)
                 ever.add(ref)
         elif event == "OrderSendFailed":
-            if record["certain"]:
+            if record["certain"] and record["action"] == "place":  # without its change it works on
                 known[ref] = "not sent"
                 ended.add(ref)
                 ever.add(ref)

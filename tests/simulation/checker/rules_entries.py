@@ -56,13 +56,7 @@ class EntryRules:
         self._tell.did("V20")
         run, told = self._run, intent.record
         wrong = self._wrong_touch(stock, order, intent) or self._wrong_bar(told)
-        is_typed = "bar_start" not in told and order.kind == "LMT" and told.get("limit") != told.get("ask")
-        if (
-            wrong is None
-            and not is_typed
-            and stock.halted
-            and stock.halted_at < intent.t - run.facts.bounds.lag
-        ):
+        if wrong is None and stock.halted and stock.halted_at < intent.t - run.facts.bounds.lag:
             wrong = "the symbol was halted"
         if wrong is not None:
             self._tell.breach("V20", run.now, f"{order!r}: {wrong}")

@@ -26,7 +26,9 @@ class OrderRules:
         self._entered: dict[str, int] = {}
         self._used: dict[str, int] = {}  # how many changes of an order have been matched
         self._no_bytes = {
-            record["order_ref"] for record in run.log.by_event.get("OrderSendFailed", ()) if record["certain"]
+            record["order_ref"]
+            for record in run.log.by_event.get("OrderSendFailed", ())
+            if record["certain"] and record["action"] == "place"
         }
 
     # --- new orders ---------------------------------------------------------------------------------------------------
