@@ -376,7 +376,7 @@ def test_exits_sell_no_shares_that_are_missing_because_an_earlier_trade_sold_too
     assert desk.desk.books["AAPL"].own() == 99
 
 
-def test_a_ladders_entry_that_comes_back_buys_no_more_and_what_it_bought_gets_a_leg() -> None:
+def test_a_ladders_entry_that_comes_back_buys_no_more_and_what_it_bought_is_covered() -> None:
     desk = Desktop()
     desk.trigger(**LADDER)
     desk.report(ENTRY, OrderState.WORKING)
@@ -390,10 +390,6 @@ def test_a_ladders_entry_that_comes_back_buys_no_more_and_what_it_bought_gets_a_
     desk.report(ENTRY, OrderState.WORKING, filled=30)
     assert cancelled(desk) == {ENTRY}
     desk.execute(ENTRY, 3, "190.15", "e2.01")
+    assert [(each.order.ref, each.order.qty) for each in desk.sent(c.PlaceOrder)] == [("ts:br-1:cover:1", 3)]
     hold(desk, 33)
     assert not cancelled(desk)  # it is asked once
-    desk.report(ENTRY, OrderState.CANCELLED, filled=33)
-    assert [(each.order.ref, each.order.qty) for each in desk.sent(c.PlaceOrder)] == [
-        ("ts:br-1:sl3:1", 3),
-        ("ts:br-1:tp3:1", 3),
-    ]
