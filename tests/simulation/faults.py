@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from tests.simulation.features import Features
 from tests.simulation.path import SECOND, Path
 
-HABIT_FAULTS = {"oca_race": False, "partial_parent": "cancel"}  # and what is none
+HABIT_FAULTS = {"oca_race": False, "oca_restores": False, "partial_parent": "cancel"}  # and what is none
 LATE = 3 * SECOND  # with delays of up to three: nothing is told later than pictures may be old
 LEGS = ("tp", "sl", "entry", "cover")
 QUIET_SPREAD = 0.3  # of the delay's logarithm: one message in a thousand takes thrice as long as usual
@@ -115,7 +115,9 @@ def draw_habits(dice: Random) -> Habits:
     own = Random()
     own.setstate(dice.getstate())  # the youngest questions: what a seed draws besides stays as it was
     settings["oca_join"] = own.choice(("as_sent", "capped", "refused"))
-    settings["oca_restores"] = own.random() < 0.5
+    settings["oca_restores"] = (
+        own.random() < 0.04
+    )  # a change that crosses a fill sells twice then, whoever sends it
     return without_habits(Habits(settings, 0), ())
 
 

@@ -343,7 +343,7 @@ class World:
             "account": schedule.account,
             "is_paper": schedule.is_paper,
             "flatten_live": schedule.flatten_live,
-            "oca_race": schedule.habits.settings["oca_race"],
+            "oca_race": schedule.habits.settings["oca_race"] or schedule.habits.settings["oca_restores"],
             "has_faults": schedule.faults > 0 or len(self.life_spans) > 1,  # a kill is one
             "limits": {key: _plain(value) for key, value in schedule.limits.items()},
             "habits": dict(schedule.habits.settings),
