@@ -214,17 +214,3 @@ def test_what_was_short_and_is_not_any_more_excuses_no_later_sale() -> None:
 
     assert "V01" not in sold(0.5)  # a sale nobody could stop: the loss has just been told
     assert "V01" in sold(20)
-
-
-def test_a_loss_that_the_journal_shows_as_read_later_was_not_known_yet() -> None:
-    def armed(wait: float, *, read: bool) -> set[str]:
-        story = Story({**PLAN, "qty": 60}).hold(60)
-        story.foreign("SELL", 20, told=True)
-        story.wait(wait)
-        story.pair(1, 60)
-        story.decide(input="ExecutionReported", execution={"exec_id": "y.2.01" if read else "y.3.01"})
-        return story.rules()
-
-    assert "V02" not in armed(2.0, read=True)
-    assert "V02" in armed(2.0, read=False)
-    assert "V02" in armed(3.5, read=True)

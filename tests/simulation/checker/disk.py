@@ -179,7 +179,6 @@ class Journal:
     def __init__(self, lines: list[bytes], start: datetime | None, findings: Findings) -> None:
         self.commands: dict[tuple[str, str], list[Written]] = {}  # by order and command
         self.has_gap = False
-        self._start = start
         self._payloads: list[bytes] = []
         n = 0
         last = len(lines) - 1
@@ -200,10 +199,10 @@ class Journal:
                     findings.breach("V23", 0.0, "journal: the first record is no header")
                 is_first, n = False, 0
                 continue
-            n = self._take(number, payload, n, findings)
+            n = self._take(number, payload, n, start, findings)
         findings.counters["V23"] += len(self._payloads)
 
-    def _take(self, number: int, payload: bytes, n: int, findings: Findings) -> int:
+    def _take(self, number: int, payload: bytes, n: int, start: datetime | None, findings: Findings) -> int:
         if payload.startswith(b'{"gap":'):
             gap = _decode(payload)
             self.has_gap = True
@@ -222,23 +221,12 @@ class Journal:
             findings.breach("V23", 0.0, f"journal line {number + 1}: decision {int(found)}, expected {n + 1}")
         if not payload.endswith(_SENT_NOTHING):
             entry = _decode(payload)
-            t = self._seconds(entry)
+            t = 0.0 if start is None else (instant(entry["input"]["at"]) - start).total_seconds()
             for each in entry["orders"]:
                 order = each.get("order") or {"ref": each["ref"]}
                 written = Written(t, order, each["order_id"])
                 self.commands.setdefault((order["ref"], each["command"]), []).append(written)
         return int(found)
-
-    def read_at(self, exec_id: str) -> float | None:
-        """Return when the program first read of an execution, ``None`` when no input tells it."""
-        name = b'"exec_id":"%s"' % exec_id.encode()
-        for payload in self._payloads:
-            if name in payload:
-                return self._seconds(_decode(payload))
-        return None
-
-    def _seconds(self, entry: dict[str, Any]) -> float:
-        return 0.0 if self._start is None else (instant(entry["input"]["at"]) - self._start).total_seconds()
 
     def heard_of(self, ref: str) -> bool:
         """Return whether an input of the journal, not a command, tells what became of an order: it speaks of it, or lacks it."""

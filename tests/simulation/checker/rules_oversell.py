@@ -130,9 +130,7 @@ class OversellRules:
                 known += shares
             else:
                 known += min(shares, self._crossed(seller, executed, t))
-        known += sum(
-            shares for t, shares, _ in stock.losses if t > unread or self._was_read_late(stock, t, decided)
-        )
+        known += sum(shares for t, shares, _ in stock.losses if t > unread)
         if worst <= max(0, known):
             self._note_crossing(stock, order, worst)
         else:
@@ -141,13 +139,6 @@ class OversellRules:
                 self._run.now,
                 f"{order!r} accepted: {worst} shares could be sold of {known} that are known",
             )
-
-    def _was_read_late(self, stock: Stock, told: float, decided: float) -> bool:
-        """Return whether the journal shows that what was told at ``told`` was read after a decision: stalls add up."""
-        if decided - told > self._bounds.stalls:
-            return False
-        read = (self._run.journal.read_at(key) for key, t in stock.told_at.items() if t == told)
-        return any(t is not None and t > decided + 1e-6 for t in read)
 
     def _note_crossing(self, stock: Stock, order: Order, worst: int) -> None:
         """Note by how much a total raised what its group sells, because its sibling had executed and nobody could know."""
