@@ -196,21 +196,3 @@ def test_a_sale_that_executed_while_its_target_was_on_its_way_binds_no_other_exi
 
     assert placed(on_its_way=True) == set()
     assert placed(on_its_way=False) != set()
-
-
-def test_what_was_short_and_is_not_any_more_excuses_no_later_sale() -> None:
-    def sold(after: float) -> set[str]:
-        story = Story({**PLAN, "qty": 60})
-        entry = story.entry(60)
-        bought = story.fill(entry, 60)
-        story.pair(1, 60)
-        first = story.fill("ts:br-1:tp1:1", 20, px="195")
-        bust(story, bought, entry, told=True)
-        story.put("corrected", exec_id=first.removesuffix(".01") + ".02", qty=10, px="195")
-        story.wait(after)
-        story.fill("ts:br-1:tp1:1", 5, px="195")  # 15 are short, of the 20 that were
-        story.say("LadderProtectionStateChanged", symbol="AAPL", state="OVERSOLD", held=-15, protected=0)
-        return story.rules()
-
-    assert "V01" not in sold(0.5)  # a sale nobody could stop: the loss has just been told
-    assert "V01" in sold(20)

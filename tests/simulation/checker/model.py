@@ -196,12 +196,6 @@ class Stock:
         self.orphans: dict[str, Any] = {}
         self.short_told = self.short_lost = self.short_raced = 0  # shares short: breached, or excused
 
-    def make_up(self) -> None:
-        """Let what was short and is not any more no longer count: what is short next is so for a reason of its own."""
-        short = max(0, -self.inventory)
-        self.short_lost = min(self.short_lost, short)
-        self.short_raced = min(self.short_raced, short - self.short_lost)
-
     def hints(self, ready: float, patience: float) -> int:
         """Return the losses of which only a position has told, not longer ago than the program may look for them."""
         return sum(untold.shares for untold, since in self.hinted.values() if ready - since <= patience)

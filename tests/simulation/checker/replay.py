@@ -261,7 +261,6 @@ class Replay:
     def _on_exec(self, record: dict[str, Any]) -> None:
         order = self.account.orders.get((record["client"], record["id"]))
         stock = self.account.stock(record["sym"])
-        stock.make_up()
         qty = record["qty"]
         sign = 1 if record["side"] == "BUY" else -1
         before = stock.inventory
@@ -331,7 +330,6 @@ class Replay:
         change = (record["qty"] - found["qty"]) * found["sign"]
         order_change = record["qty"] - found["qty"]
         found["qty"] = record["qty"]
-        stock.make_up()
         before = stock.inventory
         if order is not None:
             order.executed += order_change
