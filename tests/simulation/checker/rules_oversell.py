@@ -41,6 +41,10 @@ class OversellRules:
         if short <= 0:
             stock.short_told = stock.short_lost = stock.short_raced = 0
             return
+        before = max(
+            0, short - run.account.executions[stem(exec_id)]["qty"]
+        )  # what came back excuses nothing
+        stock.short_lost, stock.short_raced = min(stock.short_lost, before), min(stock.short_raced, before)
         excuse = self._double_fill(stock, order, short - stock.short_lost)
         if excuse:
             stock.short_raced = max(0, short - stock.short_lost)
