@@ -86,6 +86,51 @@ def test_a_picture_tells_a_loss_of_which_a_position_has_told() -> None:
     assert "V01" in stands(pictured=True)
 
 
+def test_what_waits_at_the_door_while_steps_stall_is_not_known_before_the_journal_shows_that_it_was_read() -> (
+    None
+):
+    def placed(
+        waits: float, *, read_before: bool = False, read_after: bool = True, sale: int = 20
+    ) -> set[str]:
+        story = Story({**PLAN, "qty": 60}).hold(60)
+        story.foreign("SELL", 20, told=True)
+        told = {"execution": {"exec_id": story.b[-1]["exec_id"]}, "input": "ExecutionReported"}
+        if read_before:
+            story.decide(**told)
+        story.wait(waits).place("cover", 40 + sale, stp="187")
+        if read_after:
+            story.wait(0.01).decide(**told)
+        return story.rules()
+
+    assert "V02" not in placed(1)
+    assert "V02" not in placed(3)
+    assert "V02" in placed(3, read_before=True)
+    assert "V02" in placed(3, read_after=False)  # lost, not late
+    assert "V02" in placed(3, sale=21)  # which nobody sold
+    assert "V02" in placed(5)
+
+
+def test_what_came_back_after_an_oversale_does_not_excuse_the_next_one() -> None:
+    def sold(*, corrected: bool, fresh: bool) -> set[str]:
+        story = Story({**PLAN, "qty": 60})
+        exec_id = story.fill(story.entry(60), 60)
+        cover = story.place("cover", 60, stp="187")
+        story.pair(1, 60)
+        story.fill("ts:br-1:tp1:1", 30, px="195")
+        sale = f"x.{story._executions}"
+        bust(story, exec_id, "ts:br-1:entry:1", told=True)
+        story.say("LadderProtectionStateChanged", symbol="AAPL", state="OVERSOLD", held=-30, protected=0)
+        if corrected:
+            story.put("corrected", exec_id=f"{sale}.02", qty=10, px="195")
+            tell(story, f"{sale}.02", "ts:br-1:tp1:1", qty=10)
+        story.wait(1 if fresh else 30).fill(cover, 15, px="187")
+        return story.rules()
+
+    assert "V01" not in sold(corrected=False, fresh=True)
+    assert "V01" not in sold(corrected=True, fresh=True)  # and no double fill that would have to be told
+    assert "V01" in sold(corrected=True, fresh=False)
+
+
 def test_an_order_is_not_accepted_over_shares_that_a_position_lacks() -> None:
     story = Story({**PLAN, "qty": 60}).hold(60)
     story.foreign("SELL", 60)

@@ -172,12 +172,12 @@ class Delivery:
         stock.told_at.setdefault(key, self._run.now)
         hinted = stock.hinted.pop(key, None)
         if hinted is not None:
-            stock.sure.append((self._run.now, hinted[0].shares, self._run.was_ready))
+            stock.sure.append((self._run.now, hinted[0].shares, self._run.was_ready, key))
         elif untold is not None and untold.kind == "loss":
             told = (self._run.now, untold.shares, self._run.was_ready)
             stock.losses.append(told)
             if is_sure:
-                stock.sure.append(told)
+                stock.sure.append((*told, key))
         elif untold is not None and untold.kind == "sell":
             order = self._account.executions[stem(key)]["order"]
-            stock.sales.append((self._run.now, untold.shares, order, untold.t))
+            stock.sales.append((self._run.now, untold.shares, order, untold.t, key))

@@ -179,6 +179,7 @@ class Journal:
     def __init__(self, lines: list[bytes], start: datetime | None, findings: Findings) -> None:
         self.commands: dict[tuple[str, str], list[Written]] = {}  # by order and command
         self.has_gap = False
+        self._start = start
         self._payloads: list[bytes] = []
         n = 0
         last = len(lines) - 1
@@ -227,6 +228,15 @@ class Journal:
                 written = Written(t, order, each["order_id"])
                 self.commands.setdefault((order["ref"], each["command"]), []).append(written)
         return int(found)
+
+    def is_read_after(self, exec_id: str, t: float) -> bool:
+        """Return whether an execution, or a correction of one, was read after ``t``, by the first input that tells it."""
+        name = b'"exec_id":"%s"' % exec_id.encode()
+        for payload in self._payloads:
+            if 0 < payload.find(name) < payload.rfind(b',"orders":[') and self._start is not None:
+                at = instant(_decode(payload)["input"]["at"])
+                return (at - self._start).total_seconds() > t + 1e-6
+        return False
 
     def heard_of(self, ref: str) -> bool:
         """Return whether an input of the journal, not a command, tells what became of an order: it speaks of it, or lacks it."""

@@ -172,12 +172,12 @@ class Stock:
         self.pending: dict[str, Untold] = {}
         self.losses: list[tuple[float, int, float]] = []  # told losses: when, shares, by the time to act
         self.sure: list[
-            tuple[float, int, float]
-        ] = []  # of those, what an execution or a picture has told, and when
+            tuple[float, int, float, str]
+        ] = []  # of those, what an execution or a picture has told, when, and which it is
         self.hinted: dict[str, tuple[Untold, float]] = {}  # the others: a position alone may be an old one
         self.sales: list[
-            tuple[float, int, Order, float]
-        ] = []  # told own sales: when, shares, by which order, executed when
+            tuple[float, int, Order, float, str]
+        ] = []  # told own sales: when, shares, by which order, executed when, and which it is
         self.told_at: dict[str, float] = {}  # executions: when they were told
         self.halted = False
         self.halted_at = 0.0

@@ -125,7 +125,8 @@ class CoverRules:
             t > change.t and _is_correction(key) for key, t in stock.told_at.items()
         ):
             return True  # a sale was taken back while this was under way
-        if any(run.now - t <= 5.0 for t, _, _ in (*stock.losses, *stock.sure)):
+        lost_at = [t for t, *_ in stock.losses] + [t for t, *_ in stock.sure]
+        if any(run.now - t <= 5.0 for t in lost_at):
             return True  # somebody else sold: exits shrink at once, whatever else is not known yet
         return any(name == stock.name and run.now - 60 <= t <= run.now for t, name in self._rungs)
 

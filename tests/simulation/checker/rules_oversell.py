@@ -41,6 +41,10 @@ class OversellRules:
         if short <= 0:
             stock.short_told = stock.short_lost = stock.short_raced = 0
             return
+        before = max(
+            0, short - run.account.executions[stem(exec_id)]["qty"]
+        )  # what came back excuses nothing
+        stock.short_lost, stock.short_raced = min(stock.short_lost, before), min(stock.short_raced, before)
         excuse = self._double_fill(stock, order, short - stock.short_lost)
         if excuse:
             stock.short_raced = max(0, short - stock.short_lost)
@@ -52,7 +56,9 @@ class OversellRules:
         untold += stock.hints(run.was_ready, self._bounds.orphan_troubled)
         untold += self._still_crossed(stock, asked=did_act(run, stock, run.now - 10, run.now))
         # A process that died before it read what was told could do nothing about it.
-        fresh = sum(shares for _, shares, ready in stock.sure if run.was_ready - ready <= self._bounds.race)
+        fresh = sum(
+            shares for _, shares, ready, _ in stock.sure if run.was_ready - ready <= self._bounds.race
+        )
         asked = (
             order.asked_cancel is not None
             or order.changes_refused
@@ -123,7 +129,7 @@ class OversellRules:
             elif untold.kind == "loss" or (untold.kind == "sell" and self._may_be_unknown(key, order)):
                 known += untold.shares
         unread = decided - self._bounds.lag
-        for t, shares, seller, executed in stock.sales:
+        for t, shares, seller, executed, _ in stock.sales:
             if t <= unread:
                 continue
             if seller.group == order.group or seller.late or self._joined_late(seller, executed):
@@ -133,12 +139,29 @@ class OversellRules:
         known += sum(shares for t, shares, _ in stock.losses if t > unread)
         if worst <= max(0, known):
             self._note_crossing(stock, order, worst)
+        elif worst <= max(0, known + self._unread(stock, order, decided)):
+            self._tell.excused("V02 unread")
+            self._note_crossing(stock, order, worst)
         else:
             self._tell.breach(
                 "V02",
                 self._run.now,
                 f"{order!r} accepted: {worst} shares could be sold of {known} that are known",
             )
+
+    def _unread(self, stock: Stock, order: Order, decided: float) -> int:
+        """Return the shares gone that were told in time, and that the program read after its decision, by its journal.
+
+        Steps may stall one after another; what waits at the door for longer than that counts as known.
+        """
+        since, until = decided - self._bounds.stalls, decided - self._bounds.lag
+        told = [(t, shares, key) for t, shares, _, key in stock.sure]
+        told += [(t, shares, key) for t, shares, seller, _, key in stock.sales if seller.group == order.group]
+        return sum(
+            shares
+            for t, shares, key in told
+            if since < t <= until and self._run.journal.is_read_after(key, decided)
+        )
 
     def _note_crossing(self, stock: Stock, order: Order, worst: int) -> None:
         """Note by how much a total raised what its group sells, because its sibling had executed and nobody could know."""
