@@ -95,7 +95,9 @@ class Bounds(NamedTuple):
     reconcile: float = 15.0
     lag: float = 1.5  # between a message at the host's door and the step that reads it
     arrived: float = 2.0  # what left on a connection has arrived by then, or was lost with it
-    stalls: float = 4.0  # the same while steps stall one after another, if the journal shows that it was not read
+    stalls: float = (
+        4.0  # the same while steps stall one after another, if the journal shows that it was not read
+    )
     elected: float = 2.0  # an elected stop may stay unmarketable for so long and still count
     bar_grace: float = 9.5  # a bar comes within 5 s, its quote within 3 s, and a step may lag
 
