@@ -129,7 +129,13 @@ class Stage(WiredVenue):
         """The connection stays, and nothing passes, longer than the program waits for a sign of life."""
         del trouble
         self.world.cut("half open")
-        return self._for_a_while(half_open=True)
+        end = self._for_a_while(half_open=True)
+
+        def reset() -> None:
+            end()
+            self._actions.drop(reset=True)  # what was swallowed never comes: no such connection goes on
+
+        return reset
 
     def _ghost(self, trouble: Trouble) -> None:
         """The line to the gateway is cut, and it takes the dead program for a living one: its number is in use (326)."""
