@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.simulation.checker.builder import PLAN, Story
+from tests.simulation.test_checker_sales import bust
 
 ONE = {**PLAN, "qty": 60}
 
@@ -193,6 +194,19 @@ def test_pictures_that_are_never_answered_give_five_seconds_each_and_no_more_tha
     assert "V03" not in waits(24, silent=1)
     assert "V03" in waits(27, silent=1)
     assert "V03" in waits(18, silent=0)
+
+
+def test_a_stop_that_filled_while_nobody_listened_ended_silently_when_its_execution_was_taken_back() -> None:
+    def waits(seconds: float, *, told: bool) -> set[str]:
+        story = holding(60)
+        exec_id = story.fill(SL1, 60, told=False)
+        bust(story, exec_id, SL1, told=True)
+        story.end(SL1, "filled", told=told)
+        return tick(story, seconds).rules()
+
+    assert "V03" not in waits(14, told=False)
+    assert "V03" in waits(14, told=True)
+    assert "V03" in waits(26, told=False)
 
 
 def test_a_process_that_starts_anew_has_ten_seconds_more() -> None:

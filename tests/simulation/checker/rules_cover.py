@@ -399,8 +399,8 @@ class CoverRules:
 
     def _is_silent(self, order: Order) -> bool:
         """Return whether an order ended without a word in time."""
-        if order.ended_at is None or order.state == "filled":  # executions tell that
-            return False
+        if order.ended_at is None or (order.state == "filled" and order.executed >= order.filled):
+            return False  # executions tell that, unless they were taken back
         return order.end_told_at is None or order.end_told_at > order.ended_at + self._bounds.lag
 
     def _leave_to_alarm(self, duty: Duty) -> None:
