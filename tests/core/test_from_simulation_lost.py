@@ -230,6 +230,15 @@ def test_they_are_not_asked_for_while_their_bytes_may_be_on_the_way_nor_twice() 
     assert not cancelled(desk)
 
 
+def test_a_picture_that_lacks_shares_we_know_of_is_too_old_to_ask_for_the_exits_it_lacks() -> None:
+    desk = stranded()
+    nothing = {"orders": (), "executions": (), "positions": ()}
+    desk.do(i.SnapshotAnswered, epoch=2, asked_at=desk.at, **nothing)
+    assert not cancelled(desk)
+    look(desk, epoch=2)
+    assert cancelled(desk) == LOST
+
+
 def test_a_connection_that_ends_before_the_broker_has_answered_has_them_asked_for_on_the_next_one() -> None:
     desk = stranded()
     look(desk, epoch=2)

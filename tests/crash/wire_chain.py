@@ -146,14 +146,14 @@ class Chain:
         symbol = what.symbol
         self._control.say(f"set latency={what.latency} status_delay={what.status_delay}")
         is_entry = what.stage == "entry"
-        if is_entry and what.kill.fuse:
-            self.ask(f"fuse {what.kill.fuse}")
         ahead = 60 - time.time() % 60
         if is_entry and what.targets > 1 and MINUTE_AHEAD[0] < ahead < MINUTE_AHEAD[1]:
             fact.buys = "watch"
-            self._watch(what)
+            self._watch(what)  # which sets the fuse, too
             self._sleep(symbol, fact, 60 - time.time() % 60)
         else:
+            if is_entry and what.kill.fuse:
+                self.ask(f"fuse {what.kill.fuse}")
             self.life.say(_line(what))
         if is_entry:
             self._kill(what, fact)
@@ -173,6 +173,8 @@ class Chain:
         if not quotes:
             raise Trouble("no quote for the watcher")
         level = Decimal(quotes[0]["bid"]) - Decimal("0.25")
+        if what.kill.fuse:  # not before it has answered: the messages that bring a quote would burn it
+            self.ask(f"fuse {what.kill.fuse}")
         up, down = Decimal(what.up) + Decimal("0.30"), Decimal(what.down)
         tps = "-".join(str(level + up * (n + 1)) for n in range(what.targets))
         self.ask(

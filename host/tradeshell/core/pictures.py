@@ -109,8 +109,9 @@ def ask_about_stranded(turn: Turn, picture: SnapshotAnswered, *, is_first: bool)
         book = turn.book(order.spec.symbol)
         trade = book.trade_of(order.spec.ref)
         assert trade is not None  # every order of ours belongs to a trade
-        # One of which nothing was heard is asked for in a second anyway when it left long ago.
-        is_young = order.is_missed and order.absent_at is None
+        # One of which nothing was heard is asked for in a second anyway when it left long ago. A picture that has not even the
+        # shares that we know of is from before it left.
+        is_young = order.is_missed and order.absent_at is None and book.agrees()
         is_due = is_young and asked_at - left_at + EARLY >= ARRIVED
         if (order.cancelling or is_due) and not is_dormant(order, book.orders):
             turn.probe(trade, order)
