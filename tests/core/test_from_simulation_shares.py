@@ -374,22 +374,3 @@ def test_exits_sell_no_shares_that_are_missing_because_an_earlier_trade_sold_too
     desk.execute("ts:br-2:entry:1", 100, "190.15", "e3.01")
     assert desk.trade("br-2").taken == 1
     assert desk.desk.books["AAPL"].own() == 99
-
-
-def test_a_ladders_entry_that_comes_back_buys_no_more_and_what_it_bought_is_covered() -> None:
-    desk = Desktop()
-    desk.trigger(**LADDER)
-    desk.report(ENTRY, OrderState.WORKING)
-    desk.execute(ENTRY, 30, "190.15", "e1.01")
-    assert ENTRY not in cancelled(desk)
-    hold(desk, 30)
-    desk.do(i.OrderRefusedByBroker, ref=ENTRY, what=i.RefusedWhat.ORDER, code=201, text="margin")
-    for ref in desk.refs()[1:]:
-        desk.report(ref, OrderState.HELD)
-    desk.wait(1)
-    desk.report(ENTRY, OrderState.WORKING, filled=30)
-    assert cancelled(desk) == {ENTRY}
-    desk.execute(ENTRY, 3, "190.15", "e2.01")
-    assert [(each.order.ref, each.order.qty) for each in desk.sent(c.PlaceOrder)] == [("ts:br-1:cover:1", 3)]
-    hold(desk, 33)
-    assert not cancelled(desk)  # it is asked once

@@ -198,7 +198,7 @@ def _late_leg(trade: Trade, qty: int, orders: dict[str, Order]) -> Leg:
 
 
 def _cancel_entry(turn: Turn, trade: Trade) -> Trade:
-    """Cancel the rest of an entry that timed out, was cancelled, came back, or whose stop is gone or trades already."""
+    """Cancel the rest of an entry that timed out, was cancelled, or whose stop is gone or trades already."""
     orders = _orders(turn, trade)
     entry = orders[trade.refs[0]]
     if not entry.state.is_live:
@@ -210,8 +210,6 @@ def _cancel_entry(turn: Turn, trade: Trade) -> Trade:
             words = "its stop trades already"
         elif stops and not any(order.state.is_live for order in stops):
             words = "its stop is gone"
-        elif trade.plan.mode.is_detached and trade.phase is TradePhase.OPEN:
-            words = "it was over"  # its shares have their legs: what it would buy now waits for its end without a stop
         if words:
             trade = replace(trade, cancel_wanted=words)
             turn.put_trade(trade)
