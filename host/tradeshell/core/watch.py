@@ -35,6 +35,11 @@ class Reading(NamedTuple):
     error: Exception | None = None
 
 
+def asks_entry(readings: list[Reading]) -> bool:
+    """Return whether a bar makes a strategy ask for its entry: then the touch decides."""
+    return any(type(wish) is Enter for reading in readings for wish in reading.wishes)
+
+
 class Watchers:
     """Runs strategies by name. Holds no state; ``strategies`` is what plugins offered."""
 

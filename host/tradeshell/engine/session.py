@@ -29,6 +29,7 @@ from tradeshell.core.events import (
     SinkMuted,
 )
 from tradeshell.core.inputs import (
+    BarClosed,
     BarsRefused,
     Input,
     LinkChanged,
@@ -39,9 +40,11 @@ from tradeshell.core.inputs import (
     TimerFired,
 )
 from tradeshell.core.market import Quote
+from tradeshell.core.market import Session as Hours
 from tradeshell.core.orders import Side, parse_ref
 from tradeshell.core.step import Core
 from tradeshell.core.trade import leg_of, watch_of
+from tradeshell.core.watch import asks_entry
 from tradeshell.engine.accounts import Accounts
 from tradeshell.engine.audit import Audit
 from tradeshell.engine.crash import CrashFile
@@ -166,7 +169,15 @@ class Session:
         """Let the core decide and do what it says; returns the core's refusal of the input."""
         before = self.desk
         try:
-            desk, commands = self._core.step(before, event)
+            if type(event) is BarClosed:  # most bars end here
+                readings = self._core.watchers.read_bar(before, event)
+                if not readings:
+                    return None
+                if asks_entry(readings):
+                    event = self._with_touch(event)
+                desk, commands = self._core.heed(before, event, readings)
+            else:
+                desk, commands = self._core.step(before, event)
         except TradeshellError as refusal:
             return refusal
         if desk is before and not commands:
@@ -339,12 +350,23 @@ class Session:
 
     def _answer(self, ask: c.AskQuote, quote: Quote | None) -> None:
         now = self.clock.now()
-        session = None
-        try:
-            session = self.broker.session(ask.symbol, now)
-        except Exception as error:  # noqa: BLE001  # as above
-            self._tell_no_data(ask.symbol, error)
+        session = self._hours(ask.symbol, now)
         self.submit(QuoteAnswered(at=now, key=ask.key, quote=quote, session=session))
+
+    def _with_touch(self, closed: BarClosed) -> BarClosed:
+        """Return a bar with the touch at hand: one decision instead of two, one record before the order."""
+        symbol = closed.bar.symbol
+        quote = self._latest(symbol)
+        if quote is None:
+            return closed
+        return replace(closed, quote=quote, session=self._hours(symbol, closed.at))
+
+    def _hours(self, symbol: str, at: datetime) -> Hours | None:
+        try:
+            return self.broker.session(symbol, at)
+        except Exception as error:  # noqa: BLE001  # as above
+            self._tell_no_data(symbol, error)
+            return None
 
     def _latest(self, symbol: str) -> Quote | None:
         try:
