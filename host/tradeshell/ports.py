@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from msgspec import Struct, field
 
@@ -184,6 +184,15 @@ class Broker(BarStreamPort, BarHistoryPort, QuotePort, QuoteStreamPort, Protocol
 
     async def snapshot_account(self) -> Snapshot:
         """Request orders, executions and positions; raises ``BrokerError`` unless all three are answered completely."""
+        ...
+
+
+@runtime_checkable
+class WritesTogether(Protocol):
+    """A broker that can put the orders of one decision into one piece. Offered by having the method."""
+
+    def together(self) -> AbstractContextManager[None]:
+        """Return a context: what is sent within leaves at its end, in order; nothing waits in it for anything."""
         ...
 
 

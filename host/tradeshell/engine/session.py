@@ -9,6 +9,7 @@ or a sink raises costs what it was asked for and nothing else; no entry leaves w
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
@@ -51,7 +52,7 @@ from tradeshell.engine.crash import CrashFile
 from tradeshell.engine.feeds import Feeds
 from tradeshell.engine.journal import Journal
 from tradeshell.errors import BrokerError, TradeshellError
-from tradeshell.ports import Broker, Clock, Handle
+from tradeshell.ports import Broker, Clock, Handle, WritesTogether
 
 T = TypeVar("T")
 SNAPSHOT_WITHIN = 5.0  # seconds in which orders, executions and positions are answered, or asked for again
@@ -59,6 +60,7 @@ NO_PICTURE_EVERY = 15.0  # seconds between two lines about requests that fail
 SNAPSHOT_EVERY = 0.25  # seconds between two requests on one connection
 ORDER_COMMANDS = frozenset(c.ORDER_COMMANDS)
 _NONE: set[str] = set()  # of no order
+_ALONE = contextlib.nullcontext()
 
 
 class Session:
@@ -97,6 +99,7 @@ class Session:
         self._no_picture_until = -math.inf  # loop time until when a failed request is not told again
         self.unreconciled = ""  # why the last snapshot failed; "" while that is not known
         self.broker: Broker
+        self._together: Callable[[], contextlib.AbstractContextManager[None]]
         self.feeds: Feeds
 
     @property
@@ -108,6 +111,7 @@ class Session:
         """Use ``broker`` (and ``journal``) from now on; once, before the first input."""
         self._journal = self._journal if journal is None else journal
         self.broker = broker
+        self._together = broker.together if isinstance(broker, WritesTogether) else contextlib.nullcontext
         self.feeds = Feeds(broker, self.submit, self.audit.tell, self.clock.now)
 
     def restart_from(self, desk: Desk) -> None:
@@ -199,8 +203,9 @@ class Session:
         if orders:
             self.audit.keep()
             unsent: set[str] = set()
-            for command in orders:
-                self._execute(command, no_journal, unsent)
+            with self._together() if len(orders) > 1 else _ALONE:
+                for command in orders:
+                    self._execute(command, no_journal, unsent)
         return None
 
     def _settle_down(self) -> None:

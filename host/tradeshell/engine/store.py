@@ -246,7 +246,11 @@ def _without_none(value: Any) -> Any:
 
 
 class Keeper:
-    """Saves the desk on a thread of its own, soon after it changed and once more at the end."""
+    """Saves the desk on a thread of its own, within a moment after it changed and once more at the end.
+
+    Never at once: what changed is often the first of several things (an entry, its fill, its exits), and while this thread makes
+    text of the desk the trading thread waits for Python's lock.
+    """
 
     def __init__(
         self,
@@ -285,9 +289,9 @@ class Keeper:
     def _run(self) -> None:
         while not self._end.is_set():
             self._dirty.wait()
+            self._end.wait(self._every)
             self._dirty.clear()
             self._save()
-            self._end.wait(self._every)
         self._save()
 
     def _save(self) -> bool:
