@@ -8,7 +8,7 @@ it opened. All times are aware UTC ``datetime``, prices ``Decimal`` USD, quantit
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
@@ -196,6 +196,15 @@ class WritesTogether(Protocol):
         ...
 
 
+@runtime_checkable
+class Rehearses(Protocol):
+    """A broker that can go through the motions of sending an order. Offered by having the method."""
+
+    def rehearse(self, order: OrderSpec, order_id: int) -> None:
+        """Do what ``place`` does but for sending and remembering, so that it is quick when it comes to it."""
+        ...
+
+
 class VenueOptions(Struct, frozen=True, kw_only=True):
     """How a simulated venue is fed. ``speed`` is a factor or infinity (``max``); ``start`` is ``HH:MM`` New York or ISO."""
 
@@ -214,6 +223,9 @@ def _unheard(news: StreamNews) -> None:
 class BrokerContext(Struct, frozen=True, kw_only=True):
     """What a broker gets when it is opened, on the engine's loop.
 
+    ``packet`` is a context around what came in one piece: what no order waits for is done at its end. A broker without packets
+    need not use it.
+
     ``stream_news`` takes what it knows about its streams of bars beside the bars; ``wire`` takes raw messages (``None``: nobody
     wants them).
     """
@@ -226,6 +238,7 @@ class BrokerContext(Struct, frozen=True, kw_only=True):
     state_dir: Path
     stream_news: Callable[[StreamNews], None] = _unheard
     wire: WireLog | None = None
+    packet: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 class BrokerOffer(Struct, frozen=True, kw_only=True):

@@ -94,7 +94,9 @@ class Core:
         self._handlers[type(event)](turn, event)
         return turn.desk, tuple(turn.commands)
 
-    def heed(self, desk: Desk, closed: i.BarClosed, readings: list[Reading]) -> tuple[Desk, tuple[Command, ...]]:
+    def heed(
+        self, desk: Desk, closed: i.BarClosed, readings: list[Reading]
+    ) -> tuple[Desk, tuple[Command, ...]]:
         """Do what a bar means to those to whom it matters: the second half of ``step``.
 
         The readings are of that desk and that bar, which may have got its touch since: they do not depend on it.

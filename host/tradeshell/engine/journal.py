@@ -82,6 +82,7 @@ class Header(Struct, frozen=True):
     broker: str
 
 
+_ORDERS = frozenset(ORDER_COMMANDS)
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(Entry)
 _HEADER = msgspec.json.Decoder(Header)
@@ -92,6 +93,12 @@ _GAP_STARTS = b'{"gap":'  # no other record starts so
 def frame(payload: bytes) -> bytes:
     """Return one journal line."""
     return b"%08x %s\n" % (zlib.crc32(payload), payload)
+
+
+def decision(number: int, event: inputs.Input, commands: tuple[Command, ...]) -> tuple[bytes, bool]:
+    """Return the line of one decision, and whether it holds orders."""
+    orders = tuple(each for each in commands if type(each) in _ORDERS)
+    return frame(_ENCODER.encode(Entry(number, event, orders))), bool(orders)  # type: ignore[arg-type]  # every Input is listed
 
 
 class Journal:
@@ -143,13 +150,12 @@ class Journal:
     def append(self, event: inputs.Input, commands: tuple[Command, ...]) -> None:
         """Write one decision; raises whatever keeps it, or the gap before it, from the disk. Then it is missing."""
         self._count += 1
-        orders = tuple(c for c in commands if isinstance(c, ORDER_COMMANDS))
         try:
-            line = frame(_ENCODER.encode(Entry(self._count, event, orders)))  # type: ignore[arg-type]  # every Input is listed
+            line, has_orders = decision(self._count, event, commands)
             if self._missing:
                 self._write(frame(_ENCODER.encode(Gap(self._missing, self._count - 1, self._why))), sync=True)
                 self._missing = 0
-            self._write(line, sync=bool(orders))
+            self._write(line, sync=has_orders)
         except Exception as error:
             self._missing += 1
             # Whatever was wrong with the text, this can be written.

@@ -35,6 +35,7 @@ from tradeshell.engine.healer import Healer
 from tradeshell.engine.journal import Journal
 from tradeshell.engine.logs import Logs
 from tradeshell.engine.recovery import Recovered, recover, take_up
+from tradeshell.engine.rehearsal import Rehearsal
 from tradeshell.engine.session import Session
 from tradeshell.engine.store import SAVE_EVERY, SAVE_EVERY_EMBEDDED, Keeper, Saved, snapshot
 from tradeshell.errors import BrokerError, PluginError, TradeshellError
@@ -233,6 +234,7 @@ class Engine:
             state_dir=plan.state_dir,
             stream_news=self.healer.hear,
             wire=self.logs.wire,
+            packet=self.session.packet,
         )
         self.broker = opened.enter_context(plan.broker.open(context))
         # Only now: a start that fails must leave the records of the session before as they are.
@@ -249,6 +251,8 @@ class Engine:
         )
         opened.callback(journal.close)
         self.session.attach(self.broker, journal)
+        if venue is None and plan.pace is None:  # elsewhere time is not the computer's
+            self.session.at_rest = Rehearsal(self.session, core).rehearse
         self.healer.start()
         take_up(self.session, found)
         self._keeper = keeper = Keeper(

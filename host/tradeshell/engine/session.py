@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -63,6 +63,10 @@ _NONE: set[str] = set()  # of no order
 _ALONE = contextlib.nullcontext()
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 class Session:
     """Runs the core against one broker, on one loop."""
 
@@ -88,6 +92,8 @@ class Session:
         self._later: deque[c.Command] = deque()  # what waits until no input is left
         self._has_changed = False  # since that was told
         self._draining = False
+        self._is_held = False
+        self.at_rest: Callable[[], None] = _nothing  # called when a packet has been dealt with
         self._timers: dict[str, Handle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         # Watchers and trades whose start or trigger is not on disk.
@@ -140,12 +146,30 @@ class Session:
         ours drops the input that caused it, is told, and never stops the engine.
         """
         self._inbox.append(event)
-        if self._draining:
+        if not self._draining:
+            self._drain(event)
+
+    @contextlib.contextmanager
+    def packet(self) -> Iterator[None]:
+        """Return a context around inputs that come in one piece: what could wait waits until its end."""
+        if self._is_held:
+            yield
             return
+        self._is_held = True
+        try:
+            yield
+        finally:
+            self._is_held = False
+            if not self._draining:
+                self._drain(None)
+                self.at_rest()
+
+    def _drain(self, event: Input | None) -> None:
+        """Process what is in the inbox, ``event`` and whatever follows from it; raises as ``submit`` does."""
         self._draining = True
         refusal: TradeshellError | None = None
         try:
-            while self._inbox or self._has_changed:
+            while self._inbox or (self._has_changed and not self._is_held):
                 if not self._inbox:
                     self._settle_down()
                     continue
@@ -184,8 +208,12 @@ class Session:
                 desk, commands = self._core.step(before, event)
         except TradeshellError as refusal:
             return refusal
-        if desk is before and not commands:
-            return None
+        if desk is not before or commands:
+            self._follow(before, event, desk, commands)
+        return None
+
+    def _follow(self, before: Desk, event: Input, desk: Desk, commands: tuple[c.Command, ...]) -> None:
+        """Take a decision over: keep it, then do it."""
         self.desk = desk
         self._has_changed = True
         no_journal = self._record(before, event, commands)
@@ -206,7 +234,6 @@ class Session:
             with self._together() if len(orders) > 1 else _ALONE:
                 for command in orders:
                     self._execute(command, no_journal, unsent)
-        return None
 
     def _settle_down(self) -> None:
         """Do what could wait."""

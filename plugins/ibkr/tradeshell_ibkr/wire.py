@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC
 from types import TracebackType
 from typing import Any
@@ -79,6 +79,7 @@ class Wire(Client):
         on_gone: Callable[[str], None],
         log: WireLog | None = None,
         readers: Readers | None = None,
+        packet: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         super().__init__(hub)  # type: ignore[no-untyped-call]  # the library's methods carry no types
         self.decoder = Decoder(hub, 0)  # type: ignore[arg-type]  # it calls methods by name, and the hub has them all
@@ -90,6 +91,7 @@ class Wire(Client):
         self.heard = 0  # bytes
         self.refusal = ""  # what the peer said before it was ready
         self._on_ready, self._on_gone, self._log = on_ready, on_gone, log
+        self._packet = packet
         self._readers = {} if readers is None else readers
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
@@ -183,6 +185,10 @@ class Wire(Client):
 
     def feed(self, data: bytes) -> None:
         """Take bytes as they come, split or coalesced, and handle every complete frame."""
+        with self._packet():
+            self._feed(data)
+
+    def _feed(self, data: bytes) -> None:
         self.heard += len(data)
         buffer = self._buffer
         buffer += data
