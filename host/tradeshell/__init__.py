@@ -112,6 +112,7 @@ from tradeshell.ports import (
     ProgramOffer,
     Record,
     Register,
+    Rehearses,
     Sink,
     SinkContext,
     SinkOpener,
@@ -120,6 +121,7 @@ from tradeshell.ports import (
     VenueClock,
     VenueOptions,
     View,
+    WritesTogether,
 )
 from tradeshell.upkeep import (
     BlindStream,
@@ -224,6 +226,7 @@ __all__ = [
     "Refused",
     "RefusedWhat",
     "Register",
+    "Rehearses",
     "SendFailed",
     "Session",
     "Shares",
@@ -256,6 +259,7 @@ __all__ = [
     "Weight",
     "WireLog",
     "Wish",
+    "WritesTogether",
     "Words",
     "__version__",
     "check_plan",

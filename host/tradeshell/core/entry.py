@@ -1,7 +1,7 @@
 """From a trigger to an entry order, and the stops that are chased once elected.
 
-Laws: one entry per watcher for ever: ``fired`` is set in the step in which its strategy asks, before anything else can happen. The
-touch that decides is part of the input, the bar's or one of its own. A refusal ends the attempt; nothing is retried.
+Laws: one entry per watcher for ever: ``fired`` is set in the step in which its strategy asks, before anything else can happen.
+The touch that decides is part of the input, the bar's or one of its own. A refusal ends the attempt; nothing is retried.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from tradeshell.core import hours
 from tradeshell.core.book import moved, stops_of
 from tradeshell.core.checks import PreTradeCheck, ask_checks
-from tradeshell.core.commands import AskQuote, SetTimer
+from tradeshell.core.commands import AskQuote, Command, SetTimer
 from tradeshell.core.desk import Watcher
 from tradeshell.core.events import RiskRejected
 from tradeshell.core.exits import chased_limit, first_legs, is_at_floor
@@ -85,13 +85,16 @@ def answer_with_bar(
 ) -> None:
     """Decide the entries that a bar has just asked for on the touch that came with it; who wants a fresher one asks for it."""
     age = quote.age(turn.at)
-    asked = [each for each in turn.commands if type(each) is AskQuote and age <= each.max_age]
-    answered = {f"ask:{ask.key}" for ask in asked}
-    turn.commands = [
-        each
-        for each in turn.commands
-        if each not in asked and not (type(each) is SetTimer and each.key in answered)
-    ]
+    asked: list[AskQuote] = []
+    left: list[Command] = []
+    overdue_at: set[str] = set()  # timers of those that need not wait
+    for each in turn.commands:
+        if type(each) is AskQuote and age <= each.max_age:
+            asked.append(each)
+            overdue_at.add(f"ask:{each.key}")
+        elif type(each) is not SetTimer or each.key not in overdue_at:
+            left.append(each)
+    turn.commands = left
     for ask in asked:
         answer = QuoteAnswered(at=turn.at, key=ask.key, quote=quote, session=closed.session)
         answer_quote(turn, watchers, answer, checks)

@@ -1,9 +1,9 @@
 """``step(desk, input) -> (desk, commands)``: the only way in which anything about money changes.
 
 The way of a bar: ``BarClosed`` -> ``watch.read_bar`` -> the strategy asks to enter -> ``entry.ask_entry`` (the watcher is
-closed for ever) -> the touch that came with the bar, or is asked for and comes as ``QuoteAnswered`` -> ``guards.check_entry`` ->
-``specs.entry_specs`` -> ``PlaceOrder``. What the broker answers comes back through ``reports`` and ends in ``settle``, which compares desired and
-actual exits.
+closed for ever) -> the touch that came with the bar, or is asked for and comes as ``QuoteAnswered`` -> ``guards.check_entry``
+-> ``specs.entry_specs`` -> ``PlaceOrder``. What the broker answers comes back through ``reports`` and ends in ``settle``, which
+compares desired and actual exits.
 """
 
 from __future__ import annotations

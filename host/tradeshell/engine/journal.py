@@ -15,6 +15,7 @@ import contextlib
 import errno
 import os
 import threading
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +28,8 @@ from tradeshell.core.commands import ORDER_COMMANDS, CancelOrder, Command, Modif
 from tradeshell.errors import StateError
 
 VERSION = 1
-SYNC_EVERY = 0.010  # seconds
+SYNC_AFTER = 0.008  # seconds for what follows at once
+SYNC_ANYWAY = 0.050  # seconds in which nobody said that something was written
 
 AnyInput = (
     inputs.BarClosed
@@ -97,8 +99,8 @@ def frame(payload: bytes) -> bytes:
 
 def decision(number: int, event: inputs.Input, commands: tuple[Command, ...]) -> tuple[bytes, bool]:
     """Return the line of one decision, and whether it holds orders."""
-    orders = tuple(each for each in commands if type(each) in _ORDERS)
-    return frame(_ENCODER.encode(Entry(number, event, orders))), bool(orders)  # type: ignore[arg-type]  # every Input is listed
+    orders = [each for each in commands if type(each) in _ORDERS]
+    return frame(_ENCODER.encode(Entry(number, event, tuple(orders)))), bool(orders)  # type: ignore[arg-type]  # every Input is listed
 
 
 class Journal:
@@ -127,10 +129,9 @@ class Journal:
         self._length = 0
         self._torn = False
         self._fsync = fsync
-        self._is_dirty = (
-            False  # a plain flag: waking a thread between decision and order costs the order its time
-        )
-        self._closing = threading.Event()
+        self._is_dirty = False
+        self._due = threading.Event()
+        self._is_closing = False
         try:
             if after:
                 self._length = _whole(path)
@@ -182,16 +183,25 @@ class Journal:
         self._length += len(line)
         self._is_dirty = True
 
+    def sync_soon(self) -> None:
+        """Have what was written synced to the disk; never waits. Not between decision and order: it wakes a thread."""
+        if self._is_dirty and self._thread is not None:
+            self._due.set()
+
     def _sync_often(self) -> None:
-        while not self._closing.wait(SYNC_EVERY):
+        while not self._is_closing:
+            self._due.wait(SYNC_ANYWAY)
+            self._due.clear()
             if self._is_dirty:
+                time.sleep(SYNC_AFTER)
                 self._is_dirty = False
                 with contextlib.suppress(OSError):  # the next append meets the same disk and is heard
                     os.fdatasync(self._fd)
 
     def close(self) -> None:
         """Sync and close."""
-        self._closing.set()
+        self._is_closing = True
+        self._due.set()
         if self._thread is not None:
             self._thread.join(2)
         with contextlib.suppress(OSError):

@@ -4,8 +4,8 @@ A decision that was not made for a while takes three times as long as one that w
 program nor its data at hand. So the decision that may come next is made again and again while data come in: the entry of one
 armed watcher after the other, and while an entry works, its fill with the exits that follow.
 
-Laws: nothing leaves, nothing is written, nobody is told, no timer runs, no request is made; the desk that trades is read and never
-replaced. No strategy is shown a bar that never was, no check of a plugin is asked. At most one rehearsal every ``EVERY``
+Laws: nothing leaves, nothing is written, nobody is told, no timer runs, no request is made; the desk that trades is read and
+never replaced. No strategy is shown a bar that never was, no check of a plugin is asked. At most one rehearsal every ``EVERY``
 seconds, and none while nothing is armed or the link is not open. A defect ends the rehearsals and nothing else.
 """
 
@@ -32,6 +32,9 @@ from tradeshell.engine.session import Session
 from tradeshell.ports import Broker, Clock, Rehearses
 
 EVERY = 0.020  # seconds
+LOOKED_AT = (
+    100  # watchers whose touch is looked at each time: about what an account has market data lines for
+)
 
 
 class Rehearsal:
@@ -47,6 +50,7 @@ class Rehearsal:
         self._desk: Desk | None = None
         self._armed: tuple[Watcher, ...] = ()
         self._entering: tuple[Order, ...] = ()
+        self._touches: dict[str, Quote | None] = {}
         self._is_off = False
 
     def rehearse(self) -> None:
@@ -66,7 +70,7 @@ class Rehearsal:
             if self._entering:
                 self._fill(self._entering[self._turn % len(self._entering)])
             elif self._armed:
-                self._trigger(self._armed[self._turn % len(self._armed)])
+                self._trigger(self._likeliest())
         except Exception as error:  # noqa: BLE001  # what only makes things quicker must not cost more than itself
             self._is_off = True
             self._session.report_fault(error, "a rehearsal; there are no more of them")
@@ -83,6 +87,17 @@ class Rehearsal:
                 if order is not None and order.remaining:
                     found.append(order)
         self._entering = tuple(found)
+
+    def _likeliest(self) -> Watcher:
+        """Return a watcher whose touch has moved since it was looked at, the next one in turn when none has."""
+        found = self._armed[self._turn % len(self._armed)]
+        for watcher in self._armed[:LOOKED_AT]:
+            symbol = watcher.spec.plan.symbol
+            quote = self._broker.latest(symbol)
+            if quote is not self._touches.get(symbol):
+                self._touches[symbol] = quote
+                found = watcher
+        return found
 
     def _trigger(self, watcher: Watcher) -> None:
         """Let a watcher enter at its level, or where the touch is."""

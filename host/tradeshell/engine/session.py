@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -24,6 +24,7 @@ from tradeshell.core.events import (
     DataRejected,
     EngineFault,
     Event,
+    OrderIntent,
     OrderSent,
     PictureFailed,
     ReconciliationFailed,
@@ -44,8 +45,9 @@ from tradeshell.core.market import Quote
 from tradeshell.core.market import Session as Hours
 from tradeshell.core.orders import Side, parse_ref
 from tradeshell.core.step import Core
+from tradeshell.core.strategy import Enter
 from tradeshell.core.trade import leg_of, watch_of
-from tradeshell.core.watch import asks_entry
+from tradeshell.core.watch import Reading
 from tradeshell.engine.accounts import Accounts
 from tradeshell.engine.audit import Audit
 from tradeshell.engine.crash import CrashFile
@@ -92,7 +94,7 @@ class Session:
         self._later: deque[c.Command] = deque()  # what waits until no input is left
         self._has_changed = False  # since that was told
         self._draining = False
-        self._is_held = False
+        self._held = 0  # packets that are not dealt with yet
         self.at_rest: Callable[[], None] = _nothing  # called when a packet has been dealt with
         self._timers: dict[str, Handle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -149,27 +151,28 @@ class Session:
         if not self._draining:
             self._drain(event)
 
-    @contextlib.contextmanager
-    def packet(self) -> Iterator[None]:
+    def packet(self) -> contextlib.AbstractContextManager[None]:
         """Return a context around inputs that come in one piece: what could wait waits until its end."""
-        if self._is_held:
-            yield
-            return
-        self._is_held = True
-        try:
-            yield
-        finally:
-            self._is_held = False
-            if not self._draining:
+        return _Packet(self)
+
+    def open_packet(self) -> None:
+        """Let wait what no order waits for, until ``close_packet``."""
+        self._held += 1
+
+    def close_packet(self) -> None:
+        """Do what has waited; behind the last of several, whoever uses quiet moments is called."""
+        self._held -= 1
+        if self._held == 0 and not self._draining:
+            if self._has_changed:
                 self._drain(None)
-                self.at_rest()
+            self.at_rest()
 
     def _drain(self, event: Input | None) -> None:
         """Process what is in the inbox, ``event`` and whatever follows from it; raises as ``submit`` does."""
         self._draining = True
         refusal: TradeshellError | None = None
         try:
-            while self._inbox or (self._has_changed and not self._is_held):
+            while self._inbox or (self._has_changed and not self._held):
                 if not self._inbox:
                     self._settle_down()
                     continue
@@ -201,7 +204,7 @@ class Session:
                 readings = self._core.watchers.read_bar(before, event)
                 if not readings:
                     return None
-                if asks_entry(readings):
+                if _asks_entry(readings):
                     event = self._with_touch(event)
                 desk, commands = self._core.heed(before, event, readings)
             else:
@@ -218,27 +221,40 @@ class Session:
         self._has_changed = True
         no_journal = self._record(before, event, commands)
         orders: list[c.Command] = []
+        asks: list[c.Command] = []
+        told: list[Event] = []
+        intents = 0  # how much of it is told before the orders leave: up to the last intent
         for command in commands:
             kind = type(command)
             if kind is c.Announce:
-                self.audit.hold(command.event)  # type: ignore[attr-defined]  # that is what it is
+                told.append(command.event)  # type: ignore[attr-defined]  # that is what it is
+                if type(told[-1]) is OrderIntent:
+                    intents = len(told)
             elif kind in ORDER_COMMANDS:
                 orders.append(command)
-            elif kind is c.AskQuote:  # an order may wait for the answer
-                self._execute(command, no_journal, _NONE)
+            elif kind is c.AskQuote:
+                asks.append(command)
             else:
                 self._later.append(command)
         if orders:
+            self.audit.hold(*told[:intents])
             self.audit.keep()
+            self.audit.hold(*told[intents:])
             unsent: set[str] = set()
             with self._together() if len(orders) > 1 else _ALONE:
                 for command in orders:
                     self._execute(command, no_journal, unsent)
+        else:
+            self.audit.hold(*told)
+        for command in asks:  # now: an order may wait for the answer
+            self._execute(command, no_journal, _NONE)
 
     def _settle_down(self) -> None:
         """Do what could wait."""
         self._has_changed = False
         self.audit.keep()
+        if self._journal is not None:
+            self._journal.sync_soon()
         later, self._later = self._later, deque()
         for command in later:
             self._execute(command, "", _NONE)
@@ -495,6 +511,21 @@ class Session:
         self.feeds.close()
 
 
+class _Packet:
+    """Around what has come in one piece."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def __enter__(self) -> None:
+        self._session.open_packet()
+
+    def __exit__(self, *_: object) -> None:
+        self._session.close_packet()
+
+
 async def _asked(answer: Awaitable[T]) -> T:
     """Await a broker's answer. A request that the adapter itself cancels (its link is gone) has failed; it is not our end."""
     try:
@@ -504,6 +535,11 @@ async def _asked(answer: Awaitable[T]) -> T:
         if task is not None and task.cancelling():
             raise
         raise BrokerError("the broker's adapter gave the request up") from None
+
+
+def _asks_entry(readings: list[Reading]) -> bool:
+    """Return whether a bar makes a strategy ask for its entry: then the touch decides."""
+    return any(type(wish) is Enter for reading in readings for wish in reading.wishes)
 
 
 def _begun(before: Desk, after: Desk) -> frozenset[str]:
