@@ -29,7 +29,7 @@ from tradeshell.errors import StateError
 VERSION = 1
 SAVE_EVERY = 0.5  # seconds between two snapshots while things change
 QUIET = 0.03  # seconds without a change make a quiet moment
-QUIET_WITHIN = 0.5  # seconds in which one is waited for
+QUIET_WITHIN = 0.4  # seconds in which one is waited for
 SAVE_EVERY_EMBEDDED = 5.0  # the same for a venue that ends with the program: nothing is resumed from it
 FOLDERS = 50
 
