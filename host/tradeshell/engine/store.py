@@ -251,8 +251,8 @@ def _without_none(value: Any) -> Any:
 class Keeper:
     """Saves the desk on a thread of its own, within a moment after it changed and once more at the end.
 
-    Never at once, and in a quiet moment if there is one: what changed is often the first of several things (an entry, its fill, its
-    exits), and while this thread makes text of the desk the trading thread waits for Python's lock.
+    Never at once, and in a quiet moment if there is one: what changed is often the first of several things (an entry, its fill,
+    its exits), and while this thread makes text of the desk the trading thread waits for Python's lock.
     """
 
     def __init__(
