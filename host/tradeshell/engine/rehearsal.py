@@ -1,6 +1,6 @@
 """Rehearsals: what has to be quick when it comes is done before, on values that nobody keeps.
 
-A decision that was not made for a while takes three times as long as one that was just made: the processor has neither the
+A decision that was not made for a while takes twice as long as one that was just made: the processor has neither the
 program nor its data at hand. So the decision that may come next is made again and again while data come in: the entry of one
 armed watcher after the other, and while an entry works, its fill with the exits that follow.
 
