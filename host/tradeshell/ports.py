@@ -196,15 +196,6 @@ class WritesTogether(Protocol):
         ...
 
 
-@runtime_checkable
-class Rehearses(Protocol):
-    """A broker that can go through the motions of sending an order. Offered by having the method."""
-
-    def rehearse(self, order: OrderSpec, order_id: int) -> None:
-        """Do what ``place`` does but for sending and remembering, so that it is quick when it comes to it."""
-        ...
-
-
 class VenueOptions(Struct, frozen=True, kw_only=True):
     """How a simulated venue is fed. ``speed`` is a factor or infinity (``max``); ``start`` is ``HH:MM`` New York or ISO."""
 

@@ -96,8 +96,6 @@ def test_what_no_order_waits_for_waits_for_the_end_of_a_packet_and_orders_do_not
     arm(stage)
     changes: list[int] = []
     stage.session.changed.append(lambda: changes.append(len(stage.broker.sent)))
-    rests: list[int] = []
-    stage.session.at_rest = lambda: rests.append(len(changes))
     stage.run(asyncio.sleep(60))
     stage.broker.quotes["AAPL"] = quote(stage.clock.now())
 
@@ -112,7 +110,6 @@ def test_what_no_order_waits_for_waits_for_the_end_of_a_packet_and_orders_do_not
 
     stage.inside(packet)
     assert changes == [3]
-    assert rests == [1]
     assert "bars AAPL 60" in stage.broker.cancelled
 
 

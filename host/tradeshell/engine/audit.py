@@ -19,17 +19,6 @@ from tradeshell.upkeep import LogFile
 RECORD_VERSION = 1
 
 
-class _Stage:
-    """A sink that rehearses."""
-
-    def __init__(self, rehearse: Callable[[list[Record]], None]) -> None:
-        self.write_all = rehearse
-
-    def __call__(self, record: Record) -> None:
-        """Rehearse one."""
-        self.write_all([record])
-
-
 class Audit:
     """Numbers events and hands them out."""
 
@@ -45,21 +34,11 @@ class Audit:
     def add(self, name: str, sink: Sink, *, shows: bool = False) -> None:
         """Add a sink; it gets every record from now on. One that only ``shows`` them may get them after the orders have left.
 
-        A sink may have a method ``write_all`` that takes several records at once, and one ``rehearse`` that does with them what
-        ``write_all`` does but for writing.
+        A sink may have a method ``write_all`` that takes several records at once.
         """
         self._sinks = (*self._sinks, (name, sink))
         if shows:
             self._shows |= {name}
-
-    def stand_in(self) -> Audit:
-        """Return an audit that tells nobody: its sinks are those of this one that can rehearse."""
-        found = Audit(self._session, self._now)
-        for name, sink in self._sinks:
-            rehearse = getattr(sink, "rehearse", None)
-            if rehearse is not None and name not in self._shows:
-                found.add(name, _Stage(rehearse))
-        return found
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -96,11 +75,6 @@ class Audit:
         ]
         self._unshown += records
         self._hand_out(records, shows=False)
-
-    def forget(self) -> None:
-        """Drop what nobody has got yet."""
-        self._held.clear()
-        self._unshown.clear()
 
     def show(self) -> None:
         """Hand what was kept to the sinks that show it."""

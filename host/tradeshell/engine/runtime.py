@@ -35,7 +35,6 @@ from tradeshell.engine.healer import Healer
 from tradeshell.engine.journal import Journal
 from tradeshell.engine.logs import Logs
 from tradeshell.engine.recovery import Recovered, recover, take_up
-from tradeshell.engine.rehearsal import Rehearsal
 from tradeshell.engine.session import Session
 from tradeshell.engine.store import SAVE_EVERY, SAVE_EVERY_EMBEDDED, Keeper, Saved, snapshot
 from tradeshell.errors import BrokerError, PluginError, TradeshellError
@@ -251,8 +250,6 @@ class Engine:
         )
         opened.callback(journal.close)
         self.session.attach(self.broker, journal)
-        if venue is None and plan.pace is None:  # elsewhere time is not the computer's
-            self.session.at_rest = Rehearsal(self.session, core).rehearse
         self.healer.start()
         take_up(self.session, found)
         self._keeper = keeper = Keeper(

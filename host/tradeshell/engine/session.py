@@ -65,10 +65,6 @@ _NONE: set[str] = set()  # of no order
 _ALONE = contextlib.nullcontext()
 
 
-def _nothing() -> None:
-    """Do nothing."""
-
-
 class Session:
     """Runs the core against one broker, on one loop."""
 
@@ -95,7 +91,6 @@ class Session:
         self._has_changed = False  # since that was told
         self._draining = False
         self._held = 0  # packets that are not dealt with yet
-        self.at_rest: Callable[[], None] = _nothing  # called when a packet has been dealt with
         self._timers: dict[str, Handle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         # Watchers and trades whose start or trigger is not on disk.
@@ -160,12 +155,10 @@ class Session:
         self._held += 1
 
     def close_packet(self) -> None:
-        """Do what has waited; behind the last of several, whoever uses quiet moments is called."""
+        """Do what has waited, behind the last of several."""
         self._held -= 1
-        if self._held == 0 and not self._draining:
-            if self._has_changed:
-                self._drain(None)
-            self.at_rest()
+        if self._held == 0 and not self._draining and self._has_changed:
+            self._drain(None)
 
     def _drain(self, event: Input | None) -> None:
         """Process what is in the inbox, ``event`` and whatever follows from it; raises as ``submit`` does."""

@@ -99,10 +99,6 @@ class IbkrBroker:
         """Ask to cancel."""
         self.orders.cancel(ref, order_id)
 
-    def rehearse(self, order: OrderSpec, order_id: int) -> None:
-        """Make the bytes of an order and forget them."""
-        self.orders.rehearse(order, order_id)
-
     def together(self) -> AbstractContextManager[None]:
         """Return a context in which orders are written as one piece."""
         wire = self.connection.wire

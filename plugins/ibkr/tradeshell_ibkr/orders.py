@@ -107,13 +107,6 @@ class Orders:
                 for member in self._families.pop(parent_id):
                     member.is_staged = False
 
-    def rehearse(self, spec: OrderSpec, order_id: int) -> None:
-        """Make the bytes of a new order and forget them; raises ``BrokerError`` as ``place`` does."""
-        wire = self._connection.must_be_served()
-        self._check(spec, order_id)
-        _priority(spec)
-        self._frame(wire, spec, order_id, 0)
-
     def _frame(self, wire: Wire, spec: OrderSpec, order_id: int, parent_id: int) -> bytes:
         text, ahead = self._contract(spec), self._connection.server_offset
         ticket = ticket_of(spec, order_id, text, parent_id=parent_id, ahead=ahead)

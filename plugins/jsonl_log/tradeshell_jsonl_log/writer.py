@@ -137,10 +137,6 @@ class JsonlLog:
             self._failed = True
             raise self._refused(error) from error
 
-    def rehearse(self, records: Sequence[Record]) -> None:
-        """Make the lines of ``records`` and forget them: the host does so now and then, for what is done often is quick."""
-        b"".join([encode(record, number) for number, record in enumerate(records, self._seq + 1)])
-
     def close(self) -> None:
         """Close the file."""
         if self._fd >= 0:

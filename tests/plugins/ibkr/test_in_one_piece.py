@@ -1,4 +1,4 @@
-"""Orders that are written together, packets that are dealt with as a whole, and the rehearsal of an order's bytes."""
+"""Orders that are written together, and packets that are dealt with as a whole."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.plugins.ibkr.orders_of_ours import entry, stop
+from tests.plugins.ibkr.orders_of_ours import stop
 from tests.plugins.ibkr.peer import Scene, play, status
 
 from tradeshell import BrokerError, OrderReported
-from tradeshell.ports import Rehearses, WritesTogether
+from tradeshell.ports import WritesTogether
 
 
 def test_what_is_sent_together_is_one_write_in_order_and_what_follows_is_another(
@@ -67,27 +67,6 @@ def test_a_connection_that_ends_within_raises_nothing_and_nothing_is_written(tmp
             pass
 
     assert play(tmp_path, story).peers[0].of("3") == []
-
-
-def test_rehearsing_an_order_sends_nothing_uses_no_number_and_refuses_what_sending_would(
-    tmp_path: Path,
-) -> None:
-    async def story(scene: Scene) -> None:
-        broker = scene.broker
-        assert isinstance(broker, Rehearses)
-        with pytest.raises(BrokerError):
-            broker.rehearse(entry(), 12)
-        await broker.connect()
-        for _ in range(3):
-            broker.rehearse(entry(), 12)
-        with pytest.raises(BrokerError, match="nothing was sent"):
-            broker.rehearse(entry(account="DU7654321"), 12)
-        await scene.settle()
-        assert scene.peer.of("3") == []
-        broker.place(entry(), 12)
-        await scene.settle()
-
-    assert [fields[1] for fields in play(tmp_path, story).peer.of("3")] == ["12"]
 
 
 def test_the_messages_of_one_packet_are_told_inside_one_packet_of_the_host(tmp_path: Path) -> None:
