@@ -120,6 +120,7 @@ from tradeshell.ports import (
     VenueClock,
     VenueOptions,
     View,
+    WritesTogether,
 )
 from tradeshell.upkeep import (
     BlindStream,
@@ -257,6 +258,7 @@ __all__ = [
     "WireLog",
     "Wish",
     "Words",
+    "WritesTogether",
     "__version__",
     "check_plan",
     "default_updates",

@@ -8,10 +8,10 @@ it opened. All times are aware UTC ``datetime``, prices ``Decimal`` USD, quantit
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from msgspec import Struct, field
 
@@ -187,6 +187,15 @@ class Broker(BarStreamPort, BarHistoryPort, QuotePort, QuoteStreamPort, Protocol
         ...
 
 
+@runtime_checkable
+class WritesTogether(Protocol):
+    """A broker that can put the orders of one decision into one piece. Offered by having the method."""
+
+    def together(self) -> AbstractContextManager[None]:
+        """Return a context: what is sent within leaves at its end, in order; nothing waits in it for anything."""
+        ...
+
+
 class VenueOptions(Struct, frozen=True, kw_only=True):
     """How a simulated venue is fed. ``speed`` is a factor or infinity (``max``); ``start`` is ``HH:MM`` New York or ISO."""
 
@@ -205,6 +214,9 @@ def _unheard(news: StreamNews) -> None:
 class BrokerContext(Struct, frozen=True, kw_only=True):
     """What a broker gets when it is opened, on the engine's loop.
 
+    ``packet`` is a context around what came in one piece: what no order waits for is done at its end. A broker without packets
+    need not use it.
+
     ``stream_news`` takes what it knows about its streams of bars beside the bars; ``wire`` takes raw messages (``None``: nobody
     wants them).
     """
@@ -217,6 +229,7 @@ class BrokerContext(Struct, frozen=True, kw_only=True):
     state_dir: Path
     stream_news: Callable[[StreamNews], None] = _unheard
     wire: WireLog | None = None
+    packet: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 class BrokerOffer(Struct, frozen=True, kw_only=True):

@@ -191,6 +191,21 @@ def test_the_keeper_saves_at_once_when_it_is_asked_to_and_says_whether_it_did(tm
     keeper.close()
 
 
+def test_the_keeper_does_not_save_in_the_middle_of_what_follows_a_change(tmp_path: Path) -> None:
+    path = tmp_path / "state.toml"
+    asked = threading.Event()
+
+    def asked_picture() -> Saved:
+        asked.set()
+        return picture()
+
+    keeper = Keeper(path, asked_picture, lambda words: None, every=3600)
+    keeper.touch()
+    assert not asked.wait(0.1)
+    keeper.close()
+    assert load(path)[0] == picture()
+
+
 def test_a_folder_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="choose another --state-dir"):
         StateFolder(tmp_path / "missing", may_move=False)

@@ -156,6 +156,7 @@ class WireStage(OnTheWire):
             options=VenueOptions(),
             settings=settings,
             state_dir=self.folder,
+            packet=lambda: self.session.packet(),  # noqa: PLW0108  # as below
             stream_news=lambda news: self.healer.hear(news),  # noqa: PLW0108  # it is made below
         )
         self.broker = NotedBroker(context)

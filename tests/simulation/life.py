@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections import Counter, deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from random import Random
 from typing import Any, Protocol
@@ -28,7 +29,7 @@ from tradeshell.engine.crash import CrashFile
 from tradeshell.engine.journal import Journal
 from tradeshell.engine.recovery import recover
 from tradeshell.engine.session import Session as EngineSession
-from tradeshell.ports import Broker, BrokerInfo, Handle, Record, Snapshot
+from tradeshell.ports import Broker, BrokerInfo, Handle, Record, Snapshot, WritesTogether
 from tradeshell_breakout.strategy import Breakout
 from tradeshell_jsonl_log.writer import JsonlLog, encode
 
@@ -267,6 +268,11 @@ class Gate:
     def info(self) -> BrokerInfo:
         """Return who this is."""
         return replace(self._broker.info(), paper=self._is_paper)
+
+    def together(self) -> AbstractContextManager[None]:
+        """Return a context in which orders are written as one piece, if the broker has one."""
+        broker = self._broker
+        return broker.together() if isinstance(broker, WritesTogether) else nullcontext()
 
     async def connect(self) -> None:
         """Connect."""

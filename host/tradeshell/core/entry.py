@@ -1,7 +1,7 @@
 """From a trigger to an entry order, and the stops that are chased once elected.
 
-Laws: one entry per watcher for ever: ``fired`` is set in the step that asks for the touch, before anything else can happen. The
-touch that decides is part of the input. A refusal ends the attempt; nothing is retried.
+Laws: one entry per watcher for ever: ``fired`` is set in the step in which its strategy asks, before anything else can happen.
+The touch that decides is part of the input, the bar's or one of its own. A refusal ends the attempt; nothing is retried.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from msgspec.structs import replace
 from tradeshell.core import hours
 from tradeshell.core.book import moved, stops_of
 from tradeshell.core.checks import PreTradeCheck, ask_checks
-from tradeshell.core.commands import AskQuote
+from tradeshell.core.commands import AskQuote, Command, SetTimer
 from tradeshell.core.desk import Watcher
 from tradeshell.core.events import RiskRejected
 from tradeshell.core.exits import chased_limit, first_legs, is_at_floor
 from tradeshell.core.guards import Approved, Refusal, check_entry, check_sell, pays
 from tradeshell.core.incidents import tend_stuck
-from tradeshell.core.inputs import QuoteAnswered, TradeRequested
+from tradeshell.core.inputs import BarClosed, QuoteAnswered, TradeRequested
 from tradeshell.core.limits import check_limits, check_stopped
 from tradeshell.core.market import Bar, DataKind, Quote
 from tradeshell.core.milestones import answer_raise, tell_stop_through
@@ -78,6 +78,26 @@ def open_trade(turn: Turn, trade: Trade) -> None:
     turn.put_trade(trade)
     turn.commands.append(AskQuote(trade.id, trade.plan.symbol, trade.plan.quote_age, PATIENCE))
     turn.timer(f"ask:{trade.id}", TOO_LATE)
+
+
+def answer_with_bar(
+    turn: Turn, watchers: Watchers, closed: BarClosed, quote: Quote, checks: Sequence[PreTradeCheck]
+) -> None:
+    """Decide the entries that a bar has just asked for on the touch that came with it; who wants a fresher one asks for it."""
+    age = quote.age(turn.at)
+    asked: list[AskQuote] = []
+    left: list[Command] = []
+    overdue_at: set[str] = set()  # timers of those that need not wait
+    for each in turn.commands:
+        if type(each) is AskQuote and age <= each.max_age:
+            asked.append(each)
+            overdue_at.add(f"ask:{each.key}")
+        elif type(each) is not SetTimer or each.key not in overdue_at:
+            left.append(each)
+    turn.commands = left
+    for ask in asked:
+        answer = QuoteAnswered(at=turn.at, key=ask.key, quote=quote, session=closed.session)
+        answer_quote(turn, watchers, answer, checks)
 
 
 def answer_quote(

@@ -28,10 +28,15 @@ class Input(Struct, frozen=True, kw_only=True, tag_field="input", tag=True):
 
 
 class BarClosed(Input, frozen=True, kw_only=True):
-    """A bar was completed. ``rth``: it comes from a stream of regular-hours bars only. Back-filled bars never come here."""
+    """A bar was completed. ``rth``: it comes from a stream of regular-hours bars only. Back-filled bars never come here.
+
+    A bar that asks for an entry brings the touch of that instant and the hours of its day, if they are at hand.
+    """
 
     bar: Bar
     rth: bool
+    quote: Quote | None = None
+    session: Session | None = None
 
 
 class QuoteSeen(Input, frozen=True, kw_only=True):

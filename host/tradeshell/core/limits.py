@@ -158,8 +158,10 @@ def _check_working(desk: Desk, plan: TradePlan) -> Refusal | None:
         return None
     book = desk.books.get(plan.symbol)
     for side, more in ((plan.side, 1), (Side.SELL, exits_needed(plan))):
+        if not more:
+            continue
         there = 0 if book is None else sum(_working(trade, book, side) for trade in book.trades.values())
-        if more and there + more > most:
+        if there + more > most:
             return Refusal(
                 "max_orders_per_side",
                 f"{plan.symbol} would have {there + more} working {side.value}s ({there} now), more than {most} · "

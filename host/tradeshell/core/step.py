@@ -1,9 +1,9 @@
 """``step(desk, input) -> (desk, commands)``: the only way in which anything about money changes.
 
 The way of a bar: ``BarClosed`` -> ``watch.read_bar`` -> the strategy asks to enter -> ``entry.ask_entry`` (the watcher is
-closed for ever, the touch is asked for) -> ``QuoteAnswered`` -> ``guards.check_entry`` -> ``book.entry_specs`` ->
-``PlaceOrder``. What the broker answers comes back through ``reports`` and ends in ``settle``, which compares desired and
-actual exits.
+closed for ever) -> the touch that came with the bar, or is asked for and comes as ``QuoteAnswered`` -> ``guards.check_entry``
+-> ``specs.entry_specs`` -> ``PlaceOrder``. What the broker answers comes back through ``reports`` and ends in ``settle``, which
+compares desired and actual exits.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from tradeshell.core.settle import sibling_just_executed
 from tradeshell.core.strategy import Strategy
 from tradeshell.core.trade import Trade, TradePhase, entry_of, is_exit, leg_of, most
 from tradeshell.core.turn import Turn
-from tradeshell.core.watch import Watchers
+from tradeshell.core.watch import Reading, Watchers
 
 NOTHING: tuple[Command, ...] = ()
 
@@ -48,6 +48,7 @@ class Core:
 
     def __init__(self, strategies: Mapping[str, Strategy], checks: Sequence[PreTradeCheck] = ()) -> None:
         self._strategies = strategies
+        self._checks = checks
         self.watchers = Watchers(strategies, entry.ask_entry)
         self._handlers: dict[type[i.Input], Callable[[Turn, Any], None]] = {
             i.QuoteSeen: lambda turn, event: entry.see_quote(turn, event.quote),
@@ -88,13 +89,22 @@ class Core:
         if type(event) is i.BarClosed:
             # The hot path: most bars matter to nobody, and cost no turn.
             readings = self.watchers.read_bar(desk, event)
-            if not readings:
-                return desk, NOTHING
-            turn = Turn(desk, event.at)
-            self.watchers.heed_bar(turn, readings)
-            return turn.desk, tuple(turn.commands)
+            return self.heed(desk, event, readings) if readings else (desk, NOTHING)
         turn = Turn(desk, event.at)
         self._handlers[type(event)](turn, event)
+        return turn.desk, tuple(turn.commands)
+
+    def heed(
+        self, desk: Desk, closed: i.BarClosed, readings: list[Reading]
+    ) -> tuple[Desk, tuple[Command, ...]]:
+        """Do what a bar means to those to whom it matters: the second half of ``step``.
+
+        The readings are of that desk and that bar, which may have got its touch since: they do not depend on it.
+        """
+        turn = Turn(desk, closed.at)
+        self.watchers.heed_bar(turn, readings)
+        if closed.quote is not None:
+            entry.answer_with_bar(turn, self.watchers, closed, closed.quote, self._checks)
         return turn.desk, tuple(turn.commands)
 
     # --- market and time ----------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from tradeshell.core.turn import Turn
 BAR_GRACE = timedelta(seconds=5)  # a closed bar may reach us this late and still count
 CLOSE_GRACE = 1.0  # seconds after the close at which a watcher ends, so that the last bar is still looked at
 
+WISHES = (Tell, Enter, Finish)
 AskEntry = Callable[[Turn, Watcher, Bar], None]
 
 
@@ -178,5 +179,10 @@ class Watchers:
 
 def _check(wishes: object) -> None:
     """Raise ``TypeError`` for what is not a tuple of wishes: a plugin's slip must be its own."""
-    if not isinstance(wishes, tuple) or not all(isinstance(wish, Tell | Enter | Finish) for wish in wishes):
-        raise TypeError(f"a strategy returns a tuple of Tell, Enter and Finish, not {wishes!r:.80}")
+    if isinstance(wishes, tuple):
+        for wish in wishes:
+            if not isinstance(wish, WISHES):
+                break
+        else:
+            return
+    raise TypeError(f"a strategy returns a tuple of Tell, Enter and Finish, not {wishes!r:.80}")

@@ -58,9 +58,9 @@ class Audit:
         self.keep()
         self.show()
 
-    def hold(self, event: Event) -> None:
-        """Tell ``event`` with the next one that is told, or with ``keep``."""
-        self._held.append(event)
+    def hold(self, *events: Event) -> None:
+        """Tell ``events`` with the next one that is told, or with ``keep``."""
+        self._held += events
 
     def keep(self) -> None:
         """Hand what is held to the sinks that keep it."""

@@ -15,6 +15,7 @@ import contextlib
 import errno
 import os
 import threading
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +28,8 @@ from tradeshell.core.commands import ORDER_COMMANDS, CancelOrder, Command, Modif
 from tradeshell.errors import StateError
 
 VERSION = 1
-SYNC_EVERY = 0.010  # seconds
+SYNC_AFTER = 0.008  # seconds for what follows at once
+SYNC_ANYWAY = 0.050  # seconds in which nobody said that something was written
 
 AnyInput = (
     inputs.BarClosed
@@ -82,6 +84,7 @@ class Header(Struct, frozen=True):
     broker: str
 
 
+_ORDERS = frozenset(ORDER_COMMANDS)
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(Entry)
 _HEADER = msgspec.json.Decoder(Header)
@@ -92,6 +95,12 @@ _GAP_STARTS = b'{"gap":'  # no other record starts so
 def frame(payload: bytes) -> bytes:
     """Return one journal line."""
     return b"%08x %s\n" % (zlib.crc32(payload), payload)
+
+
+def decision(number: int, event: inputs.Input, commands: tuple[Command, ...]) -> tuple[bytes, bool]:
+    """Return the line of one decision, and whether it holds orders."""
+    orders = [each for each in commands if type(each) in _ORDERS]
+    return frame(_ENCODER.encode(Entry(number, event, tuple(orders)))), bool(orders)  # type: ignore[arg-type]  # every Input is listed
 
 
 class Journal:
@@ -120,10 +129,9 @@ class Journal:
         self._length = 0
         self._torn = False
         self._fsync = fsync
-        self._is_dirty = (
-            False  # a plain flag: waking a thread between decision and order costs the order its time
-        )
-        self._closing = threading.Event()
+        self._is_dirty = False
+        self._due = threading.Event()
+        self._is_closing = False
         try:
             if after:
                 self._length = _whole(path)
@@ -143,13 +151,12 @@ class Journal:
     def append(self, event: inputs.Input, commands: tuple[Command, ...]) -> None:
         """Write one decision; raises whatever keeps it, or the gap before it, from the disk. Then it is missing."""
         self._count += 1
-        orders = tuple(c for c in commands if isinstance(c, ORDER_COMMANDS))
         try:
-            line = frame(_ENCODER.encode(Entry(self._count, event, orders)))  # type: ignore[arg-type]  # every Input is listed
+            line, has_orders = decision(self._count, event, commands)
             if self._missing:
                 self._write(frame(_ENCODER.encode(Gap(self._missing, self._count - 1, self._why))), sync=True)
                 self._missing = 0
-            self._write(line, sync=bool(orders))
+            self._write(line, sync=has_orders)
         except Exception as error:
             self._missing += 1
             # Whatever was wrong with the text, this can be written.
@@ -176,16 +183,25 @@ class Journal:
         self._length += len(line)
         self._is_dirty = True
 
+    def sync_soon(self) -> None:
+        """Have what was written synced to the disk; never waits. Not between decision and order: it wakes a thread."""
+        if self._is_dirty and self._thread is not None:
+            self._due.set()
+
     def _sync_often(self) -> None:
-        while not self._closing.wait(SYNC_EVERY):
+        while not self._is_closing:
+            self._due.wait(SYNC_ANYWAY)
+            self._due.clear()
             if self._is_dirty:
+                time.sleep(SYNC_AFTER)
                 self._is_dirty = False
                 with contextlib.suppress(OSError):  # the next append meets the same disk and is heard
                     os.fdatasync(self._fd)
 
     def close(self) -> None:
         """Sync and close."""
-        self._closing.set()
+        self._is_closing = True
+        self._due.set()
         if self._thread is not None:
             self._thread.join(2)
         with contextlib.suppress(OSError):

@@ -233,6 +233,7 @@ class Engine:
             state_dir=plan.state_dir,
             stream_news=self.healer.hear,
             wire=self.logs.wire,
+            packet=self.session.packet,
         )
         self.broker = opened.enter_context(plan.broker.open(context))
         # Only now: a start that fails must leave the records of the session before as they are.

@@ -9,6 +9,7 @@ or a sink raises costs what it was asked for and nothing else; no entry leaves w
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
@@ -23,12 +24,14 @@ from tradeshell.core.events import (
     DataRejected,
     EngineFault,
     Event,
+    OrderIntent,
     OrderSent,
     PictureFailed,
     ReconciliationFailed,
     SinkMuted,
 )
 from tradeshell.core.inputs import (
+    BarClosed,
     BarsRefused,
     Input,
     LinkChanged,
@@ -39,16 +42,19 @@ from tradeshell.core.inputs import (
     TimerFired,
 )
 from tradeshell.core.market import Quote
+from tradeshell.core.market import Session as Hours
 from tradeshell.core.orders import Side, parse_ref
 from tradeshell.core.step import Core
+from tradeshell.core.strategy import Enter
 from tradeshell.core.trade import leg_of, watch_of
+from tradeshell.core.watch import Reading
 from tradeshell.engine.accounts import Accounts
 from tradeshell.engine.audit import Audit
 from tradeshell.engine.crash import CrashFile
 from tradeshell.engine.feeds import Feeds
 from tradeshell.engine.journal import Journal
 from tradeshell.errors import BrokerError, TradeshellError
-from tradeshell.ports import Broker, Clock, Handle
+from tradeshell.ports import Broker, Clock, Handle, WritesTogether
 
 T = TypeVar("T")
 SNAPSHOT_WITHIN = 5.0  # seconds in which orders, executions and positions are answered, or asked for again
@@ -56,6 +62,7 @@ NO_PICTURE_EVERY = 15.0  # seconds between two lines about requests that fail
 SNAPSHOT_EVERY = 0.25  # seconds between two requests on one connection
 ORDER_COMMANDS = frozenset(c.ORDER_COMMANDS)
 _NONE: set[str] = set()  # of no order
+_ALONE = contextlib.nullcontext()
 
 
 class Session:
@@ -83,6 +90,7 @@ class Session:
         self._later: deque[c.Command] = deque()  # what waits until no input is left
         self._has_changed = False  # since that was told
         self._draining = False
+        self._held = 0  # packets that are not dealt with yet
         self._timers: dict[str, Handle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         # Watchers and trades whose start or trigger is not on disk.
@@ -94,6 +102,7 @@ class Session:
         self._no_picture_until = -math.inf  # loop time until when a failed request is not told again
         self.unreconciled = ""  # why the last snapshot failed; "" while that is not known
         self.broker: Broker
+        self._together: Callable[[], contextlib.AbstractContextManager[None]]
         self.feeds: Feeds
 
     @property
@@ -105,6 +114,7 @@ class Session:
         """Use ``broker`` (and ``journal``) from now on; once, before the first input."""
         self._journal = self._journal if journal is None else journal
         self.broker = broker
+        self._together = broker.together if isinstance(broker, WritesTogether) else contextlib.nullcontext
         self.feeds = Feeds(broker, self.submit, self.audit.tell, self.clock.now)
 
     def restart_from(self, desk: Desk) -> None:
@@ -133,12 +143,29 @@ class Session:
         ours drops the input that caused it, is told, and never stops the engine.
         """
         self._inbox.append(event)
-        if self._draining:
-            return
+        if not self._draining:
+            self._drain(event)
+
+    def packet(self) -> contextlib.AbstractContextManager[None]:
+        """Return a context around inputs that come in one piece: what could wait waits until its end."""
+        return _Packet(self)
+
+    def open_packet(self) -> None:
+        """Let wait what no order waits for, until ``close_packet``."""
+        self._held += 1
+
+    def close_packet(self) -> None:
+        """Do what has waited, behind the last of several."""
+        self._held -= 1
+        if self._held == 0 and not self._draining and self._has_changed:
+            self._drain(None)
+
+    def _drain(self, event: Input | None) -> None:
+        """Process what is in the inbox, ``event`` and whatever follows from it; raises as ``submit`` does."""
         self._draining = True
         refusal: TradeshellError | None = None
         try:
-            while self._inbox or self._has_changed:
+            while self._inbox or (self._has_changed and not self._held):
                 if not self._inbox:
                     self._settle_down()
                     continue
@@ -166,36 +193,61 @@ class Session:
         """Let the core decide and do what it says; returns the core's refusal of the input."""
         before = self.desk
         try:
-            desk, commands = self._core.step(before, event)
+            if type(event) is BarClosed:  # most bars end here
+                readings = self._core.watchers.read_bar(before, event)
+                if not readings:
+                    return None
+                if _asks_entry(readings):
+                    event = self._with_touch(event)
+                desk, commands = self._core.heed(before, event, readings)
+            else:
+                desk, commands = self._core.step(before, event)
         except TradeshellError as refusal:
             return refusal
-        if desk is before and not commands:
-            return None
+        if desk is not before or commands:
+            self._follow(before, event, desk, commands)
+        return None
+
+    def _follow(self, before: Desk, event: Input, desk: Desk, commands: tuple[c.Command, ...]) -> None:
+        """Take a decision over: keep it, then do it."""
         self.desk = desk
         self._has_changed = True
         no_journal = self._record(before, event, commands)
         orders: list[c.Command] = []
+        asks: list[c.Command] = []
+        told: list[Event] = []
+        intents = 0  # how much of it is told before the orders leave: up to the last intent
         for command in commands:
             kind = type(command)
             if kind is c.Announce:
-                self.audit.hold(command.event)  # type: ignore[attr-defined]  # that is what it is
+                told.append(command.event)  # type: ignore[attr-defined]  # that is what it is
+                if type(told[-1]) is OrderIntent:
+                    intents = len(told)
             elif kind in ORDER_COMMANDS:
                 orders.append(command)
-            elif kind is c.AskQuote:  # an order may wait for the answer
-                self._execute(command, no_journal, _NONE)
+            elif kind is c.AskQuote:
+                asks.append(command)
             else:
                 self._later.append(command)
         if orders:
+            self.audit.hold(*told[:intents])
             self.audit.keep()
+            self.audit.hold(*told[intents:])
             unsent: set[str] = set()
-            for command in orders:
-                self._execute(command, no_journal, unsent)
-        return None
+            with self._together() if len(orders) > 1 else _ALONE:
+                for command in orders:
+                    self._execute(command, no_journal, unsent)
+        else:
+            self.audit.hold(*told)
+        for command in asks:  # now: an order may wait for the answer
+            self._execute(command, no_journal, _NONE)
 
     def _settle_down(self) -> None:
         """Do what could wait."""
         self._has_changed = False
         self.audit.keep()
+        if self._journal is not None:
+            self._journal.sync_soon()
         later, self._later = self._later, deque()
         for command in later:
             self._execute(command, "", _NONE)
@@ -339,12 +391,23 @@ class Session:
 
     def _answer(self, ask: c.AskQuote, quote: Quote | None) -> None:
         now = self.clock.now()
-        session = None
-        try:
-            session = self.broker.session(ask.symbol, now)
-        except Exception as error:  # noqa: BLE001  # as above
-            self._tell_no_data(ask.symbol, error)
+        session = self._hours(ask.symbol, now)
         self.submit(QuoteAnswered(at=now, key=ask.key, quote=quote, session=session))
+
+    def _with_touch(self, closed: BarClosed) -> BarClosed:
+        """Return a bar with the touch at hand: one decision instead of two, one record before the order."""
+        symbol = closed.bar.symbol
+        quote = self._latest(symbol)
+        if quote is None:
+            return closed
+        return replace(closed, quote=quote, session=self._hours(symbol, closed.at))
+
+    def _hours(self, symbol: str, at: datetime) -> Hours | None:
+        try:
+            return self.broker.session(symbol, at)
+        except Exception as error:  # noqa: BLE001  # as above
+            self._tell_no_data(symbol, error)
+            return None
 
     def _latest(self, symbol: str) -> Quote | None:
         try:
@@ -441,6 +504,21 @@ class Session:
         self.feeds.close()
 
 
+class _Packet:
+    """Around what has come in one piece."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def __enter__(self) -> None:
+        self._session.open_packet()
+
+    def __exit__(self, *_: object) -> None:
+        self._session.close_packet()
+
+
 async def _asked(answer: Awaitable[T]) -> T:
     """Await a broker's answer. A request that the adapter itself cancels (its link is gone) has failed; it is not our end."""
     try:
@@ -450,6 +528,11 @@ async def _asked(answer: Awaitable[T]) -> T:
         if task is not None and task.cancelling():
             raise
         raise BrokerError("the broker's adapter gave the request up") from None
+
+
+def _asks_entry(readings: list[Reading]) -> bool:
+    """Return whether a bar makes a strategy ask for its entry: then the touch decides."""
+    return any(type(wish) is Enter for reading in readings for wish in reading.wishes)
 
 
 def _begun(before: Desk, after: Desk) -> frozenset[str]:

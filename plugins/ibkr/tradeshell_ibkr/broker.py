@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from typing import Any
 
@@ -98,6 +98,11 @@ class IbkrBroker:
     def cancel(self, ref: str, order_id: int) -> None:
         """Ask to cancel."""
         self.orders.cancel(ref, order_id)
+
+    def together(self) -> AbstractContextManager[None]:
+        """Return a context in which orders are written as one piece."""
+        wire = self.connection.wire
+        return nullcontext() if wire is None else wire.together()
 
     async def snapshot_account(self) -> Snapshot:
         """Request orders, executions and positions."""

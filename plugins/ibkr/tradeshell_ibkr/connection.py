@@ -73,6 +73,7 @@ class Connection:
         self._emit = context.emit
         self._folder = context.state_dir
         self._log = context.wire
+        self._packet = context.packet
         self._readers: Readers = {}
         self._after_data: list[Callable[[], None]] = []
         self._trial: tuple[Wire, asyncio.Future[None]] | None = None
@@ -261,7 +262,12 @@ class Connection:
         check_place(settings)
         ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         wire = Wire(
-            self.hub, lambda: _resolve(ready), lambda why: self._gone(wire, why), self._log, self._readers
+            self.hub,
+            lambda: _resolve(ready),
+            lambda why: self._gone(wire, why),
+            self._log,
+            self._readers,
+            self._packet,
         )
         self._trial, self._has_ib = (wire, ready), True
         try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from math import isfinite
 from typing import Any
@@ -31,13 +31,16 @@ CENT = Decimal("0.01")
 class Listed:
     """What is known of one symbol."""
 
-    __slots__ = ("asked", "contract", "hours", "instrument")
+    __slots__ = ("asked", "contract", "hours", "instrument", "known")
 
     def __init__(self, instrument: Instrument, contract: Contract, hours: TradingHours) -> None:
         self.instrument = instrument
         self.contract = contract
         self.hours = hours
         self.asked: datetime | None = None
+        self.known: tuple[datetime, datetime, Session] | None = (
+            None  # from, until: the day that was asked for last
+        )
 
 
 class Contracts:
@@ -88,13 +91,18 @@ class Contracts:
         found = self._listed.get(symbol)
         if found is None:
             return TradingHours({}).session(at)
+        if found.known is not None and found.known[0] <= at < found.known[1]:
+            return found.known[2]
         now = self._link.clock.now()
         wanted = new_york_day(at)
         is_news = wanted >= new_york_day(now) and not found.hours.knows(wanted)
         if is_news and self._link.is_ready and (found.asked is None or now - found.asked >= RETRY):
             found.asked = now
             self._learn(symbol)
-        return found.hours.session(at)
+        session = found.hours.session(at)
+        if session is not None and found.hours.knows(wanted) and _is_of(session, wanted):
+            found.known = (session.extended_open, session.extended_close, session)
+        return session
 
     def close(self) -> None:
         """End what is under way."""
@@ -226,6 +234,11 @@ class Contracts:
 
     def _on_details_end(self, req_id: int) -> None:
         self._questions.end(str(req_id))
+
+
+def _is_of(session: Session, day: date) -> bool:
+    """Return whether the hours are those of one New York day and no longer."""
+    return new_york_day(session.extended_open) == day == new_york_day(session.extended_close)
 
 
 def grid_of_bands(bands: list[tuple[float, float]]) -> PriceGrid | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Struct
@@ -42,7 +43,15 @@ def zone_of(name: str) -> ZoneInfo:
 
 def new_york_day(at: datetime) -> date:
     """Return the New York date of an instant."""
-    return at.astimezone(NEW_YORK).date()
+    if at.tzinfo is not UTC:
+        return at.astimezone(NEW_YORK).date()
+    return _day_of_hour(at.toordinal(), at.hour)
+
+
+@lru_cache(maxsize=256)
+def _day_of_hour(day: int, hour: int) -> date:
+    """Return the New York date of an hour of a UTC day: its midnight is at a whole hour, and zones take long to look up."""
+    return datetime.combine(date.fromordinal(day), time(hour), UTC).astimezone(NEW_YORK).date()
 
 
 def day_start(at: datetime) -> datetime:

@@ -39,6 +39,7 @@ from tradeshell_ibkr.known import Known
 from tradeshell_ibkr.order_ids import LAST_ORDER_ID
 from tradeshell_ibkr.pacing import Priority
 from tradeshell_ibkr.translate import Shown, shares_of, shown_of, state_of, ticket_of
+from tradeshell_ibkr.wire import Wire
 
 STATUS_WITHIN = timedelta(seconds=0.25)  # an openOrder is followed by its status at once, or stands alone
 CANCEL_WITHIN = timedelta(seconds=1)  # 202 follows its status, or stands alone
@@ -95,14 +96,7 @@ class Orders:
             parent_id = parent.order_id
         known = Known(spec.ref, order_id, spec, parent_id)
         known.epoch = connection.epoch
-        ticket = ticket_of(
-            spec,
-            order_id,
-            self._contract(spec),
-            parent_id=parent_id,
-            ahead=connection.server_offset,
-        )
-        self._send(known, "place", _priority(spec), place_order(wire.serverVersion(), ticket))
+        self._send(known, "place", _priority(spec), self._frame(wire, spec, order_id, parent_id))
         self._by_id[order_id] = self._by_ref[spec.ref] = known
         connection.order_ids.see(order_id)
         connection.order_ids.name(spec.con_id, spec.symbol)
@@ -112,6 +106,11 @@ class Orders:
             if spec.transmit:  # it releases them all
                 for member in self._families.pop(parent_id):
                     member.is_staged = False
+
+    def _frame(self, wire: Wire, spec: OrderSpec, order_id: int, parent_id: int) -> bytes:
+        text, ahead = self._contract(spec), self._connection.server_offset
+        ticket = ticket_of(spec, order_id, text, parent_id=parent_id, ahead=ahead)
+        return place_order(wire.serverVersion(), ticket)
 
     def modify(self, spec: OrderSpec, order_id: int) -> None:
         """Send an order again with its changed values; raises ``BrokerError`` when nothing left."""

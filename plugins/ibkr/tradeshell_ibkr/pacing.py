@@ -36,6 +36,8 @@ LIMITS = {
     Priority.ENTRY: 34,
     Priority.DATA: 24,
 }
+# Who goes before or beside whom: tuples, because an enumeration takes long to walk.
+_AHEAD = {priority: tuple(other for other in Priority if other <= priority) for priority in Priority}
 WINDOW = 1.0  # seconds
 SLACK = 0.005  # seconds: the window is asked again a little after its oldest message has left it
 
@@ -80,7 +82,7 @@ class Outbox:
         """
         if self._waiting and key:
             priority = self._not_before(priority, key, after)
-        if not self._waiting or not any(self._queues[other] for other in Priority if other <= priority):
+        if not self._waiting or not self._is_behind(priority):
             now = self._clock.now().timestamp()
             if self._may_leave(priority, now):
                 send()
@@ -103,11 +105,18 @@ class Outbox:
             if waiting.drop is not None:
                 waiting.drop(why)
 
+    def _is_behind(self, priority: Priority) -> bool:
+        """Return whether a message of its kind or of one that goes first waits."""
+        return any(map(self._queues.__getitem__, _AHEAD[priority]))
+
     def _not_before(self, priority: Priority, key: int, after: int) -> Priority:
         """Return the kind among which a message has to wait so that it stays behind what it follows."""
-        keys = {key, after} - {0}
-        behind = [p for p, queue in self._queues.items() if any(w.key in keys for w in queue)]
-        return max([priority, *behind])
+        for other, queue in self._queues.items():
+            for waiting in queue:
+                if waiting.key and (waiting.key in (key, after)):
+                    priority = max(priority, other)
+                    break
+        return priority
 
     def _may_leave(self, priority: Priority, now: float) -> bool:
         left = self._left

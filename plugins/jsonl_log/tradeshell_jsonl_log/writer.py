@@ -277,7 +277,23 @@ def encode(record: Record, seq: int) -> bytes:
 
     A field that is called like one of the envelope gets a ``_`` behind its name.
     """
-    head = {
+    line = _head(record, seq)
+    event = record.event
+    try:
+        keys, values = _fields(type(event))
+        for key, value in zip(keys, values(event), strict=True):
+            if value is not None:
+                line[key] = value
+        return _ENCODER.encode(line) + b"\n"
+    except Exception as error:  # noqa: BLE001  # an event of a plugin may hold anything; its line is kept as far as it goes
+        instead = {"unreadable": _described(error), "fields": _shallow(record.event)}
+        return (
+            json.dumps(_head(record, seq) | {"ts": _described(record.ts)} | instead).encode("ascii") + b"\n"
+        )
+
+
+def _head(record: Record, seq: int) -> dict[str, Any]:
+    return {
         "v": record.v,
         "seq": seq,
         "ts": record.ts,
@@ -286,15 +302,6 @@ def encode(record: Record, seq: int) -> bytes:
         "n": record.seq,
         "event": type(record.event).__name__,
     }
-    try:
-        keys, values = _fields(type(record.event))
-        said = {
-            key: value for key, value in zip(keys, values(record.event), strict=True) if value is not None
-        }
-        return _ENCODER.encode(head | said) + b"\n"
-    except Exception as error:  # noqa: BLE001  # an event of a plugin may hold anything; its line is kept as far as it goes
-        instead = {"unreadable": _described(error), "fields": _shallow(record.event)}
-        return json.dumps(head | {"ts": _described(record.ts)} | instead).encode("ascii") + b"\n"
 
 
 _ENCODER = msgspec.json.Encoder(enc_hook=str)

@@ -233,3 +233,16 @@ def test_newer_hours_are_not_asked_for_again_and_again(at_desk: Desk) -> None:
 def test_hours_of_an_unknown_symbol_are_the_usual_ones(at_desk: Desk) -> None:
     assert at_desk.data.session("AAPL", MONDAY) is not None
     assert at_desk.data.session("AAPL", MONDAY - timedelta(days=1)) is None
+
+
+def test_the_hours_of_a_day_are_looked_up_once_and_those_of_another_day_are_its_own(at_desk: Desk) -> None:
+    contract_answers(at_desk.link, Details())
+    at_desk.run(at_desk.data.qualify("AAPL"))
+    monday = at_desk.data.session("AAPL", MONDAY)
+    assert monday is not None
+    assert at_desk.data.session("AAPL", MONDAY + timedelta(hours=1)) is monday
+    tuesday = at_desk.data.session("AAPL", MONDAY + timedelta(days=1))
+    assert tuesday is not None
+    assert tuesday.open - monday.open == timedelta(days=1)
+    assert at_desk.data.session("AAPL", monday.extended_close + timedelta(hours=4)) is not monday
+    assert at_desk.data.session("AAPL", MONDAY) == monday

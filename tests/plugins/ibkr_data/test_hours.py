@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from tests.plugins.ibkr_data.kit import LIQUID, TRADING
 
 from tradeshell import Session
-from tradeshell_ibkr.hours import read_hours, usual_session, zone_of
+from tradeshell_ibkr.hours import new_york_day, read_hours, usual_session, zone_of
 
 
 def _utc(text: str) -> datetime:
@@ -126,3 +127,11 @@ def test_one_piece_that_cannot_be_read_costs_that_piece_only() -> None:
 
 def test_a_zone_of_another_market_is_that_zone() -> None:
     assert str(zone_of("Europe/Amsterdam")) == "Europe/Amsterdam"
+
+
+def test_the_day_of_an_instant_is_that_of_new_york_at_every_hour_of_a_year_and_in_every_zone() -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    for _ in range(366 * 24):
+        at += timedelta(minutes=59, seconds=47)
+        assert new_york_day(at) == at.astimezone(ZoneInfo("America/New_York")).date()
+        assert new_york_day(at.astimezone(ZoneInfo("Asia/Kolkata"))) == new_york_day(at)

@@ -11,7 +11,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "Orders leave before their decision is in the journal.",
         (
             Edit(
-                "engine.session:Session._process",
+                "engine.session:Session._follow",
                 "no_journal = self._record(before, event, commands)",
                 'no_journal = ""\n    self._late = [*getattr(self, "_late", []), (before, event, commands)]',
             ),
@@ -28,7 +28,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "Orders leave before their intent is in the audit.",
         (
             Edit(
-                "engine.session:Session._process",
+                "engine.session:Session._follow",
                 "self.audit.keep()",
                 "pass",
             ),
@@ -95,9 +95,9 @@ MUTANTS: tuple[Mutant, ...] = (
         "The journal holds inputs and not the orders that followed.",
         (
             Edit(
-                "engine.journal:Journal.append",
-                "orders = tuple(c for c in commands if isinstance(c, ORDER_COMMANDS))",
-                "orders = ()",
+                "engine.journal:decision",
+                "orders = [each for each in commands if type(each) in _ORDERS]",
+                "orders = []",
             ),
         ),
     ),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,7 @@ class WiredWorld(World):
         context = BrokerContext(
             emit=emit, clock=clock, venue_clock=None, options=VenueOptions(), settings=settings,
             state_dir=self.folder,
+            packet=lambda: nullcontext() if self.life is None else self.life.session.packet(),
         )  # fmt: skip
         self.broker = _Broker(context)
         self.broker.witness, self.broker.world = recorder, self
