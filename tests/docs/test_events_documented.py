@@ -19,7 +19,7 @@ import tradeshell_jsonl_log
 import tradeshell_paper
 from tradeshell import Event, Record
 from tradeshell.shell.render import Screen, event_line
-from tradeshell_jsonl_log.writer import ENVELOPE, encode
+from tradeshell_jsonl_log.lines import ENVELOPE, encode
 
 PAGE = DOCS / "events.md"
 BASE = {"symbol", "watch", "leg"}
