@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.plugins.jsonl_log.kit import NOON, events, log, numbers, record, records, write
 
 from tradeshell import StateError
@@ -455,7 +456,7 @@ def day_of_trading(folder: Path) -> list[int]:
     with log(folder) as sink:
         for n in range(1, 9):
             two = [record(10 * n, session="s2"), record(10 * n + 1, session="s2")]
-            sink.write_all([writer.replace(each, ts=NOON + timedelta(hours=6 * n)) for each in two])
+            sink.write_all([replace(each, ts=NOON + timedelta(hours=6 * n)) for each in two])
             if not sink.trouble:
                 kept += [10 * n, 10 * n + 1]
     return kept
