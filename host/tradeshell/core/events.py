@@ -227,7 +227,8 @@ class DataRejected(Event, frozen=True, kw_only=True):
 class OrderIntent(Event, frozen=True, kw_only=True):
     """What is about to be sent, on record before its bytes leave. ``action`` is ``place``, ``replace`` or ``cancel``.
 
-    An entry's intent carries what it was decided on: bid, ask, the quote's age in seconds, the bar's start and close.
+    An entry's intent carries what it was decided on: bid, ask, the quote's age in seconds, the bar's start and close. That of a
+    change carries the touch, where one decided.
     """
 
     order_ref: str
