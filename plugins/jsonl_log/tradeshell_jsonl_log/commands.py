@@ -35,6 +35,7 @@ from tradeshell_jsonl_log.tale import NEW_YORK, Tale, Tales, clock, shown_price,
 from tradeshell_jsonl_log.trades import Result, Totals, result_of, totals_of
 from tradeshell_jsonl_log.why import Why
 from tradeshell_jsonl_log.why_order import why_order
+from tradeshell_jsonl_log.why_outside import outside_lines, why_outside
 from tradeshell_jsonl_log.why_trade import why_trade
 
 GROUP = "Account"
@@ -143,22 +144,29 @@ def why(trading: Trading, words: Words) -> Answer:
 
 
 def answer(log: Log, word: str, now: datetime) -> tuple[Why, tuple[str, ...]]:
-    """Return the answer about ``word``, and a line about what else it may mean; raises ``OperatorError`` when it is unknown."""
+    """Return the answer about ``word``, and lines about what else it may mean; raises ``OperatorError`` when it is unknown."""
     symbol, watch, leg, ref = _meant(log, word)
     tales = told(log.read(_field("symbol", symbol), b'"event":"SessionStarted"', b'"event":"KillSwitch'))
     on = tales.on(symbol)
     tale = tales.named(watch) if watch else _newest(on, leg if leg != "entry" else "")
     if tale is not None and leg == "entry" and not tale.refs(leg):
         leg = ""  # nothing was sent: why not is told of the watcher
-    if tale is None or (leg and not tale.refs(leg)):
-        raise OperatorError(f"why: the log says nothing about {shown(word)}{_there_is(tales, symbol)}")
-    if leg:
+    if leg and tale is not None and tale.refs(leg):
         return why_order(tales, tale, leg, now, ref), ()
+    number = int(word) if _is_number(word) else 0
+    if (number or ref) and (outside := why_outside(tales, symbol, number, ref, now)) is not None:
+        return outside, ()
+    if tale is None or leg:
+        raise OperatorError(f"why: the log says nothing about {shown(word)}{_there_is(tales, symbol)}")
     earlier = [each.id for each in on if each is not tale][-6:]
     others = (
-        (f"  earlier on {symbol}: {' '.join(earlier)} · why {earlier[-1]}",) if earlier and not watch else ()
+        [f"  earlier on {symbol}: {' '.join(earlier)} · why {earlier[-1]}"] if earlier and not watch else []
     )
-    return why_trade(tales, tale, now), others
+    return why_trade(tales, tale, now), (*others, *outside_lines(tales, symbol, now))
+
+
+def _is_number(word: str) -> bool:
+    return word.isascii() and word.isdigit() and len(word) <= 18
 
 
 def _newest(on: list[Tale], leg: str) -> Tale | None:
@@ -172,7 +180,7 @@ def _field(name: str, value: str) -> bytes:
 
 def _meant(log: Log, word: str) -> tuple[str, str, str, str]:
     """Return symbol, watcher, leg and orderRef that ``word`` names, "" for what it leaves open."""
-    if word.isascii() and word.isdigit():
+    if _is_number(word):
         said = _last(log, f'"order_id":{int(word)},'.encode(), f'"order_id":{int(word)}}}'.encode())
         return (
             (said["symbol"], said.get("watch", ""), said.get("leg", ""), said["order_ref"])

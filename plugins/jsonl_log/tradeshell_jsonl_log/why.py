@@ -22,7 +22,7 @@ ENDS = {
     "cancelled": "it was cancelled",
     "no_bars": "the bars that it wants cannot be had",
     "replay_end": "the recorded data was used up",
-    "entry_timeout": "its entry was not filled in time",
+    "entry_timeout": "it was not filled in time",
 }
 
 

@@ -30,7 +30,7 @@ class Played:
     """A situation that was played, and its log."""
 
     def __init__(self, path: Path, stage: Stage) -> None:
-        self.path, self.stage = path, stage
+        self.path, self.stage, self.log = path, stage, Log(path)
 
     @property
     def records(self) -> list[Record]:
@@ -39,7 +39,11 @@ class Played:
 
     def why(self, word: str, now: datetime | None = None) -> Why:
         """Ask the log."""
-        return answer(Log(self.path), word, now or self.stage.now)[0]
+        return answer(self.log, word, now or self.stage.now)[0]
+
+    def others(self, word: str) -> tuple[str, ...]:
+        """Return what else a word may mean."""
+        return answer(self.log, word, self.stage.now)[1]
 
 
 @contextmanager
@@ -226,11 +230,6 @@ def emergency(stage: Stage) -> None:
     stage.refuse("place", "sl1", 201, REFUSED, times=99)
     stage.kill("sl1", 201, REFUSED)
     stage.wait(30)
-
-
-def sold_by_emergency(stage: Stage) -> None:
-    """Stops are refused on paper: the last rung sells."""
-    emergency(stage)
 
 
 def target_lost(stage: Stage) -> None:
