@@ -265,12 +265,9 @@ TRADES = Grammar(
 
 _COLUMNS = (
     Column("closed"),
-    Column("symbol"),
     Column("trade"),
     Column("qty", right=True),
-    Column("entry", right=True),
-    Column("exit", right=True),
-    Column("exits"),
+    Column("entry → exit"),
     Column("P&L", right=True),
     Column("R", right=True),
     Column("slip", right=True),
@@ -316,12 +313,9 @@ def _row(result: Result, now: datetime) -> tuple[str, ...]:
     at = "open" if result.state == "open" or result.exit_at is None else clock(result.exit_at, now)
     return (
         at,
-        result.symbol,
-        result.id,
+        f"{result.symbol} {result.id}",
         str(result.qty),
-        shown_price(result.entry),
-        shown_price(result.exit),
-        " ".join(f"{part.leg} {part.qty}" for part in result.exits) or "–",
+        f"{shown_price(result.entry)} → {shown_price(result.exit)}",
         _signed(result.pnl if result.sold else None),
         _signed(result.r),
         _signed(result.slippage),

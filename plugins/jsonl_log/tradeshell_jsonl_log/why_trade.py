@@ -9,6 +9,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from tradeshell import signed
 from tradeshell_jsonl_log.tale import STATUSES, Said, Tale, Tales, average, clock, shares, shown_price
 from tradeshell_jsonl_log.why import Case, Why, name_of, reason_words, step_words, touch_words
 from tradeshell_jsonl_log.why_asked import is_living
@@ -119,8 +120,10 @@ def _unfilled(entered: Entered, ref: str) -> Why:
 
 def _closed(entered: Entered, closed: Said) -> Why:
     case, tale = entered.case, entered.tale
-    result = f"{closed.text('qty')} shares {closed.cash('entry')} → {closed.cash('exit')}, {closed.cash('pnl')} USD"
-    result += f", {closed.cash('r')} R" if closed.price("r") is not None else ""
+    pnl, r = closed.price("pnl"), closed.price("r")
+    result = f"{closed.number('qty')} shares {closed.cash('entry')} → {closed.cash('exit')}"
+    result += "" if pnl is None else f", {signed(pnl)} USD"
+    result += "" if r is None else f", {signed(r)} R"
     typed = [each for each in case.on_symbol("FlattenStarted") if entered.entry.seq < each.seq < closed.seq]
     is_flattened = bool(typed) and any(each.leg.startswith("flat") for each in tale.sold())
     why = "it was flattened" if is_flattened else "every share is sold"
