@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 from tests.plugins.jsonl_log.kit import NOON, events, log, numbers, record, records, write
+from tests.support.nth import Nth
 
 from tradeshell import StateError
 from tradeshell_jsonl_log import writer
@@ -425,29 +426,6 @@ def test_P14_the_end_does_not_wait_for_a_disk_that_hangs(
 
 
 # --- the N-th call ----------------------------------------------------------------------------------------------------
-
-CALLS = ("open", "write", "fsync", "ftruncate", "rename", "stat", "close", "pread")
-
-
-class Nth:
-    """Lets the ``nth`` of our calls to the system fail, once or from then on."""
-
-    def __init__(self, patched: pytest.MonkeyPatch, nth: int, code: int, *, is_for_good: bool) -> None:
-        self.count, self.failed = 0, Counter[str]()
-        for name in CALLS:
-            patched.setattr(os, name, self._counted(name, getattr(os, name), nth, code, is_for_good))
-
-    def _counted(self, name: str, real: Any, nth: int, code: int, is_for_good: bool) -> Any:
-        def call(*arguments: Any, **keywords: Any) -> Any:
-            self.count += 1
-            if self.count == nth or (is_for_good and self.count > nth):
-                self.failed[name] += 1
-                if name == "close":
-                    real(*arguments)  # Linux closes it all the same
-                raise OSError(code, os.strerror(code))
-            return real(*arguments, **keywords)
-
-        return call
 
 
 def day_of_trading(folder: Path) -> list[int]:

@@ -81,14 +81,14 @@ ODD: list[tuple[object, object]] = [
 
 
 @pytest.mark.parametrize("value, read", ODD, ids=[repr(value) for value, _ in ODD])
-def test_an_odd_value_is_kept_as_json_knows_it(value: object, read: object) -> None:
+def test_P10_an_odd_value_is_kept_as_json_knows_it(value: object, read: object) -> None:
     line = json.loads(encode(record(event=Noted(what=value)), 1), parse_constant=pytest.fail)
     assert line.get("what") == read
     assert "unreadable" not in line
 
 
 @pytest.mark.parametrize("value", ["\ud800", Unspeakable(), Endless()], ids=["surrogate", "repr", "endless"])
-def test_a_value_that_cannot_be_kept_costs_its_event_the_fields_not_the_line(value: object) -> None:
+def test_P10_a_value_that_cannot_be_kept_costs_its_event_the_fields_not_the_line(value: object) -> None:
     raw = encode(record(event=Noted(what=value, symbol="AAPL")), 1)
     line = json.loads(raw)
     assert b"\n" not in raw
@@ -114,7 +114,7 @@ VALUES = st.recursive(
 
 
 @given(value=VALUES, session=st.text(st.characters()), mono=st.floats())
-def test_whatever_an_event_holds_its_line_is_one_json_object(
+def test_P10_whatever_an_event_holds_its_line_is_one_json_object(
     value: object, session: str, mono: float
 ) -> None:
     raw = encode(Record(v=1, seq=1, ts=NOON, mono=mono, session=session, event=Noted(what=value)), 3)

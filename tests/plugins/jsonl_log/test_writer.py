@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -260,3 +261,30 @@ def test_a_file_that_is_full_is_put_aside_under_its_day(
     ]
     assert [numbers(each) for each in (*rotated(path), path)] == [[1, 2], [3, 4], [5, 6], [7]]
     assert [line["seq"] for line in read_all(path)] == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_P12_a_clock_that_goes_backwards_changes_no_number(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    with log(tmp_path) as sink:
+        for n, hours in enumerate((0, -3, 1, -200, 0), start=1):
+            sink(record(n, ts=NOON + timedelta(hours=hours)))
+    lines = list(read_log(path))
+    assert [(line["seq"], line["n"]) for line in lines] == [(n, n) for n in range(1, 6)]
+    assert [line["ts"] for line in lines] != sorted(line["ts"] for line in lines)
+    assert {line["mono"] for line in lines} == {12.345679}
+
+
+@pytest.mark.alone
+def test_P09_a_start_reads_no_more_than_one_file_and_a_full_one_within_three_seconds(tmp_path: Path) -> None:
+    """Kills: a start that reads the files of earlier days, or parses every line."""
+    full = JsonlLog(tmp_path / "events.jsonl")
+    many = [record(n, event=Noted(what="x" * 220)) for n in range(2000)]
+    while full._size < writer.FULL - 2_000_000:
+        full.write_all(many)
+    full.close()
+    (tmp_path / "events-2026-03-01.jsonl").write_bytes(b"never read")
+    began = time.monotonic()
+    with log(tmp_path) as sink:
+        assert time.monotonic() - began < 3
+        assert sink._seq > 150_000
+        assert sink.notes == ()
