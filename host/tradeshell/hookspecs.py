@@ -60,7 +60,8 @@ def register_event_sinks(register: Register[SinkOpener]) -> None:
 
     Called: once, at start-up, before the first prompt.
     Calls back: the sink on the engine's loop for every record, in order; it must not wait.
-    On error: the sink is muted after its first failure and the shell says so; trading goes on.
+    On error: the sink is muted after its first failure and the shell says so; trading goes on. While a sink with an attribute
+    ``trouble`` says that it cannot keep records, no entry leaves.
     """
 
 

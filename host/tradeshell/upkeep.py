@@ -111,7 +111,7 @@ class WireLog(Protocol):
 
 
 class LogFile(Struct, frozen=True, kw_only=True):
-    """A log that `tail` can show. ``path`` ``None``: it is not written, and ``why``.
+    """A log that `tail` can show. ``path`` ``None``: it is not written; ``why`` it is not, or cannot be at present.
 
     ``lost``: lines that the disk did not take; ``waiting``: lines that are on their way to it.
     """

@@ -10,6 +10,8 @@ from tests.core.support import AAPL, ENTRY, SL1, Desktop, d, plan, quote
 from tradeshell.core import commands as c
 from tradeshell.core import inputs as i
 from tradeshell.core.events import (
+    AuditInterrupted,
+    AuditResumed,
     BrokerMessageUnclassified,
     DataRejected,
     EngineFault,
@@ -148,6 +150,16 @@ def test_a_word_that_the_table_has_no_row_for_is_shown_and_changes_nothing(
     [
         (ReconciliationFailed(reason="no answer"), "link", "not reconciled: no answer"),
         (SinkMuted(sink="jsonl", reason="disk full"), "audit", "sink jsonl failed and is muted: disk full"),
+        (
+            AuditInterrupted(sink="jsonl", reason="disk full"),
+            "audit",
+            "disk full · no entry leaves until it can be written, exits go on",
+        ),
+        (
+            AuditResumed(sink="jsonl"),
+            "audit",
+            "sink jsonl is written again, what is missing is marked in it · entries may leave",
+        ),
         (EngineFault(where="step", reason="KeyError"), "fault", "internal error in step: KeyError"),
         (DataRejected(symbol="AAPL", reason="high below low"), "data", "dropped: high below low"),
         (ReplayEnded(), "replay", "the recorded data ends here"),

@@ -16,7 +16,7 @@ from tradeshell.core.step import Core
 from tradeshell.engine.journal import read_journal
 from tradeshell.engine.recovery import recover
 from tradeshell_breakout.strategy import Breakout
-from tradeshell_jsonl_log.writer import read_log
+from tradeshell_jsonl_log.reader import read_log
 
 ROOT = Path(__file__).resolve().parents[2]
 LADDER = {"sl1": 70, "sl2": 30}

@@ -31,6 +31,7 @@ _MARK = "\x1e"
 _VARIES = (
     (re.compile(r"\b(br|m)-[a-z2-7]{5}\b"), r"\1-?????"),
     (re.compile(r'"mono":[0-9.]+'), '"mono":?'),
+    (re.compile(r'"crc":"[0-9a-f]{8}"'), '"crc":"?"'),
     (re.compile(r'"session":"[0-9a-f]{10}"'), '"session":"?"'),
 )
 

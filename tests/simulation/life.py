@@ -6,10 +6,12 @@ exception, exactly as if the process had been killed there. What reaches the eng
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, Protocol
@@ -31,7 +33,8 @@ from tradeshell.engine.recovery import recover
 from tradeshell.engine.session import Session as EngineSession
 from tradeshell.ports import Broker, BrokerInfo, Handle, Record, Snapshot, WritesTogether
 from tradeshell_breakout.strategy import Breakout
-from tradeshell_jsonl_log.writer import JsonlLog, encode
+from tradeshell_jsonl_log.lines import encode, seal
+from tradeshell_jsonl_log.writer import JsonlLog
 
 BUSY = 1000  # steps in one second that no schedule gives a reason for
 
@@ -72,17 +75,19 @@ class _Log(JsonlLog):
     """The event log, whose lines end with the life and whose ``mono`` is the schedule's time."""
 
     life: Life
+    slow = math.inf  # a busy computer is no slow disk of the schedule's
 
-    def _append(self, record: Record) -> None:
+    def _append(self, records: Sequence[Record]) -> None:
         life = self.life
-        record = replace(record, mono=life.loop.micros / 1e6)
-        if life.passes("audit", "", lambda: self._tear(record)):
-            super()._append(record)
-            life.logged(type(record.event).__name__)
-            life.after_effect()
+        for given in records:  # each is a boundary
+            record = replace(given, mono=life.loop.micros / 1e6)
+            if life.passes("audit", "", partial(self._tear, record)):
+                super()._append((record,))
+                life.logged(type(record.event).__name__)
+                life.after_effect()
 
     def _tear(self, record: Record) -> None:
-        os.write(self._fd, self.life.torn(encode(record, self._seq + 1)))
+        os.write(self._fd, self.life.torn(seal(encode(record, self._seq + 1), self._chain)[0]))
 
 
 class _LifeClock:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,23 @@ def test_numbers_are_gapless() -> None:
     story = Story()
     del story.audit[1]
     assert story.rules() == {"V23"}
+
+
+@pytest.mark.parametrize("at", ["text", "checksum"])
+def test_the_checksums_of_the_log_are_a_chain(at: str) -> None:
+    story, chain = Story(), 0
+    for number, said in enumerate(story.audit):
+        text = said.rstrip()[:-1] + b',"crc":"'
+        chain = zlib.crc32(text, chain)
+        story.audit[number] = text + f'{chain:08x}"}}\n'.encode()
+    assert story.rules() == set()
+    bad = story.audit[1]
+    if at == "text":
+        story.audit[1] = bad.replace(b'"epoch":1', b'"epoch":2')
+    else:
+        story.audit[1] = bad[:-4] + (b"0" if bad[-4:-3] != b"0" else b"1") + bad[-3:]
+    assert story.audit[1] != bad
+    assert "V23" in story.rules()
 
 
 def test_only_the_last_line_may_be_torn_and_what_it_said_does_not_count() -> None:

@@ -46,6 +46,7 @@ class Record:
         for line in (state / "events.jsonl").read_bytes().splitlines():
             record = json.loads(line)
             record["mono"] = max(0.0, self._seconds(datetime.fromisoformat(record["ts"])))
+            del record["crc"]  # of the line as it was; its time is another here
             self.audit.append(json.dumps(record).encode() + b"\n")
         self.journal = (state / "journal").read_bytes().splitlines(keepends=True)
 

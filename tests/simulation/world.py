@@ -296,7 +296,9 @@ class World:
         if life is not None:
             life.end(None)
         self.venue.close()
-        audit, journal = self._audit_lines(), self.journals.lines()
+        on_disk, journal = self._audit_lines(), self.journals.lines()
+        # The folder has another name in every process, and a defect that was told names it.
+        audit = [line.replace(bytes(self.folder), b"state") for line in on_disk]
         facts = self._facts()
         findings += [
             Finding("V25", self.loop.micros / SECOND, f"a callback raised {error!r}")
@@ -306,7 +308,7 @@ class World:
             findings.append(Finding("V24", 0.0, "a defect was reported: " + _first_fault(audit)))
         if schedule.seed % REPLAYED == 0 and (difference := self.journals.differ()):
             findings.append(Finding("replay", 0.0, difference))
-        report = check(self.b, audit, journal, facts)
+        report = check(self.b, on_disk, journal, facts)
         findings += [Finding(found.rule, found.t, found.text) for found in report.violations]
         counters = (
             self.seen
@@ -330,8 +332,7 @@ class World:
         path = self.folder / "events.jsonl"
         torn = sorted(self.folder.glob("events.jsonl.torn-*"))
         self.seen["torn tail"] += len(torn)
-        # The folder has another name in every process, and a defect that was told names it.
-        return path.read_bytes().replace(bytes(self.folder), b"state").splitlines(keepends=True)
+        return path.read_bytes().splitlines(keepends=True)
 
     def _facts(self) -> dict[str, Any]:
         schedule = self.schedule

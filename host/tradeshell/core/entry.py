@@ -104,6 +104,7 @@ def answer_quote(
     turn: Turn, watchers: Watchers, answer: QuoteAnswered, checks: Sequence[PreTradeCheck] = ()
 ) -> None:
     """Decide an entry, or move an elected stop, on the touch that arrived."""
+    turn.seen = answer.quote
     if answer.key.startswith("chase:"):
         order = turn.desk.order(answer.key.removeprefix("chase:"))
         if order is not None:
@@ -227,7 +228,7 @@ def _refuse(turn: Turn, watchers: Watchers, trade: Trade, refusal: Refusal) -> N
             side=trade.plan.side,
             qty=trade.plan.qty,
         ))  # fmt: skip
-    watchers.news(turn, trade.id, Refused(refusal.reason, refusal.detail))
+    watchers.news(turn, trade.id, Refused(refusal.reason, refusal.detail, trade.bar, turn.seen))
     watchers.end(turn, trade.id, "rejected")
 
 
@@ -242,6 +243,7 @@ def look_at_stop(turn: Turn, order: Order) -> None:
 
 def see_quote(turn: Turn, quote: Quote) -> None:
     """Move the elected stops of the quote's symbol."""
+    turn.seen = quote
     book = turn.desk.books.get(quote.symbol)
     if book is None:
         return

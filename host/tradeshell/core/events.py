@@ -157,6 +157,33 @@ class SinkMuted(Event, frozen=True, kw_only=True):
         return f"sink {self.sink} failed and is muted: {self.reason}"
 
 
+class AuditInterrupted(Event, frozen=True, kw_only=True):
+    """A log of events cannot be written at present: no entry leaves until it can, everything else goes on."""
+
+    weight: ClassVar[Weight] = Weight.ALARM
+    sink: str
+    reason: str
+
+    def label(self) -> str:
+        return "audit"
+
+    def story(self) -> str | None:
+        return f"{self.reason} · no entry leaves until it can be written, exits go on"
+
+
+class AuditResumed(Event, frozen=True, kw_only=True):
+    """A log of events is written again; what is missing in it is marked there."""
+
+    weight: ClassVar[Weight] = Weight.GOOD
+    sink: str
+
+    def label(self) -> str:
+        return "audit"
+
+    def story(self) -> str | None:
+        return f"sink {self.sink} is written again, what is missing is marked in it · entries may leave"
+
+
 class EngineFault(Event, frozen=True, kw_only=True):
     """A defect of ours: the input that caused it was dropped, everything else goes on."""
 
@@ -200,7 +227,8 @@ class DataRejected(Event, frozen=True, kw_only=True):
 class OrderIntent(Event, frozen=True, kw_only=True):
     """What is about to be sent, on record before its bytes leave. ``action`` is ``place``, ``replace`` or ``cancel``.
 
-    An entry's intent carries what it was decided on: bid, ask, the quote's age in seconds, the bar's start and close.
+    An entry's intent carries what it was decided on: bid, ask, the quote's age in seconds, the bar's start and close. That of a
+    change carries the touch, where one decided.
     """
 
     order_ref: str

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from tradeshell.core.events import Event
 from tradeshell.core.inputs import WatchSpec
-from tradeshell.core.market import Bar
+from tradeshell.core.market import Bar, Quote
 
 
 class BarNeed(Struct, frozen=True):
@@ -54,10 +54,12 @@ class Entered(Struct, frozen=True):
 
 
 class Refused(Struct, frozen=True):
-    """The entry was refused: a short ``reason`` word and the numbers behind it."""
+    """The entry was refused: a short ``reason`` word, the numbers behind it, the bar that asked and the touch that was there."""
 
     reason: str
     detail: str
+    bar: Bar | None = None
+    quote: Quote | None = None
 
 
 class Over(Struct, frozen=True):

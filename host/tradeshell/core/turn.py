@@ -34,21 +34,23 @@ EARLY = timedelta(milliseconds=1)  # a timer of floats may come this early
 
 
 class Evidence(NamedTuple):
-    """What an entry was decided on, for its intent's record."""
+    """What an order was decided on, for its intent's record. ``at``: when the touch counted, without it when the trade asked."""
 
     quote: Quote | None = None
     bar: Bar | None = None
+    at: datetime | None = None
 
 
 class Turn:
     """Collects one step's effects."""
 
-    __slots__ = ("at", "commands", "desk")
+    __slots__ = ("at", "commands", "desk", "seen")
 
     def __init__(self, desk: Desk, at: datetime) -> None:
         self.desk = desk
         self.at = at
         self.commands: list[Command] = []
+        self.seen: Quote | None = None  # the touch that this step decides on
 
     def say(self, event: Event) -> None:
         """Announce ``event``."""
@@ -138,7 +140,7 @@ class Turn:
             self.put_order(
                 Order(spec=spec, order_id=number, sent_at=self.at, touched_at=self.at, placed=spec.qty)
             )
-            self.say(_intent(spec, "place", trade, "", evidence))
+            self.say(_intent(spec, "place", trade, "", evidence if spec.ref == trade.refs[0] else None))
             self.say(OrderIdAssigned(**_who(spec, trade), order_ref=spec.ref, order_id=number))
         for number, spec in enumerate(specs, first):
             self.commands.append(PlaceOrder(spec, number))
@@ -155,7 +157,7 @@ class Turn:
             outdated=outdated(order, self.at),
             risen=risen(order, self.at),
         ))  # fmt: skip
-        self.say(_intent(order.spec, "replace", trade, reason, None))
+        self.say(_intent(order.spec, "replace", trade, reason, Evidence(self.seen, at=self.at)))
         self.commands.append(ModifyOrder(order.spec, order.order_id))
         self.commands.append(SetTimer(f"answer:{order.spec.ref}", self.at + ACK_TIMEOUT))
 
@@ -188,7 +190,8 @@ def _who(spec: OrderSpec, trade: Trade) -> dict[str, str]:
 def _intent(
     spec: OrderSpec, action: str, trade: Trade, reason: str, evidence: Evidence | None
 ) -> OrderIntent:
-    quote, bar = evidence if evidence is not None and spec.ref == trade.refs[0] else Evidence()
+    quote, bar, at = evidence or Evidence()
+    asked_at = trade.asked_at if at is None else at
     bid: Price | None = None if quote is None else quote.bid
     qty: Shares = spec.qty
     return OrderIntent(
@@ -212,7 +215,7 @@ def _intent(
         reason=reason,
         bid=bid,
         ask=None if quote is None else quote.ask,
-        quote_age=None if quote is None else max(0.0, (trade.asked_at - quote.at).total_seconds()),
+        quote_age=None if quote is None else max(0.0, (asked_at - quote.at).total_seconds()),
         bar_start=None if bar is None else bar.start,
         bar_close=None if bar is None else bar.close,
     )

@@ -2,7 +2,8 @@
 
 Laws: what is held is handed out before an order leaves (the session does that) and before anything that is told later; of what is
 handed out together, sinks that keep it are served before those that only show it. A sink never stops trading; one that fails is
-muted once and for all, and that is itself an event.
+muted once and for all, and that is itself an event. One that has an attribute ``trouble`` stays: it says there why it cannot keep
+records at present, and no entry leaves before it can again (the session does that).
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from tradeshell.core.events import Event, SinkMuted
+from tradeshell.core.events import AuditInterrupted, AuditResumed, Event, SinkMuted
 from tradeshell.ports import Record, Sink
 from tradeshell.upkeep import LogFile
 
@@ -28,15 +30,19 @@ class Audit:
         self._seq = 0
         self._sinks: tuple[tuple[str, Sink], ...] = ()
         self._shows: frozenset[str] = frozenset()
+        self._keepers: tuple[tuple[str, Any], ...] = ()  # those with an attribute ``trouble``
+        self._told: dict[str, str] = {}  # what of it is told
         self._held: list[Event] = []
         self._unshown: list[Record] = []
 
     def add(self, name: str, sink: Sink, *, shows: bool = False) -> None:
         """Add a sink; it gets every record from now on. One that only ``shows`` them may get them after the orders have left.
 
-        A sink may have a method ``write_all`` that takes several records at once.
+        A sink may have a method ``write_all`` that takes several records at once, and an attribute ``trouble``.
         """
         self._sinks = (*self._sinks, (name, sink))
+        if hasattr(sink, "trouble"):
+            self._keepers = (*self._keepers, (name, sink))
         if shows:
             self._shows |= {name}
 
@@ -45,11 +51,16 @@ class Audit:
         """The sinks that still get every record."""
         return tuple(name for name, _ in self._sinks)
 
+    @property
+    def trouble(self) -> str:
+        """Why records are not kept as they should be, "" while they are."""
+        return next((sink.trouble for _, sink in self._keepers if sink.trouble), "")
+
     def log_file(self) -> LogFile:
         """Return the log of a sink that says where it writes: such a sink has an attribute ``path``."""
         for _, sink in self._sinks:
             if isinstance(path := getattr(sink, "path", None), Path):
-                return LogFile(name="events", path=path)
+                return LogFile(name="events", path=path, why=getattr(sink, "trouble", ""))
         return LogFile(name="events", why="no sink writes events to a file")
 
     def tell(self, event: Event) -> None:
@@ -75,6 +86,19 @@ class Audit:
         ]
         self._unshown += records
         self._hand_out(records, shows=False)
+        for name, sink in self._keepers:
+            if sink.trouble or self._told:
+                self._tell_trouble(name, sink.trouble)
+
+    def _tell_trouble(self, name: str, trouble: str) -> None:
+        """Tell what a sink says of itself, once for each beginning and end."""
+        known = self._told.get(name, "")
+        if trouble and not known:
+            self._told[name] = trouble
+            self.tell(AuditInterrupted(sink=name, reason=trouble))
+        elif known and not trouble:
+            del self._told[name]
+            self.tell(AuditResumed(sink=name))
 
     def show(self) -> None:
         """Hand what was kept to the sinks that show it."""

@@ -190,6 +190,13 @@ def _audit(view: View) -> Finding:
             told="no event is written" if events is None else events.why,
             remedy="`pip install tradeshell-jsonl-log`, or `enabled = true` under [sinks.jsonl]",
         )
+    if events.why:
+        return Finding(
+            name="audit",
+            outcome=Outcome.FAILED,
+            told=events.why,
+            remedy="make room or mend the disk: until then no entry leaves, exits go on",
+        )
     return Finding(name="audit", outcome=Outcome.OK, told=str(events.path))
 
 

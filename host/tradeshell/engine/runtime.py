@@ -204,7 +204,9 @@ class Engine:
         audit = Audit(plan.session, clock.now)
         for name, (opener, settings) in plan.sinks.items():
             try:
-                audit.add(name, opened.enter_context(opener(settings)))
+                sink = opened.enter_context(opener(settings))
+                audit.add(name, sink)
+                self.notes = (*self.notes, *getattr(sink, "notes", ()))
             except TradeshellError as error:  # trading goes on without it; `status` and this line say so
                 self.notes = (*self.notes, f"sink {name} is off: {error}")
             except BaseException as error:  # noqa: BLE001  # a defect of the plugin, SystemExit too: without it nobody would know

@@ -284,6 +284,8 @@ class Session:
             reason = f"the journal cannot be written ({no_journal})"
         elif order.side is Side.BUY and parts is not None and not self.is_recorded(parts.watch):
             reason = "what triggered it could not be written to the journal"
+        elif order.side is Side.BUY and (trouble := self.audit.trouble):
+            reason = f"it could not be written to the audit log: {trouble}"
         elif order.parent_ref in unsent:
             reason = "its entry was not sent"
         elif self._send(

@@ -44,6 +44,7 @@ def status(trading: Trading, words: Words) -> Answer:
     risk, bare = open_risk(desk)
     share = protected_share(view)
     sinks = [name for name in view.sinks if name not in OURS]
+    trouble = next((log.why for log in view.logs if log.name == "events" and log.path is not None), "")
     rows = [
         ("mode", f"{mode(view)} · {view.broker.words}"),
         ("account", masked(desk.account or view.broker.account) or "unknown"),
@@ -61,7 +62,7 @@ def status(trading: Trading, words: Words) -> Answer:
         ("protected", "nothing is held" if share is None else f"{share} % of the shares held"),
         ("quotes", _quotes(view)),
         *_bars(view),
-        ("audit", " ".join(sinks) or "no sink: events are on the screen only"),
+        ("audit", _audit_words(sinks, trouble)),
     ]
     data = {
         "mode": mode(view),
@@ -80,6 +81,7 @@ def status(trading: Trading, words: Words) -> Answer:
         "blind": view.blind,
         "blocked": view.blocked,
         "audit": sinks,
+        "audit_trouble": trouble,
     }
     return Answer(lines=tuple(f"  {name:<11}{text}" for name, text in rows), data=data)
 
@@ -95,6 +97,12 @@ def _link_words(desk: Desk) -> str:
     if desk.link.up:
         return "up, reconciling: no entry leaves before orders and positions are known"
     return f"down ({desk.link.why}) · type: connect"
+
+
+def _audit_words(sinks: list[str], trouble: str) -> str:
+    """Return who keeps events; while they cannot be kept no entry leaves."""
+    named = " ".join(sinks) or "no sink: events are on the screen only"
+    return f"{named} · CANNOT BE WRITTEN: no entry leaves · {trouble}" if trouble else named
 
 
 def _count(number: int, what: str) -> str:

@@ -20,7 +20,10 @@ def bar_words(seconds: int) -> str:
 
 
 class BreakoutStarted(Event, frozen=True, kw_only=True):
-    """A watcher was armed. Prices USD, ``qty`` shares, ``legs`` those of each leg of a ladder, ``bar`` seconds."""
+    """A watcher was armed. Prices USD, ``qty`` shares, ``legs`` those of each leg of a ladder, ``bar`` seconds.
+
+    ``updates``: where the stops of later legs go after each target; ``max_bars``: how many bars it waits.
+    """
 
     level: Price
     qty: Shares
@@ -29,6 +32,8 @@ class BreakoutStarted(Event, frozen=True, kw_only=True):
     mode: str
     bar: int
     legs: tuple[Shares, ...] = ()
+    updates: tuple[Price, ...] = ()
+    max_bars: int | None = None
 
     def label(self) -> str:
         return "armed"
@@ -82,11 +87,20 @@ class BreakoutConfirmed(Event, frozen=True, kw_only=True):
 
 
 class BreakoutRejected(Event, frozen=True, kw_only=True):
-    """The bar triggered but the entry may not go out; the watcher is used up. ``reason`` is one word."""
+    """The bar triggered but the entry may not go out; the watcher is used up. ``reason`` is one word.
+
+    The bar and the touch are those that it was decided on, where there were any; ``quote_age`` seconds.
+    """
 
     weight: ClassVar[Weight] = Weight.BAD
     reason: str
     detail: str
+    level: Price | None = None
+    close: Price | None = None
+    bar_start: datetime | None = None
+    bid: Price | None = None
+    ask: Price | None = None
+    quote_age: float | None = None
 
     def label(self) -> str:
         return "rejected"

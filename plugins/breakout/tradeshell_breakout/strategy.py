@@ -55,6 +55,8 @@ class Breakout:
             mode=plan.mode.value,
             bar=int(watch.params["bar"]),
             legs=split(plan.qty, plan.parts) if plan.mode.is_detached else (),
+            updates=plan.updates,
+            max_bars=int(watch.params["max_bars"]) if watch.params["max_bars"] else None,
         )
         return QUIET_STATE, (Tell(started),)
 
@@ -93,7 +95,6 @@ class Breakout:
         self, watch: WatchSpec, state: BreakoutState, news: News, at: datetime
     ) -> tuple[BreakoutState, tuple[Wish, ...]]:
         """Tell what became of the entry."""
-        del at
         who = {"symbol": watch.plan.symbol, "watch": watch.id}
         if isinstance(news, Entered):
             assert news.bar is not None, "a watcher enters because of a bar"
@@ -109,6 +110,18 @@ class Breakout:
             )
             return state, (Tell(confirmed),)
         if isinstance(news, Refused):
-            return state, (Tell(BreakoutRejected(**who, reason=news.reason, detail=news.detail)),)
+            bar, quote = news.bar, news.quote
+            rejected = BreakoutRejected(
+                **who,
+                reason=news.reason,
+                detail=news.detail,
+                level=watch.plan.level,
+                close=None if bar is None else bar.close,
+                bar_start=None if bar is None else bar.start,
+                bid=None if quote is None else quote.bid,
+                ask=None if quote is None else quote.ask,
+                quote_age=None if quote is None else max(0.0, quote.age(at)),
+            )
+            return state, (Tell(rejected),)
         assert isinstance(news, Over)
         return state, (Tell(BreakoutStopped(**who, reason=news.reason)),)

@@ -2,58 +2,58 @@
 
 Laws:
 
-1. A line is one JSON object and leaves in one ``write`` to a file opened for appending: a killed process tears nothing. There
-   is no fsync on the path; what a power cut tears is repaired at the next start, and the torn bytes are kept in a file aside.
+1. A line leaves in one ``write`` to a file opened for appending, before the order that it is about: a killed process tears
+   nothing. There is no sync on the path; what a power cut tears or a disk flips is found at the next start: the longest good
+   beginning stays, what follows is kept in a file aside, and the log goes on.
 2. ``seq`` counts the lines of the log from 1 without a gap, over sessions and over rotated files. ``n`` counts the records of
    one session, as the host numbers them; a line of the log's own has ``n`` 0.
-3. No value makes a line that cannot be parsed: NaN becomes null, what JSON does not know becomes text.
-4. A line that cannot be written whole is taken back, the failure is raised once, and nothing is written after it.
+3. A line is there whole or not at all. What the disk refuses is counted and tried no second time; as soon as it takes lines
+   again, an ``AuditGap`` says before the next one how many are missing. Meanwhile ``trouble`` says why, and no entry leaves.
+4. A disk that needs longer than ``SLOW`` for a line gets the following ones from a thread, in order, out of a bounded queue.
 5. The running file is always the configured path. It is renamed to ``NAME-YYYY-MM-DD.jsonl`` before the first record of a later
-   New York day. The day is the record's own (the venue's in a replay): no clock is asked.
+   New York day, or when it is full. The day is the record's own (the venue's in a replay): no clock is asked. A file that
+   somebody moved or cut is noticed within a second of writing, and the log goes on in the one that is there.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
-import json
-import math
 import os
-import re
-import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime, time, timedelta
-from functools import cache
-from operator import attrgetter
+import threading
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
-from typing import Any, ClassVar
+from time import monotonic
 from zoneinfo import ZoneInfo
 
-import msgspec
+from msgspec.structs import replace
 
-from tradeshell import ConfigError, DataError, Event, Record, Sink, SinkContext, StateError, Weight
+from tradeshell import ConfigError, Event, Record, Sink, SinkContext, StateError
+from tradeshell_jsonl_log.events import AuditGap, LogRestarted, LogTailRepaired
+from tradeshell_jsonl_log.files import (
+    PATH_VARIABLE,
+    free_name,
+    make_folder,
+    open_locked,
+    refusals,
+    rotated,
+    set_aside,
+)
+from tradeshell_jsonl_log.lines import OURS, Whole, encode, instant, is_sealed, parsed, scan, seal
 
-PATH_VARIABLE = "APPS_EVENT_LOG_PATH"
 FILE_NAME = "events.jsonl"
 NEW_YORK = ZoneInfo("America/New_York")
-ENVELOPE = ("v", "seq", "ts", "mono", "session", "n", "event")
-OURS = b'{"v":'  # how every line begins
-TAIL = 1 << 20  # bytes: how far from the end the last whole line is looked for
-
-
-class LogTailRepaired(Event, frozen=True, kw_only=True):
-    """The log ended in a torn line: its ``torn`` bytes are in the file ``kept``, the log goes on after the last whole line."""
-
-    weight: ClassVar[Weight] = Weight.BAD
-    torn: int
-    kept: str
-
-    def label(self) -> str:
-        return "audit"
-
-    def story(self) -> str | None:
-        return f"the log ended in a torn line; its {self.torn} bytes are kept in {self.kept}"
+FULL = 64 << 20  # bytes of one file: a start reads it whole, within a second
+LOOK_EVERY = 1.0  # seconds between two looks whether the file is still ours
+SLOW = 0.25  # seconds that a write may take
+PROBE_EVERY = 1.0  # seconds between two looks whether a slow disk is quick again
+PASSING = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
+)  # of a disk, not of a path: tried again
+QUEUE = 20_000  # records that wait for a slow disk at most
+CLOSE_WITHIN = 2.0  # seconds
+NO_DAY = datetime.min.replace(tzinfo=UTC)
 
 
 @contextlib.contextmanager
@@ -82,309 +82,303 @@ def _chosen_path(context: SinkContext) -> Path:
 
 
 class JsonlLog:
-    """The open log. Not thread-safe: the engine's loop alone writes. It is the sink: ``path`` is what `tail events` reads."""
+    """The open log, a sink. One thread writes at a time: the engine's loop, or while the disk is slow the thread of ``_drain``.
+
+    ``path`` is what `tail events` reads, ``notes`` what the operator should know of the start, ``trouble`` why nothing can be
+    written in time ("" while all is well). ``write`` never raises for what a disk does.
+    """
+
+    slow = SLOW  # seconds that a write may take
 
     def __init__(self, path: Path) -> None:
-        """Open ``path`` for appending, repairing a torn end; raises ``StateError``."""
-        with _refusals(path):
+        """Open ``path`` for appending, putting damage aside.
+
+        Raises ``StateError`` when it is no log, belongs to another program or is in no place for one; a disk that is full or
+        fails is ``trouble``: it is tried again.
+        """
+        self.notes: tuple[str, ...] = ()
+        self.trouble = ""
+        self._fd = -1
+        self._seq = self._size = self._chain = 0
+        self._day: datetime | None = None
+        self._next_day = NO_DAY
+        self._look_at = 0.0
+        self._must_look = True
+        self._is_torn = self._was_slow = self._is_closing = False
+        self._own: list[Event] = []  # what the log has to say of itself before the next record
+        self._lost = self._late = 0  # records that the next ``AuditGap`` counts
+        self._why = ""
+        self._waiting: list[Record] | None = None  # for a slow disk; then its thread owns everything above
+        self._overflow = 0
+        self._ready = threading.Condition()  # guards the two
+        self._thread: threading.Thread | None = None
+        with refusals(path):
             # A link stays a link: what it points to is what is opened and rotated.
             self.path = Path(os.path.realpath(path.expanduser()))
-            self._make_folder()
             if self.path.exists() and not self.path.is_file():
                 raise StateError(f"event log {self.path} is no file · choose another {PATH_VARIABLE}")
-            self._fd = self._open()
-        try:
-            with _refusals(self.path):
-                self._seq, self._day, self._repaired = self._take_up()
-        except BaseException:
-            os.close(self._fd)
-            raise
-        self._size = os.fstat(self._fd).st_size
-        self._next_day = _midnight_after(self._day)
-        self._failed = False
+            try:
+                make_folder(self.path)
+                self._take_up()
+            except OSError as error:
+                if error.errno not in PASSING:
+                    raise
+                self._lose(0, error)
+        told = [event.story() for event in self._own] + ([self._why] if self.trouble else [])
+        self.notes = tuple(f"event log {self.path}: {words}" for words in told)
+
+    # --- writing ------------------------------------------------------------------------------------------------------
 
     def write(self, record: Record) -> None:
-        """Append ``record``; raises ``StateError`` the first time the disk refuses, and does nothing from then on."""
-        if self._failed:
-            return  # the host was told and has muted this sink
-        try:
-            if self._next_day is None or record.ts >= self._next_day:
-                self._turn_page(record.ts)
-            if self._repaired is not None:
-                self._append(msgspec.structs.replace(record, seq=0, event=self._repaired))
-                self._repaired = None
-            self._append(record)
-        except StateError:
-            self._failed = True
-            raise
-        except OSError as error:
-            self._failed = True
-            raise self._refused(error) from error
+        """Append ``record``."""
+        self.write_all((record,))
 
     __call__ = write
 
     def write_all(self, records: Sequence[Record]) -> None:
-        """Append ``records`` as ``write`` does one after the other, with one call to the system where that is the same."""
-        last = records[-1]
-        if self._failed or self._repaired or self._next_day is None or last.ts >= self._next_day:
-            for record in records:
-                self.write(record)
+        """Append ``records``, with one call to the system if they belong into one file; they are there when this returns.
+
+        What cannot be written is counted, ``trouble`` says why.
+        """
+        if self._waiting is not None and self._queued(records):
             return
-        lines = [encode(record, number) for number, record in enumerate(records, self._seq + 1)]
+        if (
+            self._must_look
+            or records[-1].ts >= self._next_day
+            or self._size >= FULL
+            or monotonic() >= self._look_at
+        ):
+            self._write_with_care(records)
+        else:
+            try:
+                self._append(records)
+            except OSError as error:
+                self._lose(len(records), error)
+        if self._was_slow:
+            self._begin_to_wait()
+
+    def _append(self, records: Sequence[Record]) -> None:
+        """Write the lines of ``records`` whole, or leave the file as it was and raise ``OSError``."""
+        number, chain = self._seq, self._chain
+        lines = []
+        for record in records:
+            number += 1
+            line, chain = seal(encode(record, number), chain)
+            lines.append(line)
+        data = b"".join(lines)
+        began = monotonic()
         try:
-            self._append_lines(b"".join(lines), len(lines))
-        except OSError as error:
-            self._failed = True
-            raise self._refused(error) from error
+            if os.write(self._fd, data) != len(data):
+                raise OSError(errno.ENOSPC, "the disk is full")
+        except OSError:
+            self._is_torn = True
+            with contextlib.suppress(OSError):  # then the next write begins with it
+                self._cut()
+            raise
+        finally:
+            self._was_slow = monotonic() - began > self.slow
+        self._seq, self._chain = number, chain
+        self._size += len(data)
+
+    def _cut(self) -> None:
+        """Take back what was written of a line that did not fit."""
+        os.ftruncate(self._fd, self._size)
+        self._is_torn = False
+
+    def _write_with_care(self, records: Sequence[Record]) -> None:
+        """Write where there is more to do: see that the file is ours, say what is missing, begin a new page."""
+        done = 0
+        try:
+            self._make_ready()
+            if records[-1].ts < self._next_day and self._size < FULL:
+                self._append_first(records)
+            else:
+                for record in records:
+                    if record.ts >= self._next_day or self._size >= FULL:
+                        self._turn_page(record.ts)
+                    self._append_first((record,))
+                    done += 1
+        except (OSError, StateError) as error:  # the latter: another program has taken the file's place
+            self._lose(len(records) - done, error)
+        else:
+            self._must_look = False
+            if self._waiting is None:
+                self.trouble = ""
+
+    def _append_first(self, records: Sequence[Record]) -> None:
+        """Append ``records`` behind what the log has to say of itself, and what is missing before them."""
+        own = list(self._own)
+        if self._lost or self._late:
+            own.append(AuditGap(lost=self._lost, late=self._late, reason=self._why))
+        self._append((*(replace(records[0], seq=0, event=event) for event in own), *records))
+        self._own.clear()
+        self._lost = self._late = 0
+
+    def _lose(self, count: int, error: OSError | StateError) -> None:
+        """Count what was not written, and say why."""
+        self._must_look = True
+        self._lost += count
+        self._why = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+        self.trouble = self._why if isinstance(error, StateError) else f"event log {self.path}: {self._why}"
+
+    # --- a slow disk --------------------------------------------------------------------------------------------------
+
+    def _begin_to_wait(self) -> None:
+        """Let a thread write from now on: the loop has waited once, and orders shall not wait again."""
+        self._was_slow = False
+        if not self._is_closing:
+            if not self.trouble:
+                self._why = f"the disk needs more than {self.slow:g} s for a line"
+                self.trouble = f"event log {self.path}: {self._why}"
+            self._waiting = []
+            self._thread = threading.Thread(target=self._drain, name="jsonl-log", daemon=True)
+            self._thread.start()
+
+    def _queued(self, records: Sequence[Record]) -> bool:
+        """Hand ``records`` to the thread; ``False`` when there is none any more."""
+        with self._ready:
+            if self._waiting is None:
+                return False
+            room = QUEUE - len(self._waiting)
+            self._waiting.extend(records[:room])
+            self._overflow += len(records[room:])
+            self._ready.notify()
+        return True
+
+    def _drain(self) -> None:
+        """Write what waits until the disk is quick again; on the thread."""
+        batch: list[Record] = []
+        overflow = 0
+        while True:
+            began = monotonic()
+            if batch:
+                self._write_with_care(batch)
+                self._late += len(batch)
+                self._lost += overflow
+            with contextlib.suppress(OSError):  # a disk that answers with an error is not slow
+                os.fdatasync(self._fd)
+            is_slow = monotonic() - began > self.slow
+            with self._ready:
+                assert self._waiting is not None, "this thread alone ends the waiting"
+                if not self._waiting and (not is_slow or self._is_closing):
+                    self._waiting, self._must_look = None, True
+                    if not self._lost:
+                        self.trouble = ""
+                    return
+                if not self._waiting:
+                    self._ready.wait(PROBE_EVERY)
+                batch, self._waiting = self._waiting, []
+                overflow, self._overflow = self._overflow, 0
 
     def close(self) -> None:
-        """Close the file."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        """Write what waits, have it on the disk, and close the file; a disk that hangs is not waited for."""
+        self._is_closing = True
+        if self._thread is not None:
+            with self._ready:
+                self._ready.notify()
+            self._thread.join(CLOSE_WITHIN)
+            if self._thread.is_alive():
+                return  # it ends with the process, and so does its file
+        self._release(sync=True)
 
-    def _append(self, record: Record) -> None:
-        self._append_lines(encode(record, self._seq + 1), 1)
+    def _release(self, *, sync: bool = False) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            with contextlib.suppress(OSError):  # what the disk did not take was told when it was written
+                if sync:
+                    os.fsync(fd)
+            with contextlib.suppress(OSError):
+                os.close(fd)
 
-    def _append_lines(self, lines: bytes, count: int) -> None:
-        written = os.write(self._fd, lines)
-        if written != len(lines):
-            os.ftruncate(self._fd, self._size)
-            raise OSError(errno.ENOSPC, "the disk is full")
-        self._size += written
-        self._seq += count
+    # --- the file -----------------------------------------------------------------------------------------------------
 
-    def _refused(self, error: OSError) -> StateError:
-        return StateError(
-            f"event log {self.path}: {error.strerror} · nothing is logged from here on; make room and start again"
-        )
+    def _make_ready(self) -> None:
+        """See that the file is the one that was left, whole; otherwise go on in the one that is there."""
+        self._look_at = monotonic() + LOOK_EVERY
+        if self._fd < 0:
+            make_folder(self.path)
+            self._take_up()
+            return
+        if self._is_torn:
+            self._cut()
+        if why := self._what_happened():
+            self._release()
+            self._own.append(LogRestarted(reason=why))
+            self._take_up()
 
-    # --- opening ------------------------------------------------------------------------------------------------------
-
-    def _make_folder(self) -> None:
-        for missing in reversed([place for place in self.path.parents if not place.exists()]):
-            missing.mkdir(mode=0o700, exist_ok=True)
-
-    def _open(self) -> int:
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
-        fd = os.open(self.path, flags, 0o600)
+    def _what_happened(self) -> str:
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            there = os.stat(self.path)  # noqa: PTH116  # on the path of every second of writing
+        except FileNotFoundError:
+            return "the file was moved away or removed"
+        mine = os.fstat(self._fd)
+        if (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino):
+            return "another file has taken its place"
+        if mine.st_size != self._size:
+            return "the file was cut" if mine.st_size < self._size else "somebody else has written to it"
+        return ""
+
+    def _take_up(self) -> None:
+        """Open the file and go on behind its last good line; what follows is put aside. Raises ``OSError``, ``StateError``."""
+        fd = open_locked(self.path)
+        try:
+            with os.fdopen(os.dup(fd), "rb") as file:
+                whole = scan(file)
+                size = os.fstat(fd).st_size
+                if size > whole.size:
+                    if not whole.count:
+                        self._refuse_foreign(fd)
+                    kept = set_aside(self.path, fd, whole.size)
+                    self._own.append(
+                        LogTailRepaired(torn=size - whole.size, kept=kept.name, whole=whole.count)
+                    )
+            seq, day = self._last_of(whole)
+        except BaseException:
             os.close(fd)
+            raise
+        self._fd, self._size, self._chain, self._is_torn = fd, whole.size, whole.chain, False
+        self._seq, self._day = seq, day
+        self._next_day = NO_DAY if day is None else _midnight_after(day)
+
+    def _refuse_foreign(self, fd: int) -> None:
+        """Raise ``StateError`` unless a file without a single good line is a damaged log of ours."""
+        head = os.pread(fd, 1 << 20, 0)
+        is_ours = head.startswith(OURS) or OURS.startswith(head) or not head.strip(b"\0")
+        if not is_ours and not any(map(is_sealed, head.splitlines(keepends=True))):
             raise StateError(
-                f"event log {self.path} is being written by another program · give one of them its own {PATH_VARIABLE}"
-            ) from None
-        except OSError:
-            pass  # some network file systems have no locks: better a log without one than none
-        with contextlib.suppress(OSError):  # somebody else's file that we may write stays as open as it is
-            if stat.S_IMODE(os.fstat(fd).st_mode) & 0o077:
-                os.fchmod(fd, 0o600)  # positions and prices are nobody else's affair
-        return fd
+                f"{self.path} is no event log of ours, it was left as it is · choose another {PATH_VARIABLE}"
+            )
 
-    def _take_up(self) -> tuple[int, datetime | None, LogTailRepaired | None]:
-        """Return the last number, the latest instant in the file, and what had to be repaired."""
-        size = os.fstat(self._fd).st_size
-        if size == 0:
-            return self._last_of_rotated(), None, None
-        start = max(0, size - TAIL)
-        tail = os.pread(self._fd, size - start, start)
-        whole, last = _last_line(tail)
-        if last is None:
-            # Without a single whole line it is a log only if it begins like one (or like one that a power cut filled with zeros).
-            if start > 0 or not (tail.startswith(OURS) or OURS.startswith(tail) or not tail.strip(b"\0")):
-                raise StateError(
-                    f"{self.path} is no event log of ours, it was left as it is · choose another {PATH_VARIABLE}"
-                )
-            return self._last_of_rotated(), None, self._repair(tail, 0)
+    def _last_of(self, whole: Whole) -> tuple[int, datetime | None]:
+        """Return the last number of the log and the latest instant in its running file."""
+        if not whole.count:
+            return self._seq or last_number(self.path), None
+        first, last = parsed(whole.first), parsed(whole.last)
         # A replay writes old days behind newer ones: the first line may be the later one.
-        first = _parsed(os.pread(self._fd, TAIL, 0).partition(b"\n")[0] + b"\n")
-        latest = max(_instant(record) for record in (first, last) if record is not None)
-        torn = tail[whole:]
-        return last["seq"], latest, self._repair(torn, start + whole) if torn else None
-
-    def _repair(self, torn: bytes, keep: int) -> LogTailRepaired:
-        # The copy first: a kill between the two leaves the bytes in both places, never in none.
-        names = (f"{self.path.name}.torn-{keep}{part}" for part in ("", *(f"-{n}" for n in range(2, 10_000))))
-        aside = next(place for name in names if not (place := self.path.with_name(name)).exists())
-        with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(torn)
-        os.ftruncate(self._fd, keep)
-        return LogTailRepaired(torn=len(torn), kept=aside.name)
-
-    def _last_of_rotated(self) -> int:
-        """Return the number at which the newest rotated file ended, 0 without one."""
-        for file in reversed(rotated(self.path)):
-            with file.open("rb") as opened:
-                opened.seek(max(0, opened.seek(0, os.SEEK_END) - TAIL))
-                _, last = _last_line(opened.read())
-            if last is not None:
-                number: int = last["seq"]
-                return number
-        return 0
-
-    # --- rotation -----------------------------------------------------------------------------------------------------
+        return last["seq"], max(instant(first), instant(last))
 
     def _turn_page(self, ts: datetime) -> None:
         """Begin a new file for the day of ``ts``, unless the running one is still empty (then it has no day)."""
-        if self._day is not None:
+        if self._day is not None and self._size > 0:
             day = self._day.astimezone(NEW_YORK).date().isoformat()
-            with contextlib.suppress(
-                FileNotFoundError
-            ):  # somebody has moved the running file away: begin a new one
-                self.path.rename(_free_name(self.path, day))
-            os.close(self._fd)
-            self._fd = -1
-            self._fd = self._open()
-            self._size = 0
+            self.path.rename(free_name(self.path, day))
+            self._release()
+            self._take_up()
         self._day = ts
         self._next_day = _midnight_after(ts)
 
 
-def rotated(path: Path) -> list[Path]:
-    """Return the files that the log at ``path`` was rotated to, oldest first."""
-    form = re.compile(re.escape(path.stem) + r"-(\d{4}-\d\d-\d\d)(?:\.(\d+))?" + re.escape(path.suffix))
-    found = [
-        (match[1], int(match[2] or 0), file)
-        for file in path.parent.iterdir()
-        if (match := form.fullmatch(file.name))
-    ]
-    return [file for _, _, file in sorted(found)]
+def last_number(path: Path) -> int:
+    """Return the number at which the newest rotated file that has a good line ended, 0 without one; raises ``OSError``."""
+    for each in reversed(rotated(path)):
+        with each.open("rb") as file:
+            whole = scan(file)
+        if whole.count:
+            number: int = parsed(whole.last)["seq"]
+            return number
+    return 0
 
 
-def _free_name(path: Path, day: str) -> Path:
-    # A replay of an old day, or a clock set back, may bring a day a second time: nothing is overwritten.
-    taken = {file.name for file in rotated(path)}
-    name, number = f"{path.stem}-{day}{path.suffix}", 0
-    while name in taken:
-        number += 1
-        name = f"{path.stem}-{day}.{number}{path.suffix}"
-    return path.with_name(name)
-
-
-def _midnight_after(instant: datetime | None) -> datetime | None:
-    if instant is None:
-        return None
-    day = instant.astimezone(NEW_YORK).date() + timedelta(days=1)
+def _midnight_after(instant_: datetime) -> datetime:
+    day = instant_.astimezone(NEW_YORK).date() + timedelta(days=1)
     return datetime.combine(day, time(), NEW_YORK)
-
-
-# --- lines ------------------------------------------------------------------------------------------------------------
-
-
-def encode(record: Record, seq: int) -> bytes:
-    """Return the line of ``record`` under the number ``seq``: the envelope, then the event's fields that are set.
-
-    A field that is called like one of the envelope gets a ``_`` behind its name.
-    """
-    line = _head(record, seq)
-    event = record.event
-    try:
-        keys, values = _fields(type(event))
-        for key, value in zip(keys, values(event), strict=True):
-            if value is not None:
-                line[key] = value
-        return _ENCODER.encode(line) + b"\n"
-    except Exception as error:  # noqa: BLE001  # an event of a plugin may hold anything; its line is kept as far as it goes
-        instead = {"unreadable": _described(error), "fields": _shallow(record.event)}
-        return (
-            json.dumps(_head(record, seq) | {"ts": _described(record.ts)} | instead).encode("ascii") + b"\n"
-        )
-
-
-def _head(record: Record, seq: int) -> dict[str, Any]:
-    return {
-        "v": record.v,
-        "seq": seq,
-        "ts": record.ts,
-        "mono": round(record.mono, 6) if math.isfinite(record.mono) else None,
-        "session": record.session,
-        "n": record.seq,
-        "event": type(record.event).__name__,
-    }
-
-
-_ENCODER = msgspec.json.Encoder(enc_hook=str)
-
-
-@cache
-def _fields(kind: type[Event]) -> tuple[tuple[str, ...], Callable[[Event], tuple[Any, ...]]]:
-    """Return the names that a kind of event's fields have in a line, and what takes their values."""
-    named = [
-        (name, f"{key}_" if key in ENVELOPE else key)
-        for name, key in zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True)
-        if key != "event"
-    ]
-    return tuple(key for _, key in named), attrgetter(*(name for name, _ in named))
-
-
-def _shallow(event: object) -> dict[str, str]:
-    names: tuple[str, ...] = getattr(event, "__struct_fields__", ())
-    return {name: _described(getattr(event, name, None)) for name in names}
-
-
-def _described(value: object) -> str:
-    try:
-        return value.isoformat() if isinstance(value, datetime) else ascii(value)[:200]
-    except Exception:  # noqa: BLE001  # not even its repr works
-        return f"<{type(value).__name__}>"
-
-
-def read_log(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the records of one log file, oldest first; a torn last line ends it quietly.
-
-    Raises ``DataError`` when a line in the middle is damaged or a number is missing, ``StateError`` when it cannot be opened.
-    """
-    expected: int | None = None
-    with _refusals(path), path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            record = _parsed(line)
-            if record is None:
-                if line.endswith(b"\n") and file.read(1):
-                    raise DataError(
-                        f"event log {path} line {number}: it is damaged · the lines before it are good"
-                    )
-                return
-            if expected is not None and record["seq"] != expected:
-                raise DataError(
-                    f"event log {path} line {number}: number {record['seq']} where {expected} belongs · lines are missing"
-                )
-            expected = record["seq"] + 1
-            yield record
-
-
-def _parsed(line: bytes) -> dict[str, Any] | None:
-    if not line.endswith(b"\n"):
-        return None
-    try:
-        record = json.loads(line)
-        whole = (
-            type(record["seq"]) is int and isinstance(record["event"], str) and _instant(record) is not None
-        )
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return None
-    return record if whole else None
-
-
-def _instant(record: Mapping[str, Any]) -> datetime:
-    return datetime.fromisoformat(record["ts"]).astimezone(NEW_YORK)
-
-
-def _last_line(tail: bytes) -> tuple[int, dict[str, Any] | None]:
-    """Return where the last whole line of ``tail`` ends, and its record."""
-    end = tail.rfind(b"\n") + 1
-    while end > 0:
-        start = tail.rfind(b"\n", 0, end - 1) + 1
-        record = _parsed(tail[start:end])
-        if record is not None:
-            return end, record
-        end = start
-    return 0, None
-
-
-@contextlib.contextmanager
-def _refusals(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StateError(f"event log {path}: {error.strerror} · choose another {PATH_VARIABLE}") from error

@@ -25,7 +25,7 @@ Not judged here, and why:
 - V03: why nothing more is tried is believed when L says so (``SymbolFrozen``), but then an alarm must repeat, and it is counted.
 - V13 is judged as a condition on the final state; the difference to the unkilled run needs that run.
 - V20: the session and the collar of a typed limit need the calendar and the quote that the operator saw.
-- V23: the audit has no checksums of its own; its sequence is checked, and each line of the journal by its CRC.
+- V23: the audit's sequence and the chain of its checksums are checked, and each line of the journal by its CRC.
 """
 
 from __future__ import annotations

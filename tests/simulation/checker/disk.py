@@ -66,7 +66,7 @@ class Log:
             self.start = instant(first["ts"]) - timedelta(seconds=first["mono"])
 
     def _read(self, lines: list[bytes], findings: Findings) -> None:
-        seq = 0
+        seq = chain = 0
         last = len(lines) - 1
         is_ready = is_stopped = False
         session = None
@@ -81,6 +81,13 @@ class Log:
                 seq += 1
                 continue
             seq += 1
+            if "crc" in record:  # a day that a test tells has none
+                chain = zlib.crc32(line[: line.rindex(b'"crc":"') + len(b'"crc":"')], chain)
+                if record["crc"] != f"{chain:08x}":
+                    findings.breach(
+                        "V23", record["mono"], f"audit line {number + 1}: its checksum does not match"
+                    )
+                    chain = int(record["crc"], 16)
             if record["seq"] != seq:
                 findings.breach(
                     "V23", record["mono"], f"audit line {number + 1}: seq {record['seq']}, expected {seq}"
