@@ -11,10 +11,11 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from tradeshell.core import inputs as i
-from tradeshell.core.desk import RESTARTED, Link, WatchPhase
+from tradeshell.core.desk import RESTARTED, Link
 from tradeshell.core.entry import CHASE_EVERY, HALT_EVERY
 from tradeshell.core.exit_events import FlattenStarted, KillSwitchEngaged, KillSwitchLifted
 from tradeshell.core.orders import Side, Signal, advance
+from tradeshell.core.resume import pause
 from tradeshell.core.trade import Trade, TradePhase, entry_of, inventory
 from tradeshell.core.turn import ACK_TIMEOUT, Turn
 from tradeshell.core.watch import Watchers
@@ -98,9 +99,7 @@ def restart(turn: Turn, watchers: Watchers) -> None:
             turn.put_order(lost)
         if order.is_chased:
             turn.timer(f"chase:{order.spec.ref}", CHASE_EVERY)
-    for id_, watcher in tuple(turn.desk.watchers.items()):
-        if watcher.phase is WatchPhase.ARMED:
-            watchers.end(turn, id_, RESTARTED)
+    pause(turn, watchers)
     for trade in turn.desk.trades():
         if trade.phase is TradePhase.ASKING:
             turn.put_trade(replace(trade, phase=TradePhase.CLOSED, end_reason=RESTARTED))

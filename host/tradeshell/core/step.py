@@ -14,7 +14,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from tradeshell.core import entry, hours, kill, pictures, reports
+from tradeshell.core import entry, hours, kill, pictures, reports, resume
 from tradeshell.core import inputs as i
 from tradeshell.core.changes import check_replace, replaced
 from tradeshell.core.checks import PreTradeCheck
@@ -55,6 +55,8 @@ class Core:
             i.BarsRefused: self._bars_refused,
             i.FeedEnded: self._feed_ended,
             i.WatchRequested: lambda turn, event: self.watchers.start(turn, event.watch),
+            i.WatchRestored: lambda turn, event: resume.restore(turn, self.watchers, event),
+            i.ResumeRequested: lambda turn, event: resume.judge(turn, self.watchers, strategies, event),
             i.WatchCancelRequested: self._cancel_watch,
             i.TradeRequested: entry.request_trade,
             i.TradeAbandoned: lambda turn, event: entry.abandon(turn, self.watchers, event.id),

@@ -36,6 +36,8 @@ AnyInput = (
     | inputs.BarsRefused
     | inputs.FeedEnded
     | inputs.WatchRequested
+    | inputs.WatchRestored
+    | inputs.ResumeRequested
     | inputs.WatchCancelRequested
     | inputs.TradeRequested
     | inputs.TradeAbandoned
@@ -74,12 +76,17 @@ class Gap(Struct, frozen=True):
     why: str
 
 
-class Header(Struct, frozen=True):
-    """The first record of a journal."""
+class Header(Struct, frozen=True, omit_defaults=True):
+    """The first record of a journal. ``session``: its name, that of the session that began it; ``before``: that of the last one.
+
+    ``over``: watchers and trades of earlier journals; none of them ever fires again.
+    """
 
     v: int
     session: str
     broker: str
+    before: str = ""
+    over: tuple[str, ...] = ()
 
 
 _ENCODER = msgspec.json.Encoder()
@@ -106,13 +113,16 @@ class Journal:
         fsync: bool = False,
         outlives_us: bool = True,
         after: int = 0,
+        before: str = "",
+        over: tuple[str, ...] = (),
     ) -> None:
         """Start a new journal at ``path``; an earlier one is kept as ``NAME.1``. Raises ``StateError``.
 
-        ``after``: go on behind that decision of the journal that is there. Without ``outlives_us`` (a venue that ends with this
-        program) nothing is ever recovered and nothing is synced.
+        ``after``: go on behind that decision of the journal that is there. ``before``, ``over``: see ``Header``. Without
+        ``outlives_us`` (a venue that ends with this program) nothing is ever recovered and nothing is synced.
         """
         self.path = path
+        self.session = session
         self.written = after
         self._count = after
         self._missing = 0
@@ -132,7 +142,9 @@ class Journal:
                 path.replace(path.with_name(path.name + ".1"))
             self._fd = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC, 0o600)
             if not after:
-                self._write(frame(_ENCODER.encode(Header(VERSION, session, broker))), sync=False)
+                self._write(
+                    frame(_ENCODER.encode(Header(VERSION, session, broker, before, over))), sync=False
+                )
         except OSError as error:
             raise StateError(f"journal {path}: {error.strerror}; choose another --state-dir") from None
         self._thread: threading.Thread | None = None

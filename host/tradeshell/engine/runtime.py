@@ -34,9 +34,11 @@ from tradeshell.engine.crash import CrashFile
 from tradeshell.engine.healer import Healer
 from tradeshell.engine.journal import Journal
 from tradeshell.engine.logs import Logs
-from tradeshell.engine.recovery import Recovered, recover, take_up
+from tradeshell.engine.recovery import Recovered, disagreement, left_waiting, recover, take_up
+from tradeshell.engine.resumer import Resumer
 from tradeshell.engine.session import Session
-from tradeshell.engine.store import SAVE_EVERY, SAVE_EVERY_EMBEDDED, Keeper, Saved, snapshot
+from tradeshell.engine.state import Saved, snapshot
+from tradeshell.engine.store import SAVE_EVERY, SAVE_EVERY_EMBEDDED, Keeper, set_aside
 from tradeshell.errors import BrokerError, PluginError, TradeshellError
 from tradeshell.ports import Broker, BrokerContext, BrokerOffer, Sink, SinkContext, SinkOpener, VenueOptions
 from tradeshell.upkeep import BarHealthSettings, KeepsTime, LogFile, LogSettings
@@ -77,6 +79,9 @@ class Plan(Struct, frozen=True, kw_only=True):
     paper_only: bool = True
     hold_between_commands: bool = False
     pace: Pace | None = None
+    can_ask: bool = False  # somebody sits at a terminal
+    saved: Saved | None = None  # the snapshot of the session before
+    doubt: str = ""  # why its watchers are asked about, whatever the journal says
 
 
 class Engine:
@@ -94,6 +99,7 @@ class Engine:
         self.logs = Logs()
         self._keeper: Keeper
         self.healer: Healer
+        self.resumer: Resumer
         self.loop: asyncio.AbstractEventLoop
         self.session: Session
         self.broker: Broker
@@ -239,18 +245,23 @@ class Engine:
         path = plan.state_dir / "journal"
         found = recover(core, path, plan.broker_name, clock.now()) if venue is None else Recovered(Desk())
         self.notes = (*self.notes, *found.notes)
+        if found.why_not:
+            self.notes = (*self.notes, f"the journal as it was is {set_aside(path, 'damaged').name}")
         journal = Journal(
             path,
-            plan.session,
+            found.session if found.goes_on_after else plan.session,
             plan.broker_name,
             fsync=plan.audit_fsync,
             outlives_us=venue is None,
             after=found.goes_on_after,
+            before=found.session,
+            over=found.over,
         )
         opened.callback(journal.close)
         self.session.attach(self.broker, journal)
         self.healer.start()
         take_up(self.session, found)
+        self._take_what_is_left(found, is_embedded=venue is not None)
         self._keeper = keeper = Keeper(
             plan.state_dir / "state.toml",
             self._picture,
@@ -265,6 +276,26 @@ class Engine:
         self.session.submit(PolicySet(at=clock.now(), policy=policy))
         if plan.stopped:
             self.session.submit(StopEntryRequested(at=clock.now(), on=True, reason=plan.stopped))
+        self.resumer = Resumer(self.session, can_ask=plan.can_ask)
+        opened.callback(self.resumer.close)
+        self.resumer.start()
+
+    def _take_what_is_left(self, found: Recovered, *, is_embedded: bool) -> None:
+        """Take up what a snapshot holds and no journal: watchers, to be asked about; stop entries where the two contradict."""
+        plan, now = self._plan, self.session.clock.now()
+        if is_embedded:
+            differs = ""
+            doubt = "the venue that it watched ended with the program"
+        else:
+            differs = disagreement(plan.saved, found, plan.broker_name)
+            doubt = differs or plan.doubt or found.why_not or "the journal does not know it"
+        if differs:
+            self.notes = (*self.notes, f"state: {differs} · entries are stopped; `stopentry off` lifts that")
+            self.session.submit(StopEntryRequested(at=now, on=True, reason=differs))
+        if plan.saved is not None and plan.saved.broker != plan.broker_name:
+            return  # another broker's; its words stay in the generation before
+        for each in left_waiting(plan.saved, found, doubt, now):
+            self.session.submit(each)
 
     def keep(self) -> bool:
         """Save the state before returning, on the caller's thread; say whether that worked."""
@@ -275,7 +306,7 @@ class Engine:
         written = self.session.journal_seq  # before the desk: what is on disk by now has changed it already
         return snapshot(
             self.session.desk,
-            session=self._plan.session,
+            session=self.session.journal_name,
             broker=self._plan.broker_name,
             journal_seq=written,
         )

@@ -92,6 +92,7 @@ class Session:
         self._snapshots_of = 0  # the epoch that they are requested for
         self._requested_at = -math.inf  # loop time of the last request on this connection
         self._no_picture_until = -math.inf  # loop time until when a failed request is not told again
+        self.names: frozenset[str] = frozenset()  # refs in the last picture, ours or not
         self.unreconciled = ""  # why the last snapshot failed; "" while that is not known
         self.broker: Broker
         self.feeds: Feeds
@@ -100,6 +101,11 @@ class Session:
     def journal_seq(self) -> int:
         """The number of the last decision on disk."""
         return 0 if self._journal is None else self._journal.written
+
+    @property
+    def journal_name(self) -> str:
+        """The name of the journal: the session that began it."""
+        return "" if self._journal is None else self._journal.session
 
     def attach(self, broker: Broker, journal: Journal | None = None) -> None:
         """Use ``broker`` (and ``journal``) from now on; once, before the first input."""
@@ -410,6 +416,7 @@ class Session:
                     callback()
             return
         self._no_picture_until = -math.inf
+        self.names = frozenset((*(o.ref for o in answer.orders), *(e.ref for e in answer.executions)))
         self.submit(answer)
 
     def _tell_no_picture(self, reason: str) -> None:
