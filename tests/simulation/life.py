@@ -27,6 +27,7 @@ from tradeshell.engine.audit import Audit
 from tradeshell.engine.crash import CrashFile
 from tradeshell.engine.journal import Journal
 from tradeshell.engine.recovery import recover
+from tradeshell.engine.resumer import Resumer
 from tradeshell.engine.session import Session as EngineSession
 from tradeshell.ports import Broker, BrokerInfo, Handle, Record, Snapshot
 from tradeshell_breakout.strategy import Breakout
@@ -140,10 +141,17 @@ class Life:
         self.session.paper_only = schedule.is_paper
         self.found = recover(core, folder / "journal", "paper", clock.now())
         self.journal = _Journal(
-            folder / "journal", f"s{number}", "paper", outlives_us=False, after=self.found.goes_on_after
+            folder / "journal",
+            f"s{number}",
+            "paper",
+            outlives_us=False,
+            after=self.found.goes_on_after,
+            before=self.found.session,
+            over=self.found.over,
         )
         self.journal.life = self
         self.session.attach(Gate(self, broker, is_paper=schedule.is_paper), self.journal)
+        self.resumer = Resumer(self.session, can_ask=False)
 
     # --- what comes in ------------------------------------------------------------------------------------------------
 
@@ -246,6 +254,7 @@ class Life:
             return
         self.alive = False
         self._waiting.clear()
+        self.resumer.close()
         for task in tuple(self.session._tasks):
             task.cancel()
         self.journal.drop()
