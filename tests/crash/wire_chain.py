@@ -317,7 +317,9 @@ class Chain:
         while wrong and time.monotonic() < until:
             wrong = self._differences(symbol)
         fact.wrong += wrong
-        self.life.say(f"breakout cancel {symbol}")  # one that was killed before it fired waits, or is asked about
+        self.life.say(
+            f"breakout cancel {symbol}"
+        )  # one that was killed before it fired waits, or is asked about
         if self._shown.living(symbol) or self._shown.held(symbol):
             self.life.say(f"flatten {symbol}")
         is_over, shown = self.wait(symbol, fact, 12.0, lambda s: not s.living(symbol) and s.held(symbol) == 0)

@@ -21,7 +21,7 @@ from decimal import Decimal
 from pathlib import Path
 from random import Random
 
-from tests.core.support import AAPL, ACCOUNT, SESSION, Desktop, bar, quote
+from tests.core.support import AAPL, ACCOUNT, SESSION, Desktop, quote
 
 from tradeshell.core import commands as c
 from tradeshell.core import inputs as i
@@ -33,7 +33,7 @@ from tradeshell.engine.store import Loaded, load
 
 VALUES = (
     "0", "-1", "1e309", "nan", "inf", "true", '"100"', '""', '"nan"', "[]", "{}", "2025-07-08", "9" * 400, '"\\u001b[2J"',
-    '"../../etc"', '"AAPL\\n[[watchers]]"', "'''", "0x10", "1979-05-27T07:32:00Z", '"' + "x" * 5000 + '"', '"１００"', "[[1]]",
+    '"../../etc"', '"AAPL\\n[[watchers]]"', "'''", "0x10", "1979-05-27T07:32:00Z", '"' + "x" * 5000 + '"', '"\uff11\uff10\uff10"', "[[1]]",
 )  # fmt: skip
 BYTES = (0, 9, 10, 13, 27, 34, 39, 44, 46, 61, 91, 93, 123, 125, 127, 128, 192, 239, 255)
 
@@ -112,7 +112,9 @@ class Mutations:
             return [f"{number}: {type(error).__name__}: {error}"]
 
     def _wrong(self, data: bytes, found: Loaded) -> list[str]:
-        wrong = [f"a note of several lines: {note!r}" for note in found.notes if "\n" in note or "\x1b" in note]
+        wrong = [
+            f"a note of several lines: {note!r}" for note in found.notes if "\n" in note or "\x1b" in note
+        ]
         asides = [path for path in self._path.parent.iterdir() if "-1" in path.name]
         kept = any(path.read_bytes() == data for path in asides)
         if found.saved is None or found.saved.left_out:
@@ -140,7 +142,9 @@ class Mutations:
         left = left_waiting(saved, Recovered(desk.desk), "the journal is missing", at)
         for each in left:
             desk.feed(each)
-            meanwhile = i.Meanwhile(instrument=AAPL, session=SESSION, quote=quote(desk.at, bid="1", ask="1.01"))
+            meanwhile = i.Meanwhile(
+                instrument=AAPL, session=SESSION, quote=quote(desk.at, bid="1", ask="1.01")
+            )
             ask = i.ResumeRequested(at=desk.at, watch=each.watch.id, found=meanwhile)
             desk.feed(ask)
             if desk.desk.watchers[each.watch.id].phase is WatchPhase.ARMED:

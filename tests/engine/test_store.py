@@ -64,8 +64,18 @@ def test_a_missing_snapshot_is_no_snapshot(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "damage",
     [
-        b"", b"\0\0\0", b"\xff\xfe", b"version = 1", b"version = 2", b"version = 'x'", b"version = true", b"version = 0",
-        b"version = 1\nversion = 1", b"[[[", b"a = " + b"[" * 10_000, b"version = 1\nwatchers = 5",
+        b"",
+        b"\0\0\0",
+        b"\xff\xfe",
+        b"version = 1",
+        b"version = 2",
+        b"version = 'x'",
+        b"version = true",
+        b"version = 0",
+        b"version = 1\nversion = 1",
+        b"[[[",
+        b"a = " + b"[" * 10_000,
+        b"version = 1\nwatchers = 5",
     ],
 )
 def test_a_damaged_snapshot_is_set_aside_and_the_generation_before_is_used(
@@ -141,7 +151,7 @@ refs = ["ts:br-2:entry:1"]
 @pytest.mark.parametrize(
     "old,new,said",
     [
-        ("qty = 100", 'qty = "100"', 'plan.qty = 100: input should be a valid integer'),
+        ("qty = 100", 'qty = "100"', "plan.qty = 100: input should be a valid integer"),
         ("qty = 100", "qty = 0", "plan.qty = 0"),
         ("qty = 100", "qty = 1.5", "plan.qty = 1.5"),
         ("qty = 100", "qty = true", "plan.qty = True"),
@@ -156,7 +166,7 @@ refs = ["ts:br-2:entry:1"]
         ('id = "br-2"', 'id = "br-2\\u001b[2J"', "id = br-2"),
         ('side = "BUY"', 'side = "SELL"', "plan.side = SELL"),
         ('phase = "armed"', 'phase = "loaded"', "phase = loaded"),
-        ('entry_timeout = 20.0', 'entry_timeout = inf', "plan.entry_timeout = inf"),
+        ("entry_timeout = 20.0", "entry_timeout = inf", "plan.entry_timeout = inf"),
         ("started_at = 2025-07-08 13:31:00+00:00", "started_at = 2025-07-08", "started_at"),
         ("started_at = 2025-07-08 13:31:00+00:00", "started_at = 2025-07-08 13:31:00", "started_at"),
     ],
@@ -169,9 +179,9 @@ def test_a_watcher_that_was_edited_badly_is_named_with_line_and_key_and_the_othe
     before, second = path.read_text(encoding="utf-8").rsplit("[[watchers]]", 1)
     second, trades = second.split("[[trades]]")
     if old not in second:
-        second = second.replace("[watchers.plan]", "[watchers.plan]\nsl = \"187\"")
+        second = second.replace("[watchers.plan]", '[watchers.plan]\nsl = "187"')
     if "the stop" in said:
-        second = second.replace("[watchers.plan]", "[watchers.plan]\nsl = \"187\"")
+        second = second.replace("[watchers.plan]", '[watchers.plan]\nsl = "187"')
     assert old in second
     edited = before + "[[watchers]]" + second.replace(old, new) + "[[trades]]" + trades
     path.write_text(edited, encoding="utf-8")
@@ -200,7 +210,9 @@ def test_two_watchers_of_one_id_are_both_left_out_because_nobody_knows_which_is_
 
 
 @pytest.mark.parametrize("change", [lambda text: "\ufeff" + text, lambda text: text.replace("\n", "\r\n")])
-def test_a_byte_order_mark_and_the_line_ends_of_another_system_are_no_damage(tmp_path: Path, change: Any) -> None:
+def test_a_byte_order_mark_and_the_line_ends_of_another_system_are_no_damage(
+    tmp_path: Path, change: Any
+) -> None:
     path = tmp_path / "state.toml"
     save(path, picture())
     path.write_bytes(change(path.read_text(encoding="utf-8")).encode())

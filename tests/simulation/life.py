@@ -53,10 +53,10 @@ class _Journal(Journal):
 
     life: Life
 
-    def _write(self, line: bytes, *, sync: bool) -> None:
+    def _write(self, line: bytes) -> None:
         life = getattr(self, "life", None)
         if life is None or life.passes("journal", "", lambda: self._tear(line)):
-            super()._write(line, sync=sync)
+            super()._write(line)
             if life is not None:
                 life.after_effect()
 

@@ -245,7 +245,9 @@ def _draw_ask(dice: Random, symbol: str, shape: Shape, bars: int, features: Feat
 
 def _draw_waiting(dice: Random, asks: list[Ask]) -> Ask | None:
     """Return a watcher that still waits when the program is killed: above the first target of one that was drawn."""
-    plans = [ask for ask in asks if ask.bars and len(ask.plan["tps"]) > 1 and ask.plan["outside_rth"] is False]
+    plans = [
+        ask for ask in asks if ask.bars and len(ask.plan["tps"]) > 1 and ask.plan["outside_rth"] is False
+    ]
     if not plans or dice.random() < 0.1:
         return None
     ask = dice.choice(plans)

@@ -6,7 +6,8 @@ for appending (survives a killed process); synced to the disk by a thread within
 ``audit_fsync`` is set.
 
 Laws: a record is there whole or not at all; a decision that could not be written is missing for good, and a ``Gap`` that says so
-goes before the next one. Numbers are spent on missing decisions too.
+goes before the next one. Numbers are spent on missing decisions too. A record that is there and may not outlive the computer, on
+a disk that is slow or whose sync has failed, is told (``NotSafe``): no entry leaves on it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import threading
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,10 +25,15 @@ from msgspec import Struct
 
 from tradeshell.core import inputs
 from tradeshell.core.commands import ORDER_COMMANDS, CancelOrder, Command, ModifyOrder, PlaceOrder
+from tradeshell.engine.syncer import SLOW, Syncer
 from tradeshell.errors import StateError
 
 VERSION = 1
-SYNC_EVERY = 0.010  # seconds
+
+
+class NotSafe(Exception):
+    """A decision was written and may not be on the disk; the words say why."""
+
 
 AnyInput = (
     inputs.BarClosed
@@ -130,10 +136,7 @@ class Journal:
         self._length = 0
         self._torn = False
         self._fsync = fsync
-        self._is_dirty = (
-            False  # a plain flag: waking a thread between decision and order costs the order its time
-        )
-        self._closing = threading.Event()
+        self._syncer: Syncer | None = None
         try:
             if after:
                 self._length = _whole(path)
@@ -142,34 +145,50 @@ class Journal:
                 path.replace(path.with_name(path.name + ".1"))
             self._fd = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC, 0o600)
             if not after:
-                self._write(
-                    frame(_ENCODER.encode(Header(VERSION, session, broker, before, over))), sync=False
-                )
+                self._write(frame(_ENCODER.encode(Header(VERSION, session, broker, before, over))))
         except OSError as error:
             raise StateError(f"journal {path}: {error.strerror}; choose another --state-dir") from None
-        self._thread: threading.Thread | None = None
-        if not fsync and outlives_us:
-            self._thread = threading.Thread(target=self._sync_often, name="journal-sync", daemon=True)
-            self._thread.start()
+        if fsync or outlives_us:
+            self._syncer = Syncer(self._fd)
+            self._syncer.written()
 
     def append(self, event: inputs.Input, commands: tuple[Command, ...]) -> None:
-        """Write one decision; raises whatever keeps it, or the gap before it, from the disk. Then it is missing."""
+        """Write one decision; raises whatever keeps it, or the gap before it, from the disk. Then it is missing.
+
+        Raises ``NotSafe`` for one that is written all the same.
+        """
         self._count += 1
         orders = tuple(c for c in commands if isinstance(c, ORDER_COMMANDS))
         try:
             line = frame(_ENCODER.encode(Entry(self._count, event, orders)))  # type: ignore[arg-type]  # every Input is listed
             if self._missing:
-                self._write(frame(_ENCODER.encode(Gap(self._missing, self._count - 1, self._why))), sync=True)
+                self._write(frame(_ENCODER.encode(Gap(self._missing, self._count - 1, self._why))))
                 self._missing = 0
-            self._write(line, sync=bool(orders))
+            began = time.monotonic()
+            self._write(line)
+            taken = time.monotonic() - began
         except Exception as error:
             self._missing += 1
             # Whatever was wrong with the text, this can be written.
             self._why = ascii(f"{type(error).__name__}: {error}")[1:-1]
             raise
         self.written = self._count
+        if (why := self._why_unsafe(taken, wait=bool(orders))) != "":
+            raise NotSafe(why)
 
-    def _write(self, line: bytes, *, sync: bool) -> None:
+    def _why_unsafe(self, taken: float, *, wait: bool) -> str:
+        """Return why the record that took so many seconds to write may not be on the disk; "" when it is, or will be at once."""
+        syncer = self._syncer
+        if syncer is None:
+            return ""
+        is_late = self._fsync and wait and not syncer.wait()
+        if why := syncer.why_unsafe:
+            return why
+        if is_late:
+            return f"the disk is slow: a sync takes longer than {SLOW:g} s"
+        return f"the disk is slow: a write took {taken:.1f} s" if taken > SLOW else ""
+
+    def _write(self, line: bytes) -> None:
         """Write one line whole, or leave the file as it was."""
         if self._torn:
             os.ftruncate(self._fd, self._length)
@@ -177,8 +196,6 @@ class Journal:
         try:
             if os.write(self._fd, line) != len(line):
                 raise OSError(errno.ENOSPC, "the disk is full")
-            if self._fsync and sync:
-                os.fdatasync(self._fd)
         except OSError:
             with contextlib.suppress(OSError):  # then the next write begins with it
                 os.ftruncate(self._fd, self._length)
@@ -186,20 +203,13 @@ class Journal:
             raise
         self._torn = False
         self._length += len(line)
-        self._is_dirty = True
-
-    def _sync_often(self) -> None:
-        while not self._closing.wait(SYNC_EVERY):
-            if self._is_dirty:
-                self._is_dirty = False
-                with contextlib.suppress(OSError):  # the next append meets the same disk and is heard
-                    os.fdatasync(self._fd)
+        if self._syncer is not None:
+            self._syncer.written()
 
     def close(self) -> None:
         """Sync and close."""
-        self._closing.set()
-        if self._thread is not None:
-            self._thread.join(2)
+        if self._syncer is not None:
+            self._syncer.close()
         with contextlib.suppress(OSError):
             os.fdatasync(self._fd)
             os.close(self._fd)

@@ -12,8 +12,10 @@ import contextlib
 import gc
 import sys
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,11 +25,12 @@ from msgspec.structs import replace
 from tradeshell.core.checks import PreTradeCheck
 from tradeshell.core.data_events import LogFailed
 from tradeshell.core.desk import Desk
-from tradeshell.core.events import SessionEnded, SessionStarted, SinkMuted
+from tradeshell.core.events import Event, SessionEnded, SessionStarted, SinkMuted
 from tradeshell.core.inputs import PolicySet, StopEntryRequested
 from tradeshell.core.policy import Policy
 from tradeshell.core.step import Core
 from tradeshell.core.strategy import Strategy
+from tradeshell.core.upkeep_events import EngineEnded
 from tradeshell.engine.audit import Audit
 from tradeshell.engine.clock import LoopClock, Pace, VenueLoop, WallClock
 from tradeshell.engine.crash import CrashFile
@@ -39,8 +42,18 @@ from tradeshell.engine.resumer import Resumer
 from tradeshell.engine.session import Session
 from tradeshell.engine.state import Saved, snapshot
 from tradeshell.engine.store import SAVE_EVERY, SAVE_EVERY_EMBEDDED, Keeper, set_aside
+from tradeshell.engine.watchdog import Watchdog
 from tradeshell.errors import BrokerError, PluginError, TradeshellError
-from tradeshell.ports import Broker, BrokerContext, BrokerOffer, Sink, SinkContext, SinkOpener, VenueOptions
+from tradeshell.ports import (
+    Broker,
+    BrokerContext,
+    BrokerOffer,
+    Record,
+    Sink,
+    SinkContext,
+    SinkOpener,
+    VenueOptions,
+)
 from tradeshell.upkeep import BarHealthSettings, KeepsTime, LogFile, LogSettings
 
 T = TypeVar("T")
@@ -95,6 +108,8 @@ class Engine:
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._switched_every = sys.getswitchinterval()
         self.idle: Callable[[], None] = lambda: None
+        self.has_ended = False  # by itself
+        self._watchdog: Watchdog | None = None
         self.notes: tuple[str, ...] = ()
         self.logs = Logs()
         self._keeper: Keeper
@@ -119,9 +134,20 @@ class Engine:
         sys.setswitchinterval(SWITCH_EVERY)
         self._thread.start()
         self._await(self._started, START_TIMEOUT, "the engine did not start")
+        self._watchdog = Watchdog(
+            self._thread,
+            self.loop,
+            tell=self.session.tell,
+            alarm=self._alarm,
+            crashes=self._plan.state_dir / "crash.log",
+            is_embedded=self._plan.broker.own_clock or self._plan.pace is not None,
+        )
+        self._watchdog.start()
 
     def stop(self) -> None:
         """Close everything that was opened; safe to call twice."""
+        if self._watchdog is not None:
+            self._watchdog.close()
         if self._thread.is_alive():
             with contextlib.suppress(RuntimeError, AttributeError):  # the loop has just ended, or never began
                 self.loop.call_soon_threadsafe(self._stop.set)
@@ -296,6 +322,21 @@ class Engine:
             return  # another broker's; its words stay in the generation before
         for each in left_waiting(plan.saved, found, doubt, now):
             self.session.submit(each)
+
+    def _alarm(self, event: Event) -> None:
+        """Show what the engine cannot tell any more; on the watchdog's thread."""
+        self.has_ended = self.has_ended or isinstance(event, EngineEnded)
+        if self._screen is not None:
+            self._screen(
+                Record(
+                    v=1,
+                    seq=0,
+                    ts=datetime.now(UTC),
+                    mono=time.monotonic(),
+                    session=self._plan.session,
+                    event=event,
+                )
+            )
 
     def keep(self) -> bool:
         """Save the state before returning, on the caller's thread; say whether that worked."""

@@ -46,7 +46,7 @@ from tradeshell.engine.accounts import Accounts
 from tradeshell.engine.audit import Audit
 from tradeshell.engine.crash import CrashFile
 from tradeshell.engine.feeds import Feeds
-from tradeshell.engine.journal import Journal
+from tradeshell.engine.journal import Journal, NotSafe
 from tradeshell.errors import BrokerError, TradeshellError
 from tradeshell.ports import Broker, Clock, Handle
 
@@ -222,6 +222,10 @@ class Session:
         except Exception as error:  # noqa: BLE001  # what cannot be encoded is no more on disk than what does not fit
             self._unrecorded |= _begun(before, self.desk)
             reason = (isinstance(error, OSError) and error.strerror) or f"{type(error).__name__}: {error}"
+            if isinstance(
+                error, NotSafe
+            ):  # it is written, and nobody knows whether it would outlive the computer
+                reason = str(error)
             self.audit.tell(SinkMuted(sink="journal", reason=f"{reason}; entries are refused, exits go on"))
             return reason
         return ""
