@@ -32,8 +32,10 @@ from tradeshell.engine.state import Saved, dumped, snapshot
 from tradeshell.engine.store import Loaded, load
 
 VALUES = (
-    "0", "-1", "1e309", "nan", "inf", "true", '"100"', '""', '"nan"', "[]", "{}", "2025-07-08", "9" * 400, '"\\u001b[2J"',
-    '"../../etc"', '"AAPL\\n[[watchers]]"', "'''", "0x10", "1979-05-27T07:32:00Z", '"' + "x" * 5000 + '"', '"\uff11\uff10\uff10"', "[[1]]",
+    "0", "-1", "1e309", "nan", "inf", "true", '"100"', '""', '"nan"', "[]", "{}", "2025-07-08", "9" * 400,
+    '"\\u001b[2J"',
+    '"../../etc"', '"AAPL\\n[[watchers]]"', "'''", "0x10", "1979-05-27T07:32:00Z", '"' + "x" * 5000 + '"', '"\uff11\uff10\uff10"',
+    "[[1]]",
 )  # fmt: skip
 BYTES = (0, 9, 10, 13, 27, 34, 39, 44, 46, 61, 91, 93, 123, 125, 127, 128, 192, 239, 255)
 
