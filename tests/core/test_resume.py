@@ -12,9 +12,10 @@ from tests.core.support import AAPL, ACCOUNT, SESSION, Desktop, d, plan, quote
 from tradeshell.core import commands as c
 from tradeshell.core import inputs as i
 from tradeshell.core.desk import Watcher, WatchPhase
+from tradeshell.core.events import Weight
 from tradeshell.core.market import DataKind
 from tradeshell.core.policy import Limits, Policy, Resume
-from tradeshell.core.resume_events import WatchHeld, WatchPaused, WatchResumed, WatchSkipped
+from tradeshell.core.resume_events import TradeTakenUp, WatchHeld, WatchPaused, WatchResumed, WatchSkipped
 from tradeshell.core.step import Core
 from tradeshell_breakout.events import BreakoutStopped
 from tradeshell_breakout.strategy import Breakout
@@ -300,6 +301,47 @@ def test_the_end_of_a_replay_and_a_cancel_end_it() -> None:
     desk = left()
     desk.do(i.WatchCancelRequested, watch="br-1")
     assert (watcher(desk).phase, watcher(desk).end_reason) == (WatchPhase.DONE, "cancelled")
+
+
+def test_a_trade_that_was_left_running_is_told_once_as_the_broker_shows_it() -> None:
+    desk = Desktop()
+    desk.open_position()
+    desk.do(i.Restarted)
+    desk.do(i.LinkChanged, up=True, account=ACCOUNT, paper=True, first_order_id=1)
+    orders = tuple(
+        i.OrderReport(
+            ref=o.spec.ref, order_id=o.order_id, state=o.state, filled=o.filled, remaining=o.remaining
+        )
+        for o in desk.desk.orders()
+    )
+    picture = {"orders": orders, "executions": (), "positions": (held(100),)}
+    desk.do(i.SnapshotAnswered, epoch=2, asked_at=desk.at, **picture)
+    (told,) = desk.told(TradeTakenUp)
+    assert (told.held, told.orders) == (100, 2)
+    desk.do(i.SnapshotAnswered, epoch=2, asked_at=desk.at, **picture)
+    assert desk.told(TradeTakenUp) == []
+    desk.do(i.LinkChanged, up=False, account=ACCOUNT, paper=True)
+    connect(desk, held(100))
+    assert desk.told(TradeTakenUp) == []  # the program was there all the time
+
+
+@pytest.mark.parametrize(
+    "values,words,weight",
+    [
+        (
+            (100, 100, 6, "PROTECTED"),
+            "100 shares held, 100 of them have a stop (PROTECTED) · 6 orders",
+            Weight.GOOD,
+        ),
+        ((100, 40, 1, "PARTIAL"), "40 of them have a stop (PARTIAL) · 1 order at work", Weight.BAD),
+        ((0, 0, 1, "FLAT"), "nothing is held · 1 order at work", Weight.GOOD),
+    ],
+)
+def test_what_is_taken_up_is_told_in_one_line(values: Any, words: str, weight: Weight) -> None:
+    of, covered, orders, protection = values
+    told = TradeTakenUp(watch="br-1", held=of, covered=covered, orders=orders, protection=protection)
+    assert words in (told.story() or "")
+    assert told.how() is weight
 
 
 # --- from a snapshot --------------------------------------------------------------------------------------------------

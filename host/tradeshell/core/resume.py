@@ -21,9 +21,9 @@ from tradeshell.core.limits import check_plan_limits, check_stopped
 from tradeshell.core.market import DataKind, Instrument, Price, Session
 from tradeshell.core.plan import check_plan, put_on_grid
 from tradeshell.core.policy import Resume
-from tradeshell.core.resume_events import WatchHeld, WatchPaused, WatchResumed, WatchSkipped
+from tradeshell.core.resume_events import TradeTakenUp, WatchHeld, WatchPaused, WatchResumed, WatchSkipped
 from tradeshell.core.strategy import BarNeed, Strategy
-from tradeshell.core.trade import inventory
+from tradeshell.core.trade import TradePhase, inventory, protection_state
 from tradeshell.core.turn import Turn
 from tradeshell.core.watch import Watchers
 from tradeshell.errors import TradeshellError
@@ -41,6 +41,24 @@ def pause(turn: Turn, watchers: Watchers) -> None:
             turn.say(WatchPaused(symbol=watcher.spec.plan.symbol, watch=id_, level=watcher.spec.plan.level))
         elif watcher.phase is WatchPhase.PAUSED:  # asked about in the life before: it is looked at again
             watchers.put(turn, replace(watcher, asks=""))
+
+
+def tell_taken_up(turn: Turn) -> None:
+    """Tell each trade that an earlier program left open, once the broker has shown it."""
+    for trade in turn.desk.trades():
+        orders = turn.book(trade.plan.symbol).orders
+        if trade.phase is not TradePhase.CLOSED:
+            state, held, covered = protection_state(trade, orders, turn.at)
+            turn.say(
+                TradeTakenUp(
+                    symbol=trade.plan.symbol,
+                    watch=trade.id,
+                    held=held,
+                    covered=covered,
+                    orders=sum(orders[ref].state.is_live for ref in trade.refs),
+                    protection=state,
+                )
+            )
 
 
 def restore(turn: Turn, watchers: Watchers, request: i.WatchRestored) -> None:

@@ -269,7 +269,8 @@ class Core:
         if event.epoch != turn.desk.link.epoch or not turn.desk.link.up:
             return
         pictures.pictured(turn, self.watchers, event)
-        if not turn.desk.link.reconciled:
+        is_first = not turn.desk.link.reconciled
+        if is_first:
             turn.desk = replace(turn.desk, link=replace(turn.desk.link, reconciled=True))
             turn.say(
                 ReconciliationCompleted(
@@ -288,6 +289,8 @@ class Core:
         for order in turn.desk.orders():
             if order.is_chased:
                 entry.look_at_stop(turn, order)
+        if is_first and turn.desk.link.is_resumed:
+            resume.tell_taken_up(turn)
 
 
 def _not_sent(turn: Turn, trade: Trade, order: Order) -> RiskRejected:

@@ -52,6 +52,7 @@ _OPERATIONS: frozenset[type[Event]] = frozenset(
         events.SessionStarted,
         exit_events.KillSwitchEngaged,
         exit_events.KillSwitchLifted,
+        resume_events.TradeTakenUp,
         resume_events.WatchPaused,
         resume_events.WatchResumed,
     )
