@@ -12,11 +12,12 @@ from tests.core.support import AAPL, ACCOUNT, SESSION, Desktop, d, plan, quote
 from tradeshell.core import commands as c
 from tradeshell.core import inputs as i
 from tradeshell.core.desk import Watcher, WatchPhase
-from tradeshell.core.events import Weight
+from tradeshell.core.events import Event, Weight
 from tradeshell.core.market import DataKind
 from tradeshell.core.policy import Limits, Policy, Resume
 from tradeshell.core.resume_events import TradeTakenUp, WatchHeld, WatchPaused, WatchResumed, WatchSkipped
 from tradeshell.core.step import Core
+from tradeshell.core.upkeep_events import EngineEnded, EngineLagged, EngineStuck
 from tradeshell_breakout.events import BreakoutStopped
 from tradeshell_breakout.strategy import Breakout
 
@@ -280,6 +281,43 @@ def test_one_that_was_asked_about_is_looked_at_again_by_the_next_life() -> None:
     assert desk.told(WatchPaused) == []
 
 
+def test_a_watcher_that_is_over_or_has_fired_is_left_as_it_is_by_a_restart() -> None:
+    desk = Desktop()
+    desk.open_position()
+    desk.watch("br-2", sl=None, tps=())
+    desk.do(i.WatchCancelRequested, watch="br-2")
+    desk.do(i.Restarted)
+    assert {id_: w.phase for id_, w in desk.desk.watchers.items()} == {
+        "br-1": WatchPhase.FIRED,
+        "br-2": WatchPhase.DONE,
+    }
+
+
+@pytest.mark.parametrize(
+    "event,label,words",
+    [
+        (WatchPaused(watch="br-1", level=None), "paused", "was waiting when the program ended"),
+        (WatchResumed(watch="br-1", level=None, bars=0, highest=None), "resumed", "br-1 watches again"),
+        (
+            WatchHeld(watch="br-1", reason="x", detail="why", strategy="breakout", asks=False),
+            "held",
+            "br-1 is not armed: why",
+        ),
+        (WatchSkipped(watch="br-1", reason="x", detail="why"), "skipped", "is not taken up again: why"),
+        (TradeTakenUp(held=0, covered=0, orders=0, protection="FLAT"), "taken up", "nothing is held"),
+        (EngineLagged(seconds=0.5), "engine", "busy for 0.5 s"),
+        (EngineStuck(seconds=12.3), "engine", "no answer for 12 s"),
+        (EngineEnded(), "engine", "it has ended"),
+    ],
+)
+def test_each_event_of_a_restart_and_of_the_engine_is_told_in_one_line(
+    event: Event, label: str, words: str
+) -> None:
+    assert event.label() == label
+    assert words in (event.story() or "")
+    assert "\n" not in (event.story() or "")
+
+
 def test_nothing_is_judged_while_the_account_is_not_known() -> None:
     desk = left()
     desk.do(i.LinkChanged, up=False, account=ACCOUNT, paper=True)
@@ -323,6 +361,15 @@ def test_a_trade_that_was_left_running_is_told_once_as_the_broker_shows_it() -> 
     desk.do(i.LinkChanged, up=False, account=ACCOUNT, paper=True)
     connect(desk, held(100))
     assert desk.told(TradeTakenUp) == []  # the program was there all the time
+
+
+def test_a_trade_that_is_over_is_not_told_again() -> None:
+    desk = Desktop()
+    desk.watch()
+    desk.close_bar(0, "190.12")
+    desk.do(i.Restarted)  # its order had not left: the attempt is over
+    connect(desk)
+    assert desk.told(TradeTakenUp) == []
 
 
 @pytest.mark.parametrize(
