@@ -30,6 +30,7 @@ class Resumer:
         self._session = session
         self._can_ask = can_ask
         self._task: asyncio.Task[None] | None = None
+        self._is_over = False  # nobody waits to be looked at any more, and nobody will
 
     def start(self) -> None:
         """Look after every change from now on, and at once."""
@@ -48,14 +49,14 @@ class Resumer:
             await self._judge(watcher, is_sure=True)
 
     def _on_change(self) -> None:
-        if self._task is None and self._next() is not None:
+        if not self._is_over and self._task is None and self._next() is not None:
             self._task = asyncio.get_running_loop().create_task(self._look())
 
     def _next(self) -> Watcher | None:
         desk = self._session.desk
-        if not desk.link.is_open:
-            return None
-        return next((w for w in desk.watchers.values() if w.phase is WatchPhase.PAUSED and not w.asks), None)
+        found = next((w for w in desk.watchers.values() if w.phase is WatchPhase.PAUSED and not w.asks), None)
+        self._is_over = found is None
+        return found if desk.link.is_open else None
 
     async def _look(self) -> None:
         try:
