@@ -21,7 +21,8 @@ from tradeshell.engine.doctor import Facts
 from tradeshell.engine.facade import EngineTrading
 from tradeshell.engine.nobroker import MISSING, NO_BROKER
 from tradeshell.engine.runtime import Engine, Plan
-from tradeshell.engine.store import Saved, SavedWatcher, StateFolder, load
+from tradeshell.engine.state import Saved, SavedWatcher
+from tradeshell.engine.store import NEWER, Loaded, StateFolder, load
 from tradeshell.errors import ConfigError
 from tradeshell.plugins import PluginHost
 from tradeshell.ports import BrokerOffer, ProgramContext, SinkContext, SinkOpener
@@ -105,7 +106,8 @@ def program(
         folder = StateFolder(base, may_move=offer.own_clock)
         opened.callback(folder.close)
         state_dir = folder.path
-        saved, state_notes = load(state_dir / "state.toml")
+        found = load(state_dir / "state.toml")
+        saved = found.saved
         opened.callback(pump.close)
         engine = Engine(
             Plan(
@@ -123,7 +125,11 @@ def program(
                 bar_health=settings.bar_health,
                 logs=settings.logs,
                 # A recording is another day in another world: what was stopped there stays there.
-                stopped="" if saved is None or is_replay else saved.stopped,
+                stopped=_stopped(found) if not is_replay else "",
+                # What an embedded venue's session left is asked about, not resumed in a script; a recording is another world.
+                saved=None if is_replay or (offer.own_clock and run.batch) else saved,
+                doubt=found.why_doubted,
+                can_ask=not run.batch,
                 audit_fsync=settings.audit_fsync,
                 paper_only=settings.paper_only,
                 pace=run.pace,
@@ -145,8 +151,9 @@ def program(
             *settings.notes,
             *plugins.problems,
             *_missing(offer, plugins),
-            *state_notes,
-            *(() if is_replay else _left_over(saved)),
+            *folder.notes,
+            *found.notes,
+            *(() if is_replay else _left_over(saved, is_lost=offer.own_clock and run.batch)),
             *engine.notes,
         )
         shell = TradeShell(
@@ -190,27 +197,38 @@ def _missing(offer: BrokerOffer, plugins: PluginHost) -> tuple[str, ...]:
     return (f"{MISSING}" if not missing else f"not installed: {', '.join(missing)}",)
 
 
-def _left_over(saved: Saved | None) -> tuple[str, ...]:
-    """Return what the session before left running on a venue that ended with it."""
+def _stopped(found: Loaded) -> str:
+    """Return why entries are off from the start."""
+    if found.why_doubted == NEWER:
+        return NEWER
+    return "" if found.saved is None else found.saved.stopped
+
+
+def _left_over(saved: Saved | None, *, is_lost: bool) -> tuple[str, ...]:
+    """Return what the session before left waiting and nobody takes up: ``is_lost``, or a file that does not say all of it."""
     if saved is None:
         return ()
     lines = [
-        f"{w.symbol} {w.id} was {w.phase.value} when the last session ended and is not resumed; "
-        f"type it again: {_typed(w)}"
+        f"{w.symbol} {w.id} was {w.phase.value} when the last session ended and is not resumed; type it again{_typed(w)}"
         for w in saved.watchers
-        if w.phase is WatchPhase.ARMED
+        if w.phase in (WatchPhase.ARMED, WatchPhase.PAUSED) and (is_lost or w.spec is None)
     ]
     return tuple(lines)
 
 
 def _typed(watcher: SavedWatcher) -> str:
-    words = [watcher.strategy, watcher.symbol, watcher.level, str(watcher.qty)]
-    words += [f"tp={'-'.join(watcher.tp)}"] if watcher.tp else []
-    words += [f"sl={watcher.sl}"] if watcher.sl else []
+    if watcher.spec is None:
+        return ""
+    plan = watcher.spec.plan
+    words = [watcher.strategy, watcher.symbol, str(plan.level), str(plan.qty)]
+    words += [f"tp={'-'.join(map(str, plan.tps))}"] if plan.tps else []
+    words += [] if plan.sl is None else [f"sl={plan.sl}"]
     words += [
-        f"{key}={value}" for key, value in watcher.params.items() if value and (key, value) != ("rth", "true")
+        f"{key}={value}"
+        for key, value in watcher.spec.params.items()
+        if value and (key, value) != ("rth", "true")
     ]
-    return " ".join(word for word in words if word)
+    return f": {' '.join(words)}"
 
 
 def _sinks(

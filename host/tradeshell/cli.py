@@ -22,6 +22,8 @@ from tradeshell.version import VERSION
 if TYPE_CHECKING:
     from tradeshell.engine.clock import Pace
 
+ENGINE_ENDED = 70  # exit code when the engine has ended by itself (EX_SOFTWARE)
+
 USAGE = """\
 tradeshell                          interactive shell
        tradeshell COMMAND WORDS…          run one command and end
@@ -140,7 +142,8 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
         run = Run(commands=tuple(commands) if commands else None, batch=batch, pace=pace)
         _end_on_signal()
         with program(settings, run, environ, plugins) as running:
-            return running.shell.run()
+            code = running.shell.run()
+            return ENGINE_ENDED if running.engine.has_ended else code
 
 
 def _demo(

@@ -368,6 +368,10 @@ class Trading(Protocol):
         """Cancel a watcher: unfilled entry cancelled, exits kept."""
         ...
 
+    def resume_watch(self, watch: str) -> None:
+        """Arm a watcher that an earlier session left waiting, whatever there is to doubt; what cannot be armed is refused."""
+        ...
+
     def trade(self, plan: TradePlan, again: bool = False) -> str:
         """Send an order (with a bracket if the plan has one) now and return the trade's id once it left.
 

@@ -120,12 +120,13 @@ def test_after_a_restart_the_timeout_of_an_entry_runs_on(timeout: float | None, 
     assert due.get("entry:br-1", desk.at + timedelta(seconds=10)) == desk.at + timedelta(seconds=10)
 
 
-def test_a_restart_ends_watchers_that_wait_and_does_not_know_what_became_of_orders_in_flight() -> None:
+def test_a_restart_pauses_watchers_that_wait_and_does_not_know_what_became_of_orders_in_flight() -> None:
     desk = Desktop()
     desk.trigger()
     desk.watch("br-2")
     desk.do(i.Restarted)
-    assert desk.desk.watchers["br-2"].end_reason == "restarted"
+    assert desk.desk.watchers["br-2"].phase is WatchPhase.PAUSED
+    assert desk.desk.armed == {}
     assert {order.state for order in desk.desk.orders()} == {OrderState.UNKNOWN}
     assert desk.trade().phase is TradePhase.ENTERING
 

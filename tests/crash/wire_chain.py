@@ -20,6 +20,9 @@ ARMED_WITHIN, BURNT_WITHIN, CONNECTED_WITHIN, SETTLED_WITHIN = 8.0, 1.5, 20.0, 2
 KNOWN_WITHIN = (
     12.0  # an entry that never came is given up after two pictures that cannot be too old to show it
 )
+WATCHING_WITHIN = 10.0  # seconds from the connection until a watcher that waited is armed again
+WAITS = "EEE"  # the symbol of a watcher that waits through all kills of a chain, far below its level
+WAITS_AT, WAITS_FOR = "40", "80"
 MINUTE_AHEAD = (1.5, 7.0)  # seconds to the end of a minute for which a watcher is worth it
 
 
@@ -38,6 +41,7 @@ class Fact(msgspec.Struct, kw_only=True):
     until_connected: float = 0.0
     until_settled: float = 0.0
     naked: float = 0.0
+    until_watching: float = 0.0
     held_after: int = 0
     orders: int = 0
     wrong: list[str] = []
@@ -60,6 +64,8 @@ class Chain:
         self.is_lost = False  # what a seed left does not let the next one begin
         self.life = self._start()
         self._connect()
+        self._waiting: str = ""  # the id of the watcher that waits
+        self._begin_to_wait()
 
     # --- looking ------------------------------------------------------------------------------------------------------
 
@@ -108,6 +114,26 @@ class Chain:
             if not self.life.is_alive or time.monotonic() > until:
                 return
             time.sleep(LOOK)
+
+    def _begin_to_wait(self) -> None:
+        until = time.monotonic() + CONNECTED_WITHIN
+        while not self.life.is_reconciled and time.monotonic() < until:
+            time.sleep(LOOK)
+        data = self.ask(f"breakout {WAITS} {WAITS_FOR} 10 tp=90 sl=70")
+        self._waiting = data["watch"] if data else ""
+
+    def _watches(self, fact: Fact, connected: float) -> None:
+        """Wait until the watcher that waited is armed again."""
+        said: Any = "the shell was not asked"
+        while time.monotonic() < connected + WATCHING_WITHIN:
+            said = self.ask("breakouts")
+            mine = [each for each in said or () if each["watch"] == self._waiting]
+            said = [f"{each['state']} {each['reason']}" for each in mine]
+            if [each["state"] for each in mine] == ["armed"]:
+                fact.until_watching = time.monotonic() - connected
+                return
+            time.sleep(LOOK)
+        fact.wrong.append(f"the watcher {self._waiting} does not watch again: {said}")
 
     def ask(self, line: str, seconds: float = 10.0) -> Any:
         """Type a line and return the data of its answer; ``None`` when there is none."""
@@ -263,6 +289,7 @@ class Chain:
         fact.until_settled = time.monotonic() - connected
         if fact.naked > BOUND:
             fact.wrong.append(f"shares without a stop for {fact.naked:.2f} s")
+        self._watches(fact, connected)
         if not is_at_rest:
             raise Trouble(
                 f"not at rest: held {shown.held(symbol)}, covered {shown.covered(symbol)}, targets {shown.targeted(symbol)}, "
@@ -292,6 +319,9 @@ class Chain:
         while wrong and time.monotonic() < until:
             wrong = self._differences(symbol)
         fact.wrong += wrong
+        self.life.say(
+            f"breakout cancel {symbol}"
+        )  # one that was killed before it fired waits, or is asked about
         if self._shown.living(symbol) or self._shown.held(symbol):
             self.life.say(f"flatten {symbol}")
         is_over, shown = self.wait(symbol, fact, 12.0, lambda s: not s.living(symbol) and s.held(symbol) == 0)

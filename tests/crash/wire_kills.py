@@ -10,6 +10,7 @@ gateway.
 What is judged is the gateway's own record, looked at every few milliseconds, and at the end of each seed what the shell knows:
 
 - never short; never more working sells than shares; no order twice; no second generation while the first lives; no second entry;
+- a watcher that waited through the kill is armed again within 10 s of the connection, by itself;
 - every share has a working stop within 5 s of the connection of the new process, and its target;
 - orders and executions of the shell are those of the gateway, one by one; the audit log tells each execution once;
 - nothing works when nothing is held; no traceback, on either side.
@@ -30,7 +31,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-from tests.crash.wire_chain import Chain, Fact
+from tests.crash.wire_chain import WAITS, WAITS_AT, Chain, Fact
 from tests.crash.wire_draw import PRICES, SYMBOLS, draw, habits
 from tests.crash.wire_parts import Control
 from tests.gateway.process import running_gateway
@@ -44,6 +45,7 @@ def run_chain(seeds: range, folder: Path, keep: Path | None, tell: Callable[[Fac
     scenario = folder / "scenario.toml"
     scenario.write_text(habits(seeds.start).scenario, encoding="utf-8")
     market = [f"{symbol}={price}" for symbol, price in zip(SYMBOLS, PRICES, strict=True)]
+    market.append(f"{WAITS}={WAITS_AT}")
     options = ("--control", "0", "--log", "--seed", str(seeds.start), "--scenario", str(scenario))
     wrong = 0
     with running_gateway(folder / "gateway", *options, "--market", *market, day=()) as gateway:
@@ -95,6 +97,7 @@ def summary(facts: list[Fact]) -> str:
             "  ".join(f"{count} {name}" for name, count in what.most_common()),
             f"shares held after the restart in {len(with_shares)} seeds; bare when the process died in {bare}",
             f"seconds without a stop after the connection: {three(naked)}",
+            f"seconds from the connection until a watcher that waited watches: {three([f.until_watching for f in facts])}",
             f"seconds from the connection until all is at rest: {three(settled)}",
             f"seconds from the start of the process to its connection: {three(up)}",
             f"{len(facts)} seeds, {kills} kills, {orders} orders, {sum(1 for fact in facts if fact.wrong)} violations",

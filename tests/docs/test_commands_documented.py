@@ -14,9 +14,10 @@ from tests.docs.pages import DOCS, ROOT, plain, sections, tables
 
 from tradeshell import words as w
 from tradeshell.core import entry as entering
-from tradeshell.core import guards, specs, watch
+from tradeshell.core import guards, resume, specs, watch
 from tradeshell.core.plan import TradePlan
 from tradeshell.core.policy import Limits
+from tradeshell.engine import resumer
 from tradeshell.grammar import Command, Grammar, Key, parse
 from tradeshell.shell.commands import ALIASES, KEPT
 from tradeshell.testing import open_shell
@@ -194,14 +195,14 @@ def reasons_in(path: Path) -> set[str]:
 def test_every_reason_of_a_refusal_is_documented() -> None:
     core = ROOT / "host/tradeshell/core"
     there = {reason for path in core.glob("*.py") for reason in reasons_in(path)}
-    entries, changes, typed, _ = guard_rows()
-    assert {row["reason"] for rows in (entries, changes) for row in rows} == there - {"duplicate"}
+    entries, changes, left, typed, _ = guard_rows()
+    assert {row["reason"] for rows in (entries, changes, left) for row in rows} == there - {"duplicate"}
     assert "duplicate" in {row["what"] for row in typed}
 
 
 def test_the_figures_of_the_guards_are_those_of_the_code() -> None:
     figures = [{next(iter(row.values())): row["figure"] for row in rows} for rows in guard_rows()]
-    entry, _, typed, watching = figures
+    entry, _, left, typed, watching = figures
     plan = TradePlan(symbol="AAPL", qty=1, account="")
     assert entry["no_quote"] == f"{entering.PATIENCE:g} s"
     assert entry["too_late"] == f"{entering.TOO_LATE:g} s"
@@ -220,6 +221,8 @@ def test_the_figures_of_the_guards_are_those_of_the_code() -> None:
     assert typed["duplicate"] == f"{limits.duplicate_window:g} s"
     assert typed["quantity"] == str(w.MAX_QTY)
     assert typed["price"] == str(w.MAX_PRICE)
+    assert left["level_crossed"] == seconds(resume.FRESH)
+    assert left["no_contract"] == f"{resumer.ANSWER_WITHIN:g} s"
     assert watching["late bar"] == seconds(watch.BAR_GRACE)
     assert watching["entry timeout"] == f"{plan.entry_timeout:g} s"
     assert watching["broker's expiry"] == f"{specs.ENTRY_EXPIRY_GRACE:g} s"
@@ -231,7 +234,7 @@ def seconds(length: timedelta) -> str:
 
 
 def test_the_words_that_set_a_guard_are_words() -> None:
-    known = {key.name for key in BREAKOUT_GRAMMAR.keys} | {"again", "limit", "stopentry off"}
+    known = {key.name for key in BREAKOUT_GRAMMAR.keys} | {"again", "limit", "stopentry off", "resume"}
     known |= set(Limits.__struct_fields__)
     named = {
         word.rstrip("=")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +16,9 @@ from tests.engine.support import Stage
 from tests.engine.test_session import arm, break_out, stage
 
 from tradeshell.core import inputs as i
+from tradeshell.core.events import SinkMuted
 from tradeshell.core.orders import OrderState, Side
-from tradeshell.engine.journal import Journal, read_gaps, read_journal
+from tradeshell.engine.journal import Journal, NotSafe, read_gaps, read_journal
 
 __all__ = ["stage"]
 
@@ -83,22 +86,78 @@ def test_what_cannot_be_cut_off_at_once_is_cut_off_before_the_next_record(
     assert [entry.input for entry in read_journal(journal.path)] == [timer("b")]
 
 
-def test_a_record_whose_sync_failed_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def append_until_told(journal: Journal, key: str, desk: Desktop) -> None:
+    """Append until it raises: without `audit_fsync` nobody waits until a disk is known to be slow, or to have failed."""
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        journal.append(timer(key), desk.last)
+
+
+@pytest.mark.parametrize("fsync", [False, True])
+def test_P02_after_a_sync_that_failed_nothing_counts_as_safe_and_everything_is_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fsync: bool
+) -> None:
+    """The kernel may have thrown away what it could not write, and says so once.
+
+    Kills: a sync that is tried again, succeeds and is believed.
+    """
+
     def failing(fd: int) -> None:
+        tried.set()
         raise OSError(5, "Input/output error")
 
+    tried = threading.Event()
     desk = Desktop()
     desk.trigger()
-    journal = Journal(tmp_path / "journal", "s", "quiet", fsync=True)
     with monkeypatch.context() as patched:
         patched.setattr(os, "fdatasync", failing)
-        with pytest.raises(OSError, match="Input/output"):
-            journal.append(timer("a"), desk.last)
-    assert list(read_journal(journal.path)) == []
-    journal.append(timer("b"), desk.last)
+        journal = Journal(tmp_path / "journal", "s", "quiet", fsync=fsync)
+        assert tried.wait(10)
+    for key in ("a", "b"):
+        with pytest.raises(NotSafe, match="a sync has failed: Input/output error"):
+            append_until_told(journal, key, desk)
     journal.close()
-    assert [entry.n for entry in read_journal(journal.path)] == [2]
-    assert [gap.gap for gap in read_gaps(journal.path)] == [1]
+    entries = [entry.n for entry in read_journal(journal.path)]
+    assert entries == list(range(1, journal.written + 1))
+    assert read_gaps(journal.path) == ()
+
+
+@pytest.mark.parametrize("fsync", [False, True])
+def test_P14_on_a_disk_that_takes_seconds_no_entry_leaves_and_no_exit_waits(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, fsync: bool, tmp_path: Path
+) -> None:
+    """A sync hangs while a trigger is decided: the entry is refused, the loop waits a quarter of a second at most.
+
+    Kills: a loop that waits for the disk.
+    """
+    arm(stage)
+    released, waits = threading.Event(), threading.Event()
+
+    def hanging(fd: int) -> None:
+        waits.set()
+        released.wait(30)
+
+    monkeypatch.setattr(os, "fdatasync", hanging)
+    slow = Journal(tmp_path / "slow", "s", "quiet", fsync=fsync)
+    desk = Desktop()
+    desk.trigger()
+    assert waits.wait(10)
+    began = time.monotonic()
+    with pytest.raises(NotSafe, match="the disk is slow"):
+        append_until_told(slow, "a", desk)
+    assert time.monotonic() - began < 2
+    stage.session._journal = slow
+    stage.run(asyncio.sleep(60))
+    stage.broker.quotes["AAPL"] = quote(stage.clock.now())
+    stage.deliver(bar(0, "190.12"))
+    stage.run(asyncio.sleep(2))
+    assert stage.broker.sent == []
+    told = [record.event for record in stage.records if isinstance(record.event, SinkMuted)]
+    assert "the disk is slow" in told[0].reason
+    assert "entries are refused, exits go on" in told[0].reason
+    monkeypatch.undo()
+    released.set()
+    slow.close()
 
 
 def test_no_entry_leaves_when_its_trigger_is_not_on_disk(

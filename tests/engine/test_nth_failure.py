@@ -93,9 +93,9 @@ def test_P01_P02_a_snapshot_is_the_old_one_or_the_new_one_whichever_call_fails(
             else:
                 said = True
         failed += calls.failed
-        found, notes = load(path)
-        assert found in ((new,) if said else (old, new)), (nth, calls.failed)
-        assert notes == ()
+        loaded = load(path)
+        assert loaded.saved in ((new,) if said else (old, new)), (nth, calls.failed)
+        assert loaded.notes == ()
         if not calls.failed:
             break
     else:

@@ -122,6 +122,8 @@ def test_a_saved_picture_never_claims_a_decision_that_it_does_not_contain(
     class Watched:
         """A session that notes in which order it is read."""
 
+        journal_name = "s1"
+
         @property
         def journal_seq(self) -> int:
             read.append("journal")

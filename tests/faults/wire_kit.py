@@ -174,6 +174,7 @@ class WireStage(OnTheWire):
     def _begin(self, *, connect: bool) -> None:
         now = self.session.clock.now()
         self.submit(i.PolicySet(at=now, policy=replace(self._policy, look_every=self._look_every)))
+        self.inside(self.life.resumer.start)
         if connect and self.life.alive:
             self.connect()
             self.wait(0.5)

@@ -123,8 +123,9 @@ def test_the_same_seed_tells_the_same_story_whatever_the_process_and_another_one
 
 def test_the_snapshot_knows_that_the_watcher_has_fired(tmp_path: Path) -> None:
     assert tradeshell(tmp_path, *STORY).returncode == 0
-    saved, notes = load(tmp_path / "paper" / "state.toml")
-    assert notes == ()
+    found = load(tmp_path / "paper" / "state.toml")
+    saved = found.saved
+    assert found.notes == ()
     assert saved is not None
     assert [(w.symbol, w.fired, w.end_reason) for w in saved.watchers] == [("DEMO", True, "trade_closed")]
     assert saved.journal_seq == len(list(read_journal(tmp_path / "paper" / "journal")))

@@ -138,6 +138,10 @@ class FakeTrading:
     def cancel_watch(self, watch: str) -> None:
         self.asked.append(("cancel watch", watch))
 
+    def resume_watch(self, watch: str) -> None:
+        self._may_fail()
+        self.asked.append(("resume watch", watch))
+
     def trade(self, plan: TradePlan, again: bool = False) -> str:
         self._may_fail()
         self.asked.append(("trade", plan, again))

@@ -111,7 +111,7 @@ def test_leaving_with_an_armed_watcher_says_that_it_stops(tmp_path: Path) -> Non
     assert picture.leaving(trading.view()) == ()
     trading.desktop.watch()
     assert picture.leaving(trading.view()) == (
-        "AAPL br-1 is armed and stops watching when this program ends.",
+        "AAPL br-1 is armed and stops watching when this program ends; the next start takes it up again.",
     )
 
 

@@ -222,9 +222,9 @@ def test_stopentry_outlives_the_program_and_holds_before_anything_can_trigger(tm
     with open_shell(args) as shell:
         runner = Runner(shell)
         runner.run("stopentry").assert_ok()
-        saved, _ = load(
+        saved = load(
             tmp_path / "paper" / "state.toml"
-        )  # at once: a program that is killed now has kept it
+        ).saved  # at once: a program that is killed now has kept it
         assert saved is not None
         assert saved.stopped == "stopentry"
     with open_shell(args) as shell:

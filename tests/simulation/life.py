@@ -30,6 +30,7 @@ from tradeshell.engine.audit import Audit
 from tradeshell.engine.crash import CrashFile
 from tradeshell.engine.journal import Journal
 from tradeshell.engine.recovery import recover
+from tradeshell.engine.resumer import Resumer
 from tradeshell.engine.session import Session as EngineSession
 from tradeshell.ports import Broker, BrokerInfo, Handle, Record, Snapshot, WritesTogether
 from tradeshell_breakout.strategy import Breakout
@@ -56,10 +57,10 @@ class _Journal(Journal):
 
     life: Life
 
-    def _write(self, line: bytes, *, sync: bool) -> None:
+    def _write(self, line: bytes) -> None:
         life = getattr(self, "life", None)
         if life is None or life.passes("journal", "", lambda: self._tear(line)):
-            super()._write(line, sync=sync)
+            super()._write(line)
             if life is not None:
                 life.after_effect()
 
@@ -146,10 +147,17 @@ class Life:
         self.session.paper_only = schedule.is_paper
         self.found = recover(core, folder / "journal", "paper", clock.now())
         self.journal = _Journal(
-            folder / "journal", f"s{number}", "paper", outlives_us=False, after=self.found.goes_on_after
+            folder / "journal",
+            f"s{number}",
+            "paper",
+            outlives_us=False,
+            after=self.found.goes_on_after,
+            before=self.found.session,
+            over=self.found.over,
         )
         self.journal.life = self
         self.session.attach(Gate(self, broker, is_paper=schedule.is_paper), self.journal)
+        self.resumer = Resumer(self.session, can_ask=False)
 
     # --- what comes in ------------------------------------------------------------------------------------------------
 
@@ -252,6 +260,7 @@ class Life:
             return
         self.alive = False
         self._waiting.clear()
+        self.resumer.close()
         for task in tuple(self.session._tasks):
             task.cancel()
         self.journal.drop()

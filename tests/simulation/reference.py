@@ -17,7 +17,7 @@ from tests.simulation.path import Bar, Move, Path, Shape
 from tests.simulation.schedule import MORNING, Ask, Schedule
 from tests.simulation.world import Finding, Outcome, World
 
-from tradeshell.core.desk import Desk
+from tradeshell.core.desk import Desk, WatchPhase
 from tradeshell.core.orders import OrderType
 from tradeshell.core.plan import EntryKind, ExitMode
 from tradeshell.core.trade import TradePhase
@@ -86,6 +86,9 @@ TOUCH_AND_GO = (
     (13, 19520),
     (17, 19400),
 )
+# A watcher above the first target, whose level is reached long after most kills.
+SECOND_WATCHER = BRACKET | {"level": Decimal(196), "tps": (Decimal(207),), "sl": Decimal(193)}
+WAITS = (*ENTER, (9, 19520), (13, 19450), (27, 19610), (33, 19650))
 STOP_REFUSED = (201, "Order rejected - reason:We cannot accept an order at this stop price")
 
 
@@ -179,6 +182,9 @@ REFERENCE = {
         acts=(_act(8, "stopentry"),),
         asks=(Ask(3 * SECOND, "AAPL", 0, _RESTING),),
     ),
+    "a second watcher waits while a ladder runs, and fires": _run(
+        11, LAD3, WAITS, asks=(Ask(3 * SECOND, "AAPL", BAR, SECOND_WATCHER),)
+    ),
 }
 
 
@@ -237,6 +243,11 @@ def _canonical(desk: Desk) -> tuple[Any, ...]:
     open_ = [trade for trade in desk.trades() if trade.phase is not TradePhase.CLOSED]
     return (
         desk.stopped,
+        tuple(
+            (watcher.spec.id, watcher.spec.plan, watcher.phase, watcher.fired, watcher.asks, watcher.state)
+            for watcher in desk.watchers.values()
+            if watcher.phase is not WatchPhase.DONE
+        ),
         tuple(
             (
                 trade.id,

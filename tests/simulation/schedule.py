@@ -168,6 +168,9 @@ def _draw(seed: int, features: Features) -> Schedule:
         paths[symbol] = draw_path(
             chance(f"path {symbol}"), shape, seconds, CALM, bars, partial=habits.settings["partial"]
         )
+    kills = draw_kills(chance("kills"), paths[symbols[0]], seconds * SECOND)
+    if kills and (later := _draw_waiting(chance("waiting"), asks)) is not None:
+        asks.append(later)
     start = CLOSE - timedelta(seconds=dice.randint(20, seconds)) if near_close else _morning(dice)
     last = seconds * SECOND
     first = paths[symbols[0]]
@@ -185,7 +188,7 @@ def _draw(seed: int, features: Features) -> Schedule:
         wire=draw_wire(chance("wire")),
         refusing=draw_refusing(chance("refusing")),
         acts=draw_acts(chance("acts"), symbols, first, last, features),
-        kills=draw_kills(chance("kills"), first, last),
+        kills=kills,
         step_cost=_draw_cost(dice),
         position_before=dice.choice((10, 100, 333)) if dice.random() < 0.1 else 0,
         limits=draw_limits(chance("limits")),
@@ -238,6 +241,29 @@ def _draw_ask(dice: Random, symbol: str, shape: Shape, bars: int, features: Feat
         at = dice.randrange(3 * SECOND, 25 * SECOND) if is_typed else dice.randrange(200_000, 2 * SECOND)
         return Ask(at, symbol, 0 if is_typed else bars, plan)
     raise AssertionError(f"no plan could be drawn for {symbol}")
+
+
+def _draw_waiting(dice: Random, asks: list[Ask]) -> Ask | None:
+    """Return a watcher that still waits when the program is killed: above the first target of one that was drawn."""
+    plans = [
+        ask for ask in asks if ask.bars and len(ask.plan["tps"]) > 1 and ask.plan["outside_rth"] is False
+    ]
+    if not plans or dice.random() < 0.1:
+        return None
+    ask = dice.choice(plans)
+    first, second = ask.plan["tps"][:2]
+    plan = ask.plan | {
+        "level": first,
+        "qty": dice.choice(QUANTITIES),
+        "tps": (second,),
+        "sl": ask.plan["level"],
+        "mode": ExitMode.ATTACHED,
+        "weights": (),
+        "stop_updates": (),
+        "cover": Cover.OWN,
+        "chase_limit": None,
+    }
+    return Ask(ask.at + dice.randrange(100_000, SECOND), ask.symbol, ask.bars, plan)
 
 
 def _draw_plan(dice: Random, symbol: str, shape: Shape, is_typed: bool, features: Features) -> dict[str, Any]:

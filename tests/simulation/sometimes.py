@@ -57,6 +57,8 @@ OCCASIONS = (
     Occasion(
         "kill inside emergency", ("kill inside emergency", "sometimes kill inside emergency"), FEATURES.resume
     ),
+    Occasion("watcher resumed", ("WatchResumed",), FEATURES.resume),
+    Occasion("watcher asked about", ("WatchHeld",), FEATURES.resume),
     Occasion("cover placed", ("CoverStopPlaced",), FEATURES.ladders),
     Occasion("ladder armed", ("LadderArmed",), FEATURES.ladders),
     Occasion("milestone", ("MilestoneReached",), FEATURES.ladders),

@@ -410,6 +410,21 @@ def test_an_old_bar_does_not_trigger() -> None:
     assert story.rules() == {"V20"}
 
 
+@pytest.mark.parametrize("resumes_after,is_good", [(None, False), (0.2, True), (3.0, False)])
+def test_a_watcher_that_waits_to_be_resumed_enters_on_no_bar_before_that(
+    resumes_after: float | None, is_good: bool
+) -> None:
+    story = Story()
+    story.say("BreakoutStarted", symbol="AAPL", watch="br-1", level="190", qty=100, bar=1)
+    story.say("WatchPaused", symbol="AAPL", watch="br-1", level="190")
+    if resumes_after is not None:
+        story.wait(resumes_after)
+        story.say("WatchResumed", symbol="AAPL", watch="br-1", level="190", bars=0)
+    story.wait(4 - (resumes_after or 0))
+    story.entry(intent={"bar_start": "2025-07-08T14:00:02Z", "bar_close": "190"})
+    assert story.rules() == (set() if is_good else {"V20"})
+
+
 # --- V21 --------------------------------------------------------------------------------------------------------------
 
 

@@ -47,6 +47,7 @@ ABOUT = dict(
             ("stop refused", "sometimes flatten", "IncidentStepTaken"),
             ("FlattenStarted", "FlattenCompleted", "TradeClosed"),
             ("KillSwitchEngaged", "sometimes kill switch"),
+            ("LadderArmed", "MilestoneReached", "BreakoutConfirmed"),
         ),
         strict=True,
     )

@@ -123,6 +123,24 @@ class PushedMarket(Venue):
             self._sim_clock.call_soon(partial(self._tell_old, symbol, seconds, number, listener))
         return listener
 
+    async def history(self, symbol: str, seconds: int, count: int, rth: bool) -> tuple[Bar, ...]:
+        """Return bars of the schedule that are closed by now, made of its own."""
+        del rth
+        now = self._loop.micros
+        path = self._schedule.paths[symbol]
+        made: dict[int, list[p.Bar]] = {}
+        for bar in path.bars:
+            made.setdefault(bar.begin // (seconds * p.SECOND), []).append(bar)
+        found = []
+        for number, bars in made.items():
+            if (number + 1) * seconds * p.SECOND > now:
+                break
+            start = self._schedule.start + timedelta(seconds=number * seconds)
+            prices = (bars[0].open, max(b.high for b in bars), min(b.low for b in bars), bars[-1].close)
+            o, h, low, c = (path.shape.tick * price for price in prices)
+            found.append(Bar(symbol, start, seconds, o, h, low, c, sum(b.volume for b in bars)))
+        return tuple(found[-count:])
+
     def _tell_old(self, symbol: str, seconds: int, back: int, listener: _Listener) -> None:
         """Tell a bar that closed before anybody subscribed, as feeds do that fill up: above every level."""
         shape = self._schedule.paths[symbol].shape

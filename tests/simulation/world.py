@@ -28,7 +28,7 @@ from tests.simulation.wire import SimCourier
 from tradeshell.core.events import SessionStarted
 from tradeshell.core.inputs import Input, OrderReport, PolicySet
 from tradeshell.core.orders import OrderSpec, OrderState
-from tradeshell.core.policy import Limits, Policy
+from tradeshell.core.policy import Limits, Policy, Resume
 from tradeshell.core.trade import leg_of
 from tradeshell.engine.recovery import take_up
 from tradeshell.ports import Broker
@@ -176,8 +176,11 @@ class World:
                 flatten_live=self.schedule.flatten_live,
                 look_every=LOOK_EVERY,
                 limits=Limits(**self.schedule.limits),
+                # A doubt about a watcher that was left waiting leaves it as it is, or arms it.
+                resume=Resume.ARM if self.schedule.seed % 2 else Resume.ASK,
             )
             life.session.submit(PolicySet(at=self.clock.now(), policy=policy))
+        life.resumer.start()
         if not life.alive:  # killed before it could connect
             return
         self.connect_life()

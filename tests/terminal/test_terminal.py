@@ -107,7 +107,7 @@ def test_ctrl_c_leaves_a_waiting_command_and_events_go_on(tmp_path: Path) -> Non
         assert found == list(range(1, len(found) + 1))
 
 
-def test_ctrl_d_leaves(tmp_path: Path) -> None:
+def test_O10_ctrl_d_leaves(tmp_path: Path) -> None:
     with terminal(tmp_path) as opened:
         opened.prompts("paper>")
         opened.type(CTRL_D)
@@ -132,7 +132,7 @@ def test_leaving_open_trades_says_what_stays_and_asks(tmp_path: Path, way: str) 
         assert found == list(range(1, len(found) + 1))
 
 
-def test_cancelling_a_stop_of_held_shares_says_what_follows_and_asks(tmp_path: Path) -> None:
+def test_O06_cancelling_a_stop_of_held_shares_says_what_follows_and_asks(tmp_path: Path) -> None:
     with terminal(tmp_path, "--hold") as opened:
         opened.prompts("paper>")
         opened.type("orders cancel AAPL.sl1\r")
@@ -160,7 +160,7 @@ def test_a_terminal_that_only_says_end_of_file_is_left(tmp_path: Path) -> None:
         assert opened.code() == 0
 
 
-def test_the_program_cannot_be_suspended(tmp_path: Path) -> None:
+def test_O10_the_program_cannot_be_suspended(tmp_path: Path) -> None:
     with terminal(tmp_path, "--events", "20") as opened:
         opened.prompts("paper>")
         opened.type(CTRL_Z)
@@ -174,7 +174,7 @@ def test_the_program_cannot_be_suspended(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ["", "wait\r"])
-def test_sigterm_ends_in_good_order(tmp_path: Path, line: str) -> None:
+def test_O10_sigterm_ends_in_good_order(tmp_path: Path, line: str) -> None:
     with terminal(tmp_path) as opened:
         opened.prompts("paper>")
         opened.type(line)
@@ -184,7 +184,7 @@ def test_sigterm_ends_in_good_order(tmp_path: Path, line: str) -> None:
         opened.sees("closed in good order")
 
 
-def test_when_the_terminal_goes_away_open_trades_keep_the_program_going(tmp_path: Path) -> None:
+def test_O10_when_the_terminal_goes_away_open_trades_keep_the_program_going(tmp_path: Path) -> None:
     with terminal(tmp_path, "--hold", "--live-account") as opened:
         opened.prompts("LIVE>")
         opened.child.kill(signal.SIGHUP)

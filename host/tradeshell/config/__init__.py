@@ -185,7 +185,7 @@ def _policy(values: Mapping[str, Any]) -> Policy:
     limits: dict[str, Any] = {key: None if value == parsers.OFF else value for key, value in given.items()}
     limits["collar"] = given["collar"] / 100
     limits["duplicate_window"] = limits["duplicate_window"] or 0.0
-    return Policy(limits=Limits(**limits), **_below("protection", values))
+    return Policy(limits=Limits(**limits), resume=values["resume"], **_below("protection", values))
 
 
 def _below(table: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,11 @@ _DEFAULT_TEXT = """\
 # Wait until an order's intent has reached the disk before the order leaves; costs milliseconds. TRADESHELL_AUDIT_FSYNC
 #audit_fsync = false
 
+# A watcher that was waiting when the program ended goes on by itself. Where something speaks against it (the level was crossed
+# meanwhile, shares are there, its day is over): ask at a terminal and leave it as it is in a script, or arm, or skip it.
+# TRADESHELL_RESUME
+#resume = "ask"
+
 # For scripts: one JSON object per line on stdout; go on after a failing command. --json, --keep-going
 #json = false
 #keep_going = false

@@ -290,6 +290,7 @@ def model() -> type[BaseModel]:
         keep_going: Annotated[bool | None, BeforeValidator(parsers.boolean)] = None
         audit_fsync: Annotated[bool | None, BeforeValidator(parsers.boolean)] = None
         paper_only: Annotated[bool | None, BeforeValidator(parsers.boolean)] = None
+        resume: Annotated[Any, BeforeValidator(parsers.resume)] = None
         limits: Limits | None = None
         protection: Protection | None = None
         bars: Bars | None = None

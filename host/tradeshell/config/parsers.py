@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from tradeshell import words
+from tradeshell.core.policy import Resume
 from tradeshell.grammar import shown
 
 ON, OFF = "on", "off"
@@ -144,6 +145,13 @@ def _symbol_at_price(item: object) -> str:
     if not equals:
         raise ValueError(f"{shown(symbol)!r} lacks its price")
     return f"{words.symbol(symbol)}={words.price(price)}"
+
+
+def resume(value: object) -> Resume:
+    text = str(value).strip().lower()
+    if isinstance(value, str) and text in {each.value for each in Resume}:
+        return Resume(text)
+    raise ValueError(f"is one of {' '.join(Resume)}")
 
 
 def limit(parse: Callable[[str], object]) -> Callable[[object], object]:

@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 from tradeshell.config import parsers
+from tradeshell.core.policy import Resume
 
 APP = "tradeshell"
 MAX_INT = 2**31 - 1  # what the TWS protocol can carry
@@ -119,6 +120,9 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         key="audit_fsync", parse=parsers.boolean, example="true", default=False, env="TRADESHELL_AUDIT_FSYNC",
+    ),
+    Setting(
+        key="resume", parse=parsers.resume, example="arm", default=Resume.ASK, env="TRADESHELL_RESUME",
     ),
     Setting(key="paper_only", parse=parsers.boolean, example="true", default=True, env="PAPER_ONLY"),
     *_LIMITS,

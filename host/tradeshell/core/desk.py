@@ -26,13 +26,18 @@ from tradeshell.core.trade import Rung, Trade, TradePhase, awaited, protection_s
 class WatchPhase(StrEnum):
     """Where a watcher stands."""
 
+    PAUSED = "paused"  # left waiting by a program that ended: it looks at no bar until it may go on
     ARMED = "armed"
     FIRED = "fired"
     DONE = "done"
 
 
 class Watcher(Struct, frozen=True, kw_only=True):
-    """One watcher. ``state`` belongs to its strategy; ``fired`` closes it for ever."""
+    """One watcher. ``state`` belongs to its strategy; ``fired`` closes it for ever.
+
+    While it is paused: ``asks``, the word of what somebody is asked about ("" before it was looked at), and ``doubt``, why it has
+    to be asked about whatever the broker says.
+    """
 
     spec: WatchSpec
     phase: WatchPhase
@@ -41,16 +46,25 @@ class Watcher(Struct, frozen=True, kw_only=True):
     state: Any = None
     fired: bool = False
     end_reason: str = ""
+    asks: str = ""
+    doubt: str = ""
+
+
+RESTARTED = "restarted"  # why there is no link when a program takes up what another one left
 
 
 class Link(Struct, frozen=True, kw_only=True):
-    """The connection. Entries may leave only while it is up *and* reconciled; ``since`` when it is up."""
+    """The connection. Entries may leave only while it is up *and* reconciled; ``since`` when it is up.
+
+    ``is_resumed``: the first one of a program that goes on with what an earlier one left.
+    """
 
     up: bool = False
     reconciled: bool = False
     epoch: int = 0
     why: str = "not connected"
     since: datetime | None = None
+    is_resumed: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -143,8 +157,10 @@ class Desk(Struct, frozen=True, kw_only=True):
     def with_active(self, id_: str, symbol: str) -> Desk:
         """Return the desk with ``id_`` active exactly if its watcher waits or something can still happen to its trade."""
         watcher, trade = self.watchers.get(id_), self.trade(id_)
-        is_armed = watcher is not None and watcher.phase is WatchPhase.ARMED
-        is_active = is_armed or (trade is not None and self._moves(trade))
+        waits = watcher is not None and (
+            watcher.phase is WatchPhase.ARMED or (watcher.phase is WatchPhase.PAUSED and not watcher.asks)
+        )
+        is_active = waits or (trade is not None and self._moves(trade))
         if is_active == (id_ in self.active):
             return self
         active = {**self.active, id_: symbol}

@@ -84,6 +84,42 @@ class WatchRequested(Input, frozen=True, kw_only=True):
     watch: WatchSpec
 
 
+class WatchRestored(Input, frozen=True, kw_only=True):
+    """A snapshot holds a watcher that the journal does not know. ``doubt``: why that is so, for whoever is asked."""
+
+    watch: WatchSpec
+    started_at: datetime
+    doubt: str
+
+
+class Meanwhile(Struct, frozen=True, kw_only=True):
+    """What became of the market while a watcher did not look.
+
+    ``highest``: of the closes (USD) of ``bars`` bars since it began to watch. ``used_by``: an order or execution under its name.
+    ``missing``: what could not be had, and why.
+    """
+
+    instrument: Instrument | None
+    session: Session | None
+    bars: int = 0
+    highest: Price | None = None
+    quote: Quote | None = None
+    used_by: str = ""
+    missing: str = ""
+
+
+class ResumeRequested(Input, frozen=True, kw_only=True):
+    """A paused watcher may go on, if nothing speaks against it. ``is_sure``: somebody has said so, whatever there is to doubt.
+
+    ``can_ask``: somebody sits at a terminal.
+    """
+
+    watch: str
+    found: Meanwhile
+    can_ask: bool = False
+    is_sure: bool = False
+
+
 class WatchCancelRequested(Input, frozen=True, kw_only=True):
     """The operator cancelled a watcher. After the trigger: an unfilled entry is cancelled, exits are kept."""
 

@@ -11,10 +11,11 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from tradeshell.core import inputs as i
-from tradeshell.core.desk import Link, WatchPhase
+from tradeshell.core.desk import RESTARTED, Link
 from tradeshell.core.entry import CHASE_EVERY, HALT_EVERY
 from tradeshell.core.exit_events import FlattenStarted, KillSwitchEngaged, KillSwitchLifted
 from tradeshell.core.orders import Side, Signal, advance
+from tradeshell.core.resume import pause
 from tradeshell.core.trade import Trade, TradePhase, entry_of, inventory
 from tradeshell.core.turn import ACK_TIMEOUT, Turn
 from tradeshell.core.watch import Watchers
@@ -91,20 +92,18 @@ def flatten(turn: Turn, watchers: Watchers, symbol: str | None) -> list[Trade]:
 def restart(turn: Turn, watchers: Watchers) -> None:
     """Bring a desk that was read from the journal to where a new process stands: no link, no timers, no bars."""
     turn.desk = replace(
-        turn.desk, link=Link(epoch=turn.desk.link.epoch, why="restarted"), feed_over=False, watch_at=None
+        turn.desk, link=Link(epoch=turn.desk.link.epoch, why=RESTARTED), feed_over=False, watch_at=None
     )
     for order in turn.desk.orders():
         if (lost := advance(order, Signal.LOST_SIGHT)) is not order:
             turn.put_order(lost)
         if order.is_chased:
             turn.timer(f"chase:{order.spec.ref}", CHASE_EVERY)
-    for id_, watcher in tuple(turn.desk.watchers.items()):
-        if watcher.phase is WatchPhase.ARMED:
-            watchers.end(turn, id_, "restarted")
+    pause(turn, watchers)
     for trade in turn.desk.trades():
         if trade.phase is TradePhase.ASKING:
-            turn.put_trade(replace(trade, phase=TradePhase.CLOSED, end_reason="restarted"))
-            watchers.end(turn, trade.id, "restarted")
+            turn.put_trade(replace(trade, phase=TradePhase.CLOSED, end_reason=RESTARTED))
+            watchers.end(turn, trade.id, RESTARTED)
         elif trade.phase is not TradePhase.CLOSED:
             # What was asked died with the process, and every timer too: it is asked again, and settled when waits are over.
             legs = tuple(replace(leg, postponed=None) for leg in trade.legs)  # told again, on the new screen

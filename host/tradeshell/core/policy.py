@@ -7,6 +7,7 @@ policy is an input, so that recorded inputs replay to the same commands.
 from __future__ import annotations
 
 from decimal import Decimal
+from enum import StrEnum
 
 from msgspec import Struct
 
@@ -29,6 +30,14 @@ class Limits(Struct, frozen=True, kw_only=True):
     duplicate_window: float = 5.0  # seconds in which the same order again needs ``again``
 
 
+class Resume(StrEnum):
+    """What becomes of a watcher that was left waiting and about which there is a doubt; without one it is armed."""
+
+    ASK = "ask"  # at a terminal; a script leaves it as it is, and tells
+    ARM = "arm"
+    SKIP = "skip"  # it ends, and that is told
+
+
 class Policy(Struct, frozen=True, kw_only=True):
     """What the core may do by itself."""
 
@@ -42,4 +51,5 @@ class Policy(Struct, frozen=True, kw_only=True):
     look_every: float | None = (
         None  # seconds between pictures while orders work, to find words that were lost
     )
+    resume: Resume = Resume.ASK  # watchers of a program that has ended
     rearm: bool = False  # exits that expired at the close are armed again in the next session

@@ -14,12 +14,12 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from tradeshell.core import entry, hours, kill, pictures, reports
+from tradeshell.core import entry, hours, kill, pictures, reports, resume
 from tradeshell.core import inputs as i
 from tradeshell.core.changes import check_replace, replaced
 from tradeshell.core.checks import PreTradeCheck
 from tradeshell.core.commands import Command
-from tradeshell.core.desk import Desk, Link, WatchPhase
+from tradeshell.core.desk import RESTARTED, Desk, Link, WatchPhase
 from tradeshell.core.events import (
     ConnectionChanged,
     DataRejected,
@@ -56,6 +56,8 @@ class Core:
             i.BarsRefused: self._bars_refused,
             i.FeedEnded: self._feed_ended,
             i.WatchRequested: lambda turn, event: self.watchers.start(turn, event.watch),
+            i.WatchRestored: lambda turn, event: resume.restore(turn, self.watchers, event),
+            i.ResumeRequested: lambda turn, event: resume.judge(turn, self.watchers, strategies, event),
             i.WatchCancelRequested: self._cancel_watch,
             i.TradeRequested: entry.request_trade,
             i.TradeAbandoned: lambda turn, event: entry.abandon(turn, self.watchers, event.id),
@@ -264,7 +266,9 @@ class Core:
                 desk,
                 account=event.account,
                 paper=event.paper,
-                link=Link(up=True, epoch=epoch, why=event.why, since=turn.at),
+                link=Link(
+                    up=True, epoch=epoch, why=event.why, since=turn.at, is_resumed=desk.link.why == RESTARTED
+                ),
                 next_order_id=max(desk.next_order_id, event.first_order_id),
             )
             turn.say(ConnectionChanged(link="up", epoch=epoch, why=event.why, account=event.account))
@@ -301,6 +305,8 @@ class Core:
         for order in turn.desk.orders():
             if order.is_chased:
                 entry.look_at_stop(turn, order)
+        if is_first and turn.desk.link.is_resumed:
+            resume.tell_taken_up(turn)
 
 
 def _not_sent(turn: Turn, trade: Trade, order: Order) -> RiskRejected:

@@ -51,7 +51,12 @@ class Watchers:
         watcher = Watcher(
             spec=spec, phase=WatchPhase.ARMED, started_at=turn.at, need=strategy.needs(spec), state=state
         )
-        self._put(turn, watcher)
+        self.arm(turn, watcher, wishes)
+
+    def arm(self, turn: Turn, watcher: Watcher, wishes: tuple[Wish, ...] = ()) -> None:
+        """Put a watcher on its bars, and do what its start asks for."""
+        spec = watcher.spec
+        self.put(turn, replace(watcher, phase=WatchPhase.ARMED))
         symbol = spec.plan.symbol
         armed = turn.desk.armed
         turn.desk = replace(turn.desk, armed={**armed, symbol: (*armed.get(symbol, ()), spec.id)})
@@ -97,7 +102,7 @@ class Watchers:
                 self._quarantine(turn, watcher, error)
                 continue
             after = replace(watcher, state=state)
-            self._put(turn, after)
+            self.put(turn, after)
             self._heed(turn, after, wishes)
 
     def news(self, turn: Turn, id_: str, news: News) -> None:
@@ -105,7 +110,9 @@ class Watchers:
         watcher = turn.desk.watchers.get(id_)
         if watcher is None:
             return
-        strategy = self._strategies[watcher.spec.strategy]
+        strategy = self._strategies.get(watcher.spec.strategy)
+        if strategy is None:  # its plugin is gone; what it left goes on without a word of its own
+            return
         try:
             state, wishes = strategy.on_news(watcher.spec, watcher.state, news, turn.at)
             _check(wishes)
@@ -113,7 +120,7 @@ class Watchers:
             self._quarantine(turn, watcher, error)
             return
         if state is not watcher.state:
-            self._put(turn, replace(watcher, state=state))
+            self.put(turn, replace(watcher, state=state))
         for wish in wishes:
             if isinstance(wish, Tell):
                 turn.say(wish.event)
@@ -124,7 +131,7 @@ class Watchers:
         if watcher is None or watcher.phase is WatchPhase.DONE:
             return
         self.disarm(turn, watcher)
-        self._put(turn, replace(turn.desk.watchers[id_], phase=WatchPhase.DONE, end_reason=reason))
+        self.put(turn, replace(turn.desk.watchers[id_], phase=WatchPhase.DONE, end_reason=reason))
         self.news(turn, id_, Over(reason))
 
     def disarm(self, turn: Turn, watcher: Watcher) -> None:
@@ -154,7 +161,7 @@ class Watchers:
         if now.fired or now.phase is not WatchPhase.ARMED:
             return
         self.disarm(turn, now)
-        self._put(turn, replace(turn.desk.watchers[now.spec.id], fired=True, phase=WatchPhase.FIRED))
+        self.put(turn, replace(turn.desk.watchers[now.spec.id], fired=True, phase=WatchPhase.FIRED))
         self._ask_entry(turn, now, wish.bar)
 
     def _quarantine(self, turn: Turn, watcher: Watcher, error: Exception) -> None:
@@ -167,12 +174,13 @@ class Watchers:
             )
         )
         self.disarm(turn, watcher)
-        self._put(
+        self.put(
             turn,
             replace(turn.desk.watchers[watcher.spec.id], phase=WatchPhase.DONE, end_reason="strategy failed"),
         )
 
-    def _put(self, turn: Turn, watcher: Watcher) -> None:
+    def put(self, turn: Turn, watcher: Watcher) -> None:
+        """Replace a watcher."""
         desk = replace(turn.desk, watchers={**turn.desk.watchers, watcher.spec.id: watcher})
         turn.desk = desk.with_active(watcher.spec.id, watcher.spec.plan.symbol)
 

@@ -31,6 +31,7 @@ from tradeshell.upkeep import EXAMINE_WITHIN, Finding
 from tradeshell.words import masked
 
 QUOTE_AGE = 2.0  # seconds: an older touch says nothing about a limit that is typed
+RESUME_TIMEOUT = 25.0  # real seconds for what is asked of the broker about a watcher that was left waiting
 ANSWER_TIMEOUT = 4.0  # real seconds a command gives the broker to answer an order
 
 
@@ -179,6 +180,9 @@ class EngineTrading:
                 f"is watched already by {running[0]}: another=true starts a second one, "
                 f"`breakout cancel {plan.symbol}` ends the first"
                 if first.phase is WatchPhase.ARMED
+                else f"has the watcher {running[0]} that was left waiting: `{first.spec.strategy} resume {plan.symbol}` "
+                f"arms it, `{first.spec.strategy} cancel {plan.symbol}` ends it"
+                if first.phase is WatchPhase.PAUSED
                 else f"has an open trade of {running[0]}: another=true starts a second watcher beside it"
             )
             raise OperatorError(f"{plan.symbol} {what}")
@@ -204,6 +208,20 @@ class EngineTrading:
             await self._breathe()
 
         self._engine.call(cancel())
+
+    def resume_watch(self, watch: str) -> None:
+        """Arm a paused watcher all the same."""
+
+        async def resume() -> None:
+            self._must_be_connected()
+            with self._flowing():
+                await self._engine.resumer.resume(watch)
+            await self._breathe()
+
+        self._engine.call(resume(), RESUME_TIMEOUT, "the broker")
+        watcher = self.view().desk.watchers.get(watch)
+        if watcher is not None and watcher.phase is WatchPhase.PAUSED:
+            raise OperatorError(f"{watcher.spec.plan.symbol} {watch} is not armed: {watcher.asks}")
 
     # --- orders -------------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,8 @@ for appending (survives a killed process); synced to the disk by a thread within
 ``audit_fsync`` is set.
 
 Laws: a record is there whole or not at all; a decision that could not be written is missing for good, and a ``Gap`` that says so
-goes before the next one. Numbers are spent on missing decisions too.
+goes before the next one. Numbers are spent on missing decisions too. A record that is there and may not outlive the computer, on
+a disk that is slow or whose sync has failed, is told (``NotSafe``): no entry leaves on it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import threading
 import time
 import zlib
 from collections.abc import Iterator
@@ -25,11 +25,15 @@ from msgspec import Struct
 
 from tradeshell.core import inputs
 from tradeshell.core.commands import ORDER_COMMANDS, CancelOrder, Command, ModifyOrder, PlaceOrder
+from tradeshell.engine.syncer import SLOW, Syncer
 from tradeshell.errors import StateError
 
 VERSION = 1
-SYNC_AFTER = 0.008  # seconds for what follows at once
-SYNC_ANYWAY = 0.050  # seconds in which nobody said that something was written
+
+
+class NotSafe(Exception):
+    """A decision was written and may not be on the disk; the words say why."""
+
 
 AnyInput = (
     inputs.BarClosed
@@ -38,6 +42,8 @@ AnyInput = (
     | inputs.BarsRefused
     | inputs.FeedEnded
     | inputs.WatchRequested
+    | inputs.WatchRestored
+    | inputs.ResumeRequested
     | inputs.WatchCancelRequested
     | inputs.TradeRequested
     | inputs.TradeAbandoned
@@ -76,12 +82,17 @@ class Gap(Struct, frozen=True):
     why: str
 
 
-class Header(Struct, frozen=True):
-    """The first record of a journal."""
+class Header(Struct, frozen=True, omit_defaults=True):
+    """The first record of a journal. ``session``: its name, that of the session that began it; ``before``: that of the last one.
+
+    ``over``: watchers and trades of earlier journals; none of them ever fires again.
+    """
 
     v: int
     session: str
     broker: str
+    before: str = ""
+    over: tuple[str, ...] = ()
 
 
 _ORDERS = frozenset(ORDER_COMMANDS)
@@ -115,13 +126,16 @@ class Journal:
         fsync: bool = False,
         outlives_us: bool = True,
         after: int = 0,
+        before: str = "",
+        over: tuple[str, ...] = (),
     ) -> None:
         """Start a new journal at ``path``; an earlier one is kept as ``NAME.1``. Raises ``StateError``.
 
-        ``after``: go on behind that decision of the journal that is there. Without ``outlives_us`` (a venue that ends with this
-        program) nothing is ever recovered and nothing is synced.
+        ``after``: go on behind that decision of the journal that is there. ``before``, ``over``: see ``Header``. Without
+        ``outlives_us`` (a venue that ends with this program) nothing is ever recovered and nothing is synced.
         """
         self.path = path
+        self.session = session
         self.written = after
         self._count = after
         self._missing = 0
@@ -129,9 +143,7 @@ class Journal:
         self._length = 0
         self._torn = False
         self._fsync = fsync
-        self._is_dirty = False
-        self._due = threading.Event()
-        self._is_closing = False
+        self._syncer: Syncer | None = None
         try:
             if after:
                 self._length = _whole(path)
@@ -140,31 +152,49 @@ class Journal:
                 path.replace(path.with_name(path.name + ".1"))
             self._fd = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC, 0o600)
             if not after:
-                self._write(frame(_ENCODER.encode(Header(VERSION, session, broker))), sync=False)
+                self._write(frame(_ENCODER.encode(Header(VERSION, session, broker, before, over))))
         except OSError as error:
             raise StateError(f"journal {path}: {error.strerror}; choose another --state-dir") from None
-        self._thread: threading.Thread | None = None
-        if not fsync and outlives_us:
-            self._thread = threading.Thread(target=self._sync_often, name="journal-sync", daemon=True)
-            self._thread.start()
+        if fsync or outlives_us:
+            self._syncer = Syncer(self._fd)
+            self._syncer.written()
 
     def append(self, event: inputs.Input, commands: tuple[Command, ...]) -> None:
-        """Write one decision; raises whatever keeps it, or the gap before it, from the disk. Then it is missing."""
+        """Write one decision; raises whatever keeps it, or the gap before it, from the disk. Then it is missing.
+
+        Raises ``NotSafe`` for one that is written all the same.
+        """
         self._count += 1
         try:
             line, has_orders = decision(self._count, event, commands)
             if self._missing:
-                self._write(frame(_ENCODER.encode(Gap(self._missing, self._count - 1, self._why))), sync=True)
+                self._write(frame(_ENCODER.encode(Gap(self._missing, self._count - 1, self._why))))
                 self._missing = 0
-            self._write(line, sync=has_orders)
+            began = time.monotonic()
+            self._write(line)
+            taken = time.monotonic() - began
         except Exception as error:
             self._missing += 1
             # Whatever was wrong with the text, this can be written.
             self._why = ascii(f"{type(error).__name__}: {error}")[1:-1]
             raise
         self.written = self._count
+        if (why := self._why_unsafe(taken, wait=has_orders)) != "":
+            raise NotSafe(why)
 
-    def _write(self, line: bytes, *, sync: bool) -> None:
+    def _why_unsafe(self, taken: float, *, wait: bool) -> str:
+        """Return why the record that took so many seconds to write may not be on the disk; "" when it is, or will be at once."""
+        syncer = self._syncer
+        if syncer is None:
+            return ""
+        is_late = self._fsync and wait and not syncer.wait()
+        if why := syncer.why_unsafe:
+            return why
+        if is_late:
+            return f"the disk is slow: a sync takes longer than {SLOW:g} s"
+        return f"the disk is slow: a write took {taken:.1f} s" if taken > SLOW else ""
+
+    def _write(self, line: bytes) -> None:
         """Write one line whole, or leave the file as it was."""
         if self._torn:
             os.ftruncate(self._fd, self._length)
@@ -172,8 +202,6 @@ class Journal:
         try:
             if os.write(self._fd, line) != len(line):
                 raise OSError(errno.ENOSPC, "the disk is full")
-            if self._fsync and sync:
-                os.fdatasync(self._fd)
         except OSError:
             with contextlib.suppress(OSError):  # then the next write begins with it
                 os.ftruncate(self._fd, self._length)
@@ -181,29 +209,13 @@ class Journal:
             raise
         self._torn = False
         self._length += len(line)
-        self._is_dirty = True
-
-    def sync_soon(self) -> None:
-        """Have what was written synced to the disk; never waits. Not between decision and order: it wakes a thread."""
-        if self._is_dirty and self._thread is not None:
-            self._due.set()
-
-    def _sync_often(self) -> None:
-        while not self._is_closing:
-            self._due.wait(SYNC_ANYWAY)
-            self._due.clear()
-            if self._is_dirty:
-                time.sleep(SYNC_AFTER)
-                self._is_dirty = False
-                with contextlib.suppress(OSError):  # the next append meets the same disk and is heard
-                    os.fdatasync(self._fd)
+        if self._syncer is not None:
+            self._syncer.written()
 
     def close(self) -> None:
         """Sync and close."""
-        self._is_closing = True
-        self._due.set()
-        if self._thread is not None:
-            self._thread.join(2)
+        if self._syncer is not None:
+            self._syncer.close()
         with contextlib.suppress(OSError):
             os.fdatasync(self._fd)
             os.close(self._fd)

@@ -27,12 +27,13 @@ from tradeshell.core.commands import ORDER_COMMANDS, CancelOrder, Command, Modif
 from tradeshell.core.desk import Desk, WatchPhase
 from tradeshell.core.exit_events import KillSwitchEngaged
 from tradeshell.core.guards import Refusal
-from tradeshell.core.inputs import StopEntryRequested
+from tradeshell.core.inputs import StopEntryRequested, WatchRestored
 from tradeshell.core.orders import parse_ref
 from tradeshell.core.step import Core
 from tradeshell.core.trade import TradePhase
-from tradeshell.engine.journal import Entry, OrderCommand, read_header, read_journal
+from tradeshell.engine.journal import Entry, Header, OrderCommand, read_header, read_journal
 from tradeshell.engine.session import Session
+from tradeshell.engine.state import Saved
 from tradeshell.errors import StateError
 
 CORRECTIONS = timedelta(hours=12)  # an exchange takes executions back on the day on which they happened
@@ -43,7 +44,8 @@ class Recovered(Struct, frozen=True):
     """What a journal tells: the desk after its last record, that record's number, and why it was not used, if so.
 
     ``differs``: the first decision that this program does not repeat; "" when it repeats them all. ``is_recent``: what executed
-    may still be corrected.
+    may still be corrected. ``session``, ``before``: the names of the journal and of the one before it; ``over``: watchers and
+    trades that have had their turn, in this journal or before it.
     """
 
     desk: Desk
@@ -51,6 +53,9 @@ class Recovered(Struct, frozen=True):
     why_not: str = ""
     differs: str = ""
     is_recent: bool = False
+    session: str = ""
+    before: str = ""
+    over: tuple[str, ...] = ()
 
     @property
     def goes_on_after(self) -> int:
@@ -81,7 +86,7 @@ def recover(core: Core, path: Path, broker: str, now: datetime | None = None) ->
     """
     if not path.exists():
         return Recovered(Desk())
-    desk, written, differs = Desk(), 0, ""
+    desk, written, differs, header = Desk(), 0, "", None
     try:
         header = read_header(path)
         if header is None or header.broker != broker:
@@ -93,11 +98,59 @@ def recover(core: Core, path: Path, broker: str, now: datetime | None = None) ->
                 # Here and not at the end: a `stopentry off` later in the record lifts it.
                 desk, differs = replace(desk, stopped=desk.stopped or DIFFERS), difference
     except StateError as error:
-        return Recovered(Desk(), why_not=str(error))
+        return _found(Recovered(Desk(), why_not=str(error)), header, desk)
     if desk.stopped == DIFFERS and not is_open(replace(desk, stopped="")):
-        return Recovered(Desk(), differs=differs)  # all over: how it came about concerns nobody any more
+        # All over: how it came about concerns nobody any more.
+        return _found(Recovered(Desk(), differs=differs), header, desk)
     is_recent = now is not None and desk.has_traded(now - CORRECTIONS)
-    return Recovered(desk, written, differs=differs, is_recent=is_recent)
+    return _found(Recovered(desk, written, differs=differs, is_recent=is_recent), header, desk)
+
+
+def _found(found: Recovered, header: Header | None, desk: Desk) -> Recovered:
+    """Return what was found with the names of the journal, and of what is over, as far as it could be read."""
+    if header is None:
+        return found
+    fired = (
+        id_ for id_, watcher in desk.watchers.items() if watcher.fired or watcher.phase is WatchPhase.DONE
+    )
+    over = tuple(dict.fromkeys((*header.over, *fired, *desk.trade_symbols)))
+    return replace(found, session=header.session, before=header.before, over=over)
+
+
+def disagreement(saved: Saved | None, found: Recovered, broker: str) -> str:
+    """Return how snapshot and journal contradict each other, "" if they do not: one of them is not the last that was written."""
+    if saved is None or saved.broker != broker or found.why_not or not saved.journal_seq:
+        return ""
+    if saved.session == found.session:
+        if saved.journal_seq <= found.written or not (found.written or _has_open(saved)):
+            return ""
+        return (
+            f"the journal ends with decision {found.written}, the state was saved after {saved.journal_seq}"
+        )
+    if saved.session == found.before or not _has_open(saved):
+        return ""
+    return "the journal is missing" if not found.session else "the journal is not that of the state file"
+
+
+def _has_open(saved: Saved) -> bool:
+    return any(watcher.phase is not WatchPhase.DONE for watcher in saved.watchers) or any(
+        trade.phase != TradePhase.CLOSED for trade in saved.trades
+    )
+
+
+def left_waiting(
+    saved: Saved | None, found: Recovered, doubt: str, at: datetime
+) -> tuple[WatchRestored, ...]:
+    """Return the watchers that a snapshot has waiting and no journal knows, each with ``doubt``; none of those that are over."""
+    known = {*found.over, *found.desk.watchers, *found.desk.trade_symbols}
+    return tuple(
+        WatchRestored(at=at, watch=each.spec, started_at=each.started_at, doubt=doubt)
+        for each in (() if saved is None else saved.watchers)
+        if each.phase in (WatchPhase.ARMED, WatchPhase.PAUSED)
+        and not each.fired
+        and each.spec is not None
+        and each.id not in known
+    )
 
 
 def take_up(session: Session, found: Recovered) -> None:

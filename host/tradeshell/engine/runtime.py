@@ -12,8 +12,10 @@ import contextlib
 import gc
 import sys
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,22 +25,35 @@ from msgspec.structs import replace
 from tradeshell.core.checks import PreTradeCheck
 from tradeshell.core.data_events import LogFailed
 from tradeshell.core.desk import Desk
-from tradeshell.core.events import SessionEnded, SessionStarted, SinkMuted
+from tradeshell.core.events import Event, SessionEnded, SessionStarted, SinkMuted
 from tradeshell.core.inputs import PolicySet, StopEntryRequested
 from tradeshell.core.policy import Policy
 from tradeshell.core.step import Core
 from tradeshell.core.strategy import Strategy
+from tradeshell.core.upkeep_events import EngineEnded
 from tradeshell.engine.audit import Audit
 from tradeshell.engine.clock import LoopClock, Pace, VenueLoop, WallClock
 from tradeshell.engine.crash import CrashFile
 from tradeshell.engine.healer import Healer
 from tradeshell.engine.journal import Journal
 from tradeshell.engine.logs import Logs
-from tradeshell.engine.recovery import Recovered, recover, take_up
+from tradeshell.engine.recovery import Recovered, disagreement, left_waiting, recover, take_up
+from tradeshell.engine.resumer import Resumer
 from tradeshell.engine.session import Session
-from tradeshell.engine.store import SAVE_EVERY, SAVE_EVERY_EMBEDDED, Keeper, Saved, snapshot
+from tradeshell.engine.state import Saved, snapshot
+from tradeshell.engine.store import SAVE_EVERY, SAVE_EVERY_EMBEDDED, Keeper, set_aside
+from tradeshell.engine.watchdog import Watchdog
 from tradeshell.errors import BrokerError, PluginError, TradeshellError
-from tradeshell.ports import Broker, BrokerContext, BrokerOffer, Sink, SinkContext, SinkOpener, VenueOptions
+from tradeshell.ports import (
+    Broker,
+    BrokerContext,
+    BrokerOffer,
+    Record,
+    Sink,
+    SinkContext,
+    SinkOpener,
+    VenueOptions,
+)
 from tradeshell.upkeep import BarHealthSettings, KeepsTime, LogFile, LogSettings
 
 T = TypeVar("T")
@@ -77,6 +92,9 @@ class Plan(Struct, frozen=True, kw_only=True):
     paper_only: bool = True
     hold_between_commands: bool = False
     pace: Pace | None = None
+    can_ask: bool = False  # somebody sits at a terminal
+    saved: Saved | None = None  # the snapshot of the session before
+    doubt: str = ""  # why its watchers are asked about, whatever the journal says
 
 
 class Engine:
@@ -90,10 +108,13 @@ class Engine:
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._switched_every = sys.getswitchinterval()
         self.idle: Callable[[], None] = lambda: None
+        self.has_ended = False  # by itself
+        self._watchdog: Watchdog | None = None
         self.notes: tuple[str, ...] = ()
         self.logs = Logs()
         self._keeper: Keeper
         self.healer: Healer
+        self.resumer: Resumer
         self.loop: asyncio.AbstractEventLoop
         self.session: Session
         self.broker: Broker
@@ -113,9 +134,20 @@ class Engine:
         sys.setswitchinterval(SWITCH_EVERY)
         self._thread.start()
         self._await(self._started, START_TIMEOUT, "the engine did not start")
+        self._watchdog = Watchdog(
+            self._thread,
+            self.loop,
+            tell=self.session.tell,
+            alarm=self._alarm,
+            crashes=self._plan.state_dir / "crash.log",
+            is_embedded=self._plan.broker.own_clock or self._plan.pace is not None,
+        )
+        self._watchdog.start()
 
     def stop(self) -> None:
         """Close everything that was opened; safe to call twice."""
+        if self._watchdog is not None:
+            self._watchdog.close()
         if self._thread.is_alive():
             with contextlib.suppress(RuntimeError, AttributeError):  # the loop has just ended, or never began
                 self.loop.call_soon_threadsafe(self._stop.set)
@@ -242,18 +274,23 @@ class Engine:
         path = plan.state_dir / "journal"
         found = recover(core, path, plan.broker_name, clock.now()) if venue is None else Recovered(Desk())
         self.notes = (*self.notes, *found.notes)
+        if found.why_not:
+            self.notes = (*self.notes, f"the journal as it was is {set_aside(path, 'damaged').name}")
         journal = Journal(
             path,
-            plan.session,
+            found.session if found.goes_on_after else plan.session,
             plan.broker_name,
             fsync=plan.audit_fsync,
             outlives_us=venue is None,
             after=found.goes_on_after,
+            before=found.session,
+            over=found.over,
         )
         opened.callback(journal.close)
         self.session.attach(self.broker, journal)
         self.healer.start()
         take_up(self.session, found)
+        self._take_what_is_left(found, is_embedded=venue is not None)
         self._keeper = keeper = Keeper(
             plan.state_dir / "state.toml",
             self._picture,
@@ -268,6 +305,41 @@ class Engine:
         self.session.submit(PolicySet(at=clock.now(), policy=policy))
         if plan.stopped:
             self.session.submit(StopEntryRequested(at=clock.now(), on=True, reason=plan.stopped))
+        self.resumer = Resumer(self.session, can_ask=plan.can_ask)
+        opened.callback(self.resumer.close)
+        self.resumer.start()
+
+    def _take_what_is_left(self, found: Recovered, *, is_embedded: bool) -> None:
+        """Take up what a snapshot holds and no journal: watchers, to be asked about; stop entries where the two contradict."""
+        plan, now = self._plan, self.session.clock.now()
+        if is_embedded:
+            differs = ""
+            doubt = "the venue that it watched ended with the program"
+        else:
+            differs = disagreement(plan.saved, found, plan.broker_name)
+            doubt = differs or plan.doubt or found.why_not or "the journal does not know it"
+        if differs:
+            self.notes = (*self.notes, f"state: {differs} · entries are stopped; `stopentry off` lifts that")
+            self.session.submit(StopEntryRequested(at=now, on=True, reason=differs))
+        if plan.saved is not None and plan.saved.broker != plan.broker_name:
+            return  # another broker's; its words stay in the generation before
+        for each in left_waiting(plan.saved, found, doubt, now):
+            self.session.submit(each)
+
+    def _alarm(self, event: Event) -> None:
+        """Show what the engine cannot tell any more; on the watchdog's thread."""
+        self.has_ended = self.has_ended or isinstance(event, EngineEnded)
+        if self._screen is not None:
+            self._screen(
+                Record(
+                    v=1,
+                    seq=0,
+                    ts=datetime.now(UTC),
+                    mono=time.monotonic(),
+                    session=self._plan.session,
+                    event=event,
+                )
+            )
 
     def keep(self) -> bool:
         """Save the state before returning, on the caller's thread; say whether that worked."""
@@ -278,7 +350,7 @@ class Engine:
         written = self.session.journal_seq  # before the desk: what is on disk by now has changed it already
         return snapshot(
             self.session.desk,
-            session=self._plan.session,
+            session=self.session.journal_name,
             broker=self._plan.broker_name,
             journal_seq=written,
         )

@@ -52,7 +52,7 @@ from tradeshell.engine.accounts import Accounts
 from tradeshell.engine.audit import Audit
 from tradeshell.engine.crash import CrashFile
 from tradeshell.engine.feeds import Feeds
-from tradeshell.engine.journal import Journal
+from tradeshell.engine.journal import Journal, NotSafe
 from tradeshell.errors import BrokerError, TradeshellError
 from tradeshell.ports import Broker, Clock, Handle, WritesTogether
 
@@ -100,6 +100,7 @@ class Session:
         self._snapshots_of = 0  # the epoch that they are requested for
         self._requested_at = -math.inf  # loop time of the last request on this connection
         self._no_picture_until = -math.inf  # loop time until when a failed request is not told again
+        self.names: frozenset[str] = frozenset()  # refs in the last picture, ours or not
         self.unreconciled = ""  # why the last snapshot failed; "" while that is not known
         self.broker: Broker
         self._together: Callable[[], contextlib.AbstractContextManager[None]]
@@ -109,6 +110,11 @@ class Session:
     def journal_seq(self) -> int:
         """The number of the last decision on disk."""
         return 0 if self._journal is None else self._journal.written
+
+    @property
+    def journal_name(self) -> str:
+        """The name of the journal: the session that began it."""
+        return "" if self._journal is None else self._journal.session
 
     def attach(self, broker: Broker, journal: Journal | None = None) -> None:
         """Use ``broker`` (and ``journal``) from now on; once, before the first input."""
@@ -246,8 +252,6 @@ class Session:
         """Do what could wait."""
         self._has_changed = False
         self.audit.keep()
-        if self._journal is not None:
-            self._journal.sync_soon()
         later, self._later = self._later, deque()
         for command in later:
             self._execute(command, "", _NONE)
@@ -268,6 +272,10 @@ class Session:
         except Exception as error:  # noqa: BLE001  # what cannot be encoded is no more on disk than what does not fit
             self._unrecorded |= _begun(before, self.desk)
             reason = (isinstance(error, OSError) and error.strerror) or f"{type(error).__name__}: {error}"
+            if isinstance(
+                error, NotSafe
+            ):  # it is written, and nobody knows whether it would outlive the computer
+                reason = str(error)
             self.audit.tell(SinkMuted(sink="journal", reason=f"{reason}; entries are refused, exits go on"))
             return reason
         return ""
@@ -475,6 +483,7 @@ class Session:
                     callback()
             return
         self._no_picture_until = -math.inf
+        self.names = frozenset((*(o.ref for o in answer.orders), *(e.ref for e in answer.executions)))
         self.submit(answer)
 
     def _tell_no_picture(self, reason: str) -> None:

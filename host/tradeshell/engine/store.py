@@ -1,84 +1,40 @@
 """What outlives the program: one locked folder, and a TOML snapshot of watchers and trades beside the journal.
 
 Laws: one program a folder (the lock dies with its process); a snapshot replaces the old one atomically and keeps one generation;
-what cannot be read is set aside and named, never overwritten; writing happens on a thread of its own, never on the loop
-(a hundred watchers take milliseconds to write).
+what cannot be read, or not all of it, is set aside and named, never overwritten; writing happens on a thread of its own, never on
+the loop (a hundred watchers take milliseconds to write).
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
+import shutil
+import stat
 import threading
 import time
-import tomllib
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-import msgspec
-from msgspec import Struct, field
+from filelock import FileLock, Timeout
+from msgspec import Struct
 
-from tradeshell.core.desk import Desk, Watcher, WatchPhase
-from tradeshell.core.trade import Trade
+from tradeshell.engine.state import MOST_SHOWN, NewerState, Saved, dumped, parsed
 from tradeshell.errors import StateError
 
-VERSION = 1
 SAVE_EVERY = 0.5  # seconds between two snapshots while things change
 QUIET = 0.03  # seconds without a change make a quiet moment
 QUIET_WITHIN = 0.4  # seconds in which one is waited for
 SAVE_EVERY_EMBEDDED = 5.0  # the same for a venue that ends with the program: nothing is resumed from it
 FOLDERS = 50
-
-
-class SavedWatcher(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A watcher as it stands in the snapshot. Prices are text so that they stay exact."""
-
-    id: str
-    symbol: str
-    strategy: str
-    phase: WatchPhase
-    fired: bool
-    started_at: datetime
-    qty: int
-    level: str = ""
-    tp: tuple[str, ...] = ()
-    sl: str = ""
-    end_reason: str = ""
-    params: dict[str, str] = field(default_factory=dict)
-
-
-class SavedTrade(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A trade as it stands in the snapshot: which orders it sent."""
-
-    id: str
-    symbol: str
-    phase: str
-    origin: str
-    refs: tuple[str, ...] = ()
-
-
-class Saved(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The snapshot. ``journal_seq``: the last journal entry it contains; ``session``: whose journal that is.
-
-    ``stopped``: why no entry leaves; the next session begins with it.
-    """
-
-    version: int
-    session: str
-    broker: str
-    account: str
-    journal_seq: int
-    stopped: str = ""
-    watchers: tuple[SavedWatcher, ...] = ()
-    trades: tuple[SavedTrade, ...] = ()
+MOST_ASIDE = 1000
+MOST_BYTES = 50_000_000  # of a snapshot; a hundred watchers take a hundred thousand
+NEWER = "the state was written by a newer tradeshell"
 
 
 class StateFolder:
-    """A state folder that this process alone uses until ``close``."""
+    """A state folder that this process alone uses until ``close``. ``notes``: what the operator should know of it."""
 
     def __init__(self, base: Path, *, may_move: bool) -> None:
         """Lock ``base``; when it is taken and ``may_move``, the first free of ``base-2``, ``base-3`` …; raises ``StateError``."""
@@ -86,9 +42,10 @@ class StateFolder:
             folder = base if number == 1 else base.with_name(f"{base.name}-{number}")
             if number > 1:
                 _make(folder)
-            fd = _lock(folder)
-            if fd is not None:
-                self.path, self._fd = folder, fd
+            notes = _safety(folder)
+            lock = _lock(folder)
+            if lock is not None:
+                self.path, self._lock, self.notes = folder, lock, notes
                 return
             if not may_move:
                 break
@@ -100,7 +57,7 @@ class StateFolder:
     def close(self) -> None:
         """Give the folder back."""
         with contextlib.suppress(OSError):
-            os.close(self._fd)
+            self._lock.release(force=True)
 
 
 def _make(folder: Path) -> None:
@@ -110,25 +67,47 @@ def _make(folder: Path) -> None:
         raise StateError(f"{folder}: {error.strerror}; choose another --state-dir") from None
 
 
-def _lock(folder: Path) -> int | None:
+def _safety(folder: Path) -> tuple[str, ...]:
+    """Return a line about a folder that others may read; raises ``StateError`` for one that others may put files into.
+
+    A folder that is a link is refused too: whoever may change the link chooses which journal is believed.
+    """
     try:
-        fd = os.open(folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        found = folder.lstat()
     except OSError as error:
         raise StateError(f"{folder}: {error.strerror}; choose another --state-dir") from None
+    if stat.S_ISLNK(found.st_mode):
+        raise StateError(f"{folder} is a link to {folder.readlink()}: name that folder with --state-dir")
+    mode = stat.S_IMODE(found.st_mode)
+    if mode & stat.S_IWOTH:
+        raise StateError(f"{folder} can be written by everybody (mode {mode:04o}): chmod 700 {folder}")
+    if mode & 0o077:
+        return (f"state {folder} can be read by others (mode {mode:04o}): chmod 700 {folder}",)
+    return ()
+
+
+def _lock(folder: Path) -> FileLock | None:
+    path = folder / "lock"
+    lock = FileLock(path, timeout=0, mode=0o600, thread_local=False, fallback_to_soft=False)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(fd)
+        lock.acquire()
+    except Timeout:
         return None
-    with contextlib.suppress(OSError):  # the pid is for people; the lock itself is the kernel's
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-    return fd
+    except (OSError, NotImplementedError) as error:
+        why = (isinstance(error, OSError) and error.strerror) or str(error)
+        raise StateError(f"{path}: {why}; choose another --state-dir") from None
+    with contextlib.suppress(OSError):  # the number is for people; the lock itself is the kernel's
+        holder = os.open(folder / "lock.holder", os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(holder, f"{os.getpid()}\n".encode())
+        finally:
+            os.close(holder)
+    return lock
 
 
 def _holder(folder: Path) -> str:
     try:
-        pid = (folder / "lock").read_text(encoding="ascii").strip()
+        pid = (folder / "lock.holder").read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):
         return ""
     return f" (process {pid})" if pid.isdigit() else ""
@@ -137,98 +116,92 @@ def _holder(folder: Path) -> str:
 # --- the snapshot -----------------------------------------------------------------------------------------------------
 
 
-def snapshot(desk: Desk, *, session: str, broker: str, journal_seq: int) -> Saved:
-    """Return what is kept of a desk."""
-    return Saved(
-        version=VERSION,
-        session=session,
-        broker=broker,
-        account=desk.account,
-        journal_seq=journal_seq,
-        stopped=desk.stopped,
-        watchers=tuple(_watcher(watcher) for watcher in desk.watchers.values()),
-        trades=tuple(_trade(trade) for trade in desk.trades()),
-    )
+class Loaded(Struct, frozen=True, kw_only=True):
+    """What was found of the session before.
+
+    ``notes``: lines for the operator. ``why_doubted``: why every watcher should be asked about; "" otherwise.
+    """
+
+    saved: Saved | None
+    notes: tuple[str, ...] = ()
+    why_doubted: str = ""
 
 
-def _watcher(watcher: Watcher) -> SavedWatcher:
-    plan = watcher.spec.plan
-    return SavedWatcher(
-        id=watcher.spec.id,
-        symbol=plan.symbol,
-        strategy=watcher.spec.strategy,
-        phase=watcher.phase,
-        fired=watcher.fired,
-        started_at=watcher.started_at,
-        qty=plan.qty,
-        level="" if plan.level is None else str(plan.level),
-        tp=tuple(str(tp) for tp in plan.tps),
-        sl="" if plan.sl is None else str(plan.sl),
-        end_reason=watcher.end_reason,
-        params=watcher.spec.params,
-    )
+def load(path: Path) -> Loaded:
+    """Return the snapshot at ``path``, or of the generation before when it is damaged; what cannot be used is set aside.
 
-
-def _trade(trade: Trade) -> SavedTrade:
-    return SavedTrade(
-        id=trade.id, symbol=trade.plan.symbol, phase=trade.phase.value, origin=trade.origin, refs=trade.refs
-    )
-
-
-def load(path: Path) -> tuple[Saved | None, tuple[str, ...]]:
-    """Return the snapshot at ``path`` and lines for the operator; a damaged one is set aside and the generation before used.
-
-    Raises ``StateError`` for a snapshot of a newer version: nothing is touched.
+    Raises ``StateError`` when a thousand files have been set aside already, or one cannot be moved.
     """
     notes: list[str] = []
+    doubted = ""
     for candidate in (path, path.with_name(path.name + ".1")):
-        if not candidate.exists():
+        try:
+            data = _bytes(candidate)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            notes.append(f"state {candidate} cannot be read: {error.strerror}; it was left as it is")
+            doubted = doubted or "the state file cannot be read"
             continue
         try:
-            return _read(candidate), tuple(notes)
-        except (OSError, ValueError) as error:  # tomllib, unicode and msgspec errors are ValueErrors
-            aside = _set_aside(candidate)
+            saved = parsed(data)
+        except NewerState as error:
+            aside = set_aside(candidate, "newer")
+            notes.append(
+                f"state {candidate} was written by a newer tradeshell ({error}); it was set aside as {aside.name} · "
+                "entries are stopped, `stopentry off` lifts that"
+            )
+            doubted = NEWER
+        except ValueError as error:  # tomllib, unicode and pydantic errors are ValueErrors
+            aside = set_aside(candidate, "damaged")
             notes.append(
                 f"state {candidate} is damaged ({_one_line(error)}); it was set aside as {aside.name}"
             )
-    return None, tuple(notes)
+            doubted = doubted or "the state file was damaged"
+        else:
+            if saved.left_out:
+                aside = set_aside(candidate, "edited", keep=True)
+                notes += _left_out(candidate, saved.left_out, aside)
+            if candidate != path:
+                notes.append(f"state: the generation before ({candidate.name}) was used")
+            return Loaded(saved=saved, notes=tuple(notes), why_doubted=doubted)
+    return Loaded(saved=None, notes=tuple(notes), why_doubted=doubted)
 
 
-def _read(path: Path) -> Saved:
-    raw: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    version = raw.get("version")
-    if isinstance(version, int) and version > VERSION:
-        raise StateError(
-            f"state {path} was written by a newer tradeshell (version {version}, this one reads {VERSION}): "
-            "use that one, or choose another --state-dir"
-        )
-    if version != VERSION:
-        raise ValueError(f"version {version!r} is unknown")
-    return msgspec.convert(raw, Saved)
+def _bytes(path: Path) -> bytes:
+    if path.stat().st_size > MOST_BYTES:
+        raise OSError(errno.EFBIG, f"it is larger than {MOST_BYTES // 1_000_000} MB")
+    return path.read_bytes()
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:160]
+def _left_out(path: Path, left_out: tuple[str, ...], aside: Path) -> list[str]:
+    told = [f"state {path}: {each} · it was left out" for each in left_out[:MOST_SHOWN]]
+    more = f" ({len(left_out) - MOST_SHOWN} more)" if len(left_out) > MOST_SHOWN else ""
+    return [*told, f"state {path}: the file as it was is {aside.name}{more}"]
 
 
-def _set_aside(path: Path) -> Path:
-    for number in range(1, 1000):
-        aside = path.with_name(f"{path.name}.damaged-{number}")
+def set_aside(path: Path, why: str, *, keep: bool = False) -> Path:
+    """Move a file out of the way under a name that is not taken (``keep``: copy it); raises ``StateError``."""
+    for number in range(1, MOST_ASIDE):
+        aside = path.with_name(f"{path.name}.{why}-{number}")
         if not aside.exists():
-            path.rename(aside)
+            try:
+                if keep:
+                    shutil.copy2(path, aside)
+                else:
+                    path.rename(aside)
+            except OSError as error:
+                raise StateError(f"{path} cannot be set aside: {error.strerror}; move it away") from None
             return aside
     raise StateError(f"{path.parent}: a thousand damaged files lie here; move them away")
 
 
 def save(path: Path, saved: Saved) -> None:
-    """Replace the snapshot at ``path`` atomically, 0600, and sync file and folder; raises ``OSError``."""
-    import tomli_w  # noqa: PLC0415  # on the keeper's thread, not at start-up
-
-    text = tomli_w.dumps(_without_none(msgspec.to_builtins(saved, builtin_types=(datetime,))))
+    """Replace the snapshot at ``path`` atomically, 0600, and sync file and folder; raises ``OSError``, ``ValueError``."""
+    data = dumped(saved).encode()
     temporary = path.with_name(path.name + ".new")
     fd = os.open(temporary, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     try:
-        data = text.encode()
         if os.write(fd, data) != len(data):  # what is there would replace a snapshot that is whole
             raise OSError(errno.ENOSPC, "the disk is full")
         os.fsync(fd)
@@ -242,10 +215,8 @@ def save(path: Path, saved: Saved) -> None:
         os.close(folder)
 
 
-def _without_none(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_none(item) for key, item in value.items() if item is not None}
-    return [_without_none(item) for item in value] if isinstance(value, list | tuple) else value
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:160]
 
 
 class Keeper:

@@ -43,6 +43,11 @@ def armed(desk: Desk) -> tuple[Watcher, ...]:
     return tuple(watcher for watcher in desk.watchers.values() if watcher.phase is WatchPhase.ARMED)
 
 
+def held_back(desk: Desk) -> tuple[Watcher, ...]:
+    """Return the watchers that an earlier session left waiting and somebody is asked about."""
+    return tuple(w for w in desk.watchers.values() if w.phase is WatchPhase.PAUSED and w.asks)
+
+
 def open_trades(desk: Desk) -> tuple[Trade, ...]:
     """Return the trades that are not over."""
     return tuple(trade for trade in desk.trades() if trade.phase is not TradePhase.CLOSED)
@@ -111,6 +116,8 @@ def toolbar(view: View, width: int) -> tuple[Piece, ...]:
     pieces.append(Piece(masked(desk.account or view.broker.account), "", 3))
     if watchers := len(armed(desk)):
         pieces.append(Piece(f"{watchers} armed", "", 5))
+    if asked := len(held_back(desk)):
+        pieces.append(Piece(f"{asked} asked about", "alarm", 5))
     risk, _ = open_risk(desk)
     if risk or open_trades(desk):
         pieces.append(Piece(f"risk {money(risk.quantize(Decimal('0.01')))}", "", 6))
@@ -173,8 +180,9 @@ def leaving(view: View) -> tuple[str, ...]:
     """Return what stays and what stops when the program ends now; empty when nothing is going on."""
     desk = view.desk
     embedded = is_embedded(view)
+    later = "" if embedded else "; the next start takes it up again"
     lines = [
-        f"{w.spec.plan.symbol} {w.spec.id} is armed and stops watching when this program ends."
+        f"{w.spec.plan.symbol} {w.spec.id} is armed and stops watching when this program ends{later}."
         for w in armed(desk)
     ]
     chased = False

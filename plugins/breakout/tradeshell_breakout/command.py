@@ -55,6 +55,8 @@ def run_breakout(trading: Trading, words: Words) -> Answer:
     """Start a watcher, or cancel some."""
     if words.verb == "cancel":
         return _cancel(trading, words)
+    if words.verb == "resume":
+        return _resume(trading, words)
     plan, params = _plan(trading, words)
     id_ = trading.start_watch("breakout", plan, params, words.get("another", False))
     return Answer(data={"watch": id_, "symbol": plan.symbol, "level": plan.level, "qty": plan.qty})
@@ -77,6 +79,22 @@ def _cancel(trading: Trading, words: Words) -> Answer:
     if not chosen:
         lines.append("no watcher is running")
     return Answer(lines=tuple(lines), data={"cancelled": [w.spec.id for w in chosen]})
+
+
+def _resume(trading: Trading, words: Words) -> Answer:
+    """Arm watchers that an earlier session left waiting, whatever there is to doubt."""
+    paused = [w for w in trading.view().desk.watchers.values() if w.phase is WatchPhase.PAUSED]
+    wanted = set(words.rest)
+    unknown = wanted - {"ALL"} - {w.spec.plan.symbol for w in paused}
+    if unknown:
+        raise OperatorError(
+            f"breakout resume: no watcher on {' '.join(sorted(unknown))} waits to go on; `breakouts` lists them"
+        )
+    chosen = [w for w in paused if "ALL" in wanted or w.spec.plan.symbol in wanted]
+    for watcher in chosen:
+        trading.resume_watch(watcher.spec.id)
+    lines = () if chosen else ("no watcher waits to go on",)
+    return Answer(lines=lines, data={"resumed": [w.spec.id for w in chosen]})
 
 
 def _kept(trading: Trading, watcher: Watcher) -> str:
@@ -120,7 +138,8 @@ def _state(watcher: Watcher, blind: Collection[str]) -> str:
     """Return what a watcher is doing; one whose bars do not come is armed in name only."""
     if watcher.spec.id in blind:
         return f"{watcher.phase.value}, BLIND"
-    return watcher.phase.value + (f" ({watcher.end_reason})" if watcher.end_reason else "")
+    why = watcher.asks or watcher.end_reason
+    return watcher.phase.value + (f" ({why})" if why else "")
 
 
 def _row(watcher: Watcher, blind: Collection[str]) -> tuple[str, ...]:
@@ -133,7 +152,7 @@ def _row(watcher: Watcher, blind: Collection[str]) -> tuple[str, ...]:
         str(plan.qty),
         _targets(plan),
         "–" if plan.sl is None else money(plan.sl),
-        bar_words(watcher.need.seconds),
+        bar_words(watcher.need.seconds) if watcher.need.seconds else "–",
         f"{watcher.started_at.astimezone(ZoneInfo('America/New_York')):%H:%M:%S}",
     )
 
@@ -152,7 +171,7 @@ def _data(watcher: Watcher, blind: Collection[str]) -> dict[str, Any]:
         "watch": watcher.spec.id,
         "symbol": plan.symbol,
         "state": watcher.phase.value,
-        "reason": watcher.end_reason,
+        "reason": watcher.asks or watcher.end_reason,
         "blind": watcher.spec.id in blind,
         "level": plan.level,
         "qty": plan.qty,
@@ -198,6 +217,7 @@ def commands() -> tuple[Command, ...]:
                 "breakout AAPL level=190 qty=100 tp=195-198-205 sl=187 tp_alloc=50-30-20",
                 "breakout AAPL 190 100 sl=187 bar=5m",
                 "breakout cancel AAPL",
+                "breakout resume AAPL",
                 "breakout cancel ALL",
             ),
             notes="Enters at the ask when a closed bar closes at or above the level; one entry, for ever. Two or three targets "

@@ -128,6 +128,8 @@ class BreakoutStopped(Event, frozen=True, kw_only=True):
             "session_end": "the session is over, the level was not broken",
             "no_bars": "the bars it wants cannot be had",
             "max_bars": "max_bars reached, the level was not broken",
+            "restarted": "the program ended before its order had left",
+            "not_resumed": "not taken up again",
             "replay_end": "the recorded data is used up",
         }
         return f"{self.watch} · {words.get(self.reason, self.reason)}"

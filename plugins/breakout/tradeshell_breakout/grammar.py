@@ -114,6 +114,14 @@ def watched_symbols(view: View, before: tuple[str, ...]) -> list[tuple[str, str]
     return [*((symbol, "watched") for symbol in found), *([("ALL", "every watcher")] if live else [])]
 
 
+def paused_symbols(view: View, before: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Return the symbols of watchers that an earlier session left waiting, and ALL."""
+    del before
+    paused = [w for w in view.desk.watchers.values() if w.phase is WatchPhase.PAUSED]
+    found = {w.spec.plan.symbol: w.asks for w in paused}
+    return [*found.items(), *([("ALL", "every one that waits")] if paused else [])]
+
+
 def usual_parts(view: View, before: tuple[str, ...]) -> list[tuple[str, str]]:
     """Return splits that fit the targets typed before."""
     del view
@@ -305,11 +313,29 @@ CANCEL_GRAMMAR = Grammar(
     example="breakout cancel AAPL",
 )
 
+RESUME_GRAMMAR = Grammar(
+    keys=(
+        Key(
+            name="which", help="symbols, or ALL", parse=parse_symbol, values=paused_symbols, metavar="SYMBOL"
+        ),
+    ),
+    rest="which",
+    required=("which",),
+    example="breakout resume AAPL",
+)
+
 BREAKOUT_GRAMMAR = Grammar(
     keys=PLAN_GRAMMAR.keys,
     positionals=PLAN_GRAMMAR.positionals,
     required=PLAN_GRAMMAR.required,
     flags=PLAN_GRAMMAR.flags,
-    verbs=(Verb(word="cancel", help="end watchers; exits of open trades are kept", grammar=CANCEL_GRAMMAR),),
+    verbs=(
+        Verb(word="cancel", help="end watchers; exits of open trades are kept", grammar=CANCEL_GRAMMAR),
+        Verb(
+            word="resume",
+            help="arm watchers that an earlier session left waiting, whatever there is to doubt",
+            grammar=RESUME_GRAMMAR,
+        ),
+    ),
     example=EXAMPLE,
 )

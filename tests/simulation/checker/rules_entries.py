@@ -25,6 +25,11 @@ class EntryRules:
         self._run = run
         self._tell = run.findings
         self._started = {record["watch"]: record for record in run.log.by_event.get("BreakoutStarted", ())}
+        # Since when a watcher looks at bars, over all restarts; and while it was not to look at any.
+        self._waits = [
+            (record["mono"], record["watch"], record["event"] == "WatchPaused")
+            for record in run.log.of("WatchPaused", "WatchResumed")
+        ]
         self._placed = sorted(
             (intent for intent in run.log.placed.values() if intent.record["leg"] in ("entry", "sell")),
             key=lambda intent: intent.at,
@@ -115,7 +120,13 @@ class EntryRules:
         end = (instant(told["bar_start"]) - log_start).total_seconds() + started["bar"]
         if end > told["mono"] + 1e-3:
             return "the bar was not closed"
-        if end < started["mono"] - 1e-3:
+        since, is_paused = started["mono"], False
+        for mono, watch, is_pause in self._waits:
+            if watch == told["watch"] and mono <= told["mono"]:
+                since, is_paused = mono, is_pause
+        if is_paused:
+            return "the watcher was not to look at any bar"
+        if end < since - 1e-3:
             return "the bar had closed before the watcher was armed"
         if told["mono"] - end > self._run.facts.bounds.bar_grace:
             return f"the bar had closed {told['mono'] - end:.1f} s before"

@@ -228,4 +228,30 @@ MUTANTS: tuple[Mutant, ...] = (
         caught_by="tests/core/test_stops_and_changes.py::test_silence_after_three_seconds_is_told_once",
         why="other looks at the account find the order within the bounds",
     ),
+    Mutant(
+        "level_crossed_forgotten",
+        "V20 D5",
+        "A watcher whose level was crossed while nobody looked is armed by itself.",
+        (Edit("core.resume:_doubts", "found.highest >= plan.level", "False"),),
+        caught_by="tests/faults/test_wire_resume.py::"
+        "test_R07_a_level_that_was_crossed_while_nobody_was_there_is_told_and_nothing_is_bought",
+        why="an entry at a later break breaks no rule of the venue",
+    ),
+    Mutant(
+        "paused_watchers_look_at_bars",
+        "V14 V20",
+        "A watcher that was left waiting stays on its bars while the account is not known.",
+        (Edit("core.resume:pause", "watchers.disarm(turn, watcher)", "pass"),),
+        caught_by="tests/core/test_resume.py::test_a_watcher_that_was_left_waiting_looks_at_no_bar_before_it_may_go_on",
+        why="the feed of a new process knows no listener, so no bar comes",
+    ),
+    Mutant(
+        "over_is_forgotten_with_its_journal",
+        "V05 D5",
+        "A new journal does not know what was over in the one before.",
+        (Edit("engine.recovery:_found", "(*header.over, *fired, *desk.trade_symbols)", "()"),),
+        caught_by="tests/engine/test_state_and_journal.py::"
+        "test_R12_a_snapshot_from_before_the_trigger_never_arms_what_has_fired",
+        why="the simulation keeps no state file",
+    ),
 )

@@ -1,0 +1,112 @@
+"""Announced events of watchers that an earlier life of the program left waiting.
+
+Laws: as in ``events``. A watcher that comes back is told once, in one line that says why it is armed, or why it is not.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from tradeshell.core.events import Event, Weight, money
+from tradeshell.core.market import Price, Shares
+
+
+class WatchPaused(Event, frozen=True, kw_only=True):
+    """A watcher was left waiting by a program that ended: it looks at no bar until the account is known and it may go on."""
+
+    level: Price | None
+
+    def label(self) -> str:
+        return "paused"
+
+    def story(self) -> str | None:
+        at = "" if self.level is None else f" · level {money(self.level)}"
+        return f"{self.watch} was waiting when the program ended{at} · it goes on when the account is known"
+
+
+class WatchResumed(Event, frozen=True, kw_only=True):
+    """A watcher that was left waiting is armed again. ``bars``: closed meanwhile, with their ``highest`` close (USD).
+
+    ``despite``: the doubts that somebody, or the policy, has set aside.
+    """
+
+    weight: ClassVar[Weight] = Weight.GOOD
+    level: Price | None
+    bars: int
+    highest: Price | None
+    despite: str = ""
+
+    def label(self) -> str:
+        return "resumed"
+
+    def story(self) -> str | None:
+        level = "" if self.level is None else f" for closes ≥ {money(self.level)}"
+        missed = (
+            "" if self.highest is None else f" · highest of {self.bars} closes since: {money(self.highest)}"
+        )
+        despite = f" · although {self.despite}" if self.despite else ""
+        return f"{self.watch} watches again{level}{missed}{despite}"
+
+
+class WatchHeld(Event, frozen=True, kw_only=True):
+    """A watcher that was left waiting is not armed by itself. ``reason`` is one word, ``strategy`` the command to answer with.
+
+    ``asks``: somebody at a terminal is asked; else it stays as it is until a start at a terminal.
+    """
+
+    weight: ClassVar[Weight] = Weight.BAD
+    reason: str
+    detail: str
+    strategy: str
+    asks: bool
+
+    def label(self) -> str:
+        return "held"
+
+    def story(self) -> str | None:
+        why = f"{self.watch} is not armed: {self.detail}"
+        if not self.asks:
+            return f"{why} · it is kept; a start at a terminal asks"
+        return (
+            f"{why} · `{self.strategy} resume {self.symbol}` arms it all the same, "
+            f"`{self.strategy} cancel {self.symbol}` ends it"
+        )
+
+
+class WatchSkipped(Event, frozen=True, kw_only=True):
+    """A watcher that was left waiting is over: the policy skips it, or it can never be armed again. ``reason`` is one word."""
+
+    weight: ClassVar[Weight] = Weight.BAD
+    reason: str
+    detail: str
+
+    def label(self) -> str:
+        return "skipped"
+
+    def story(self) -> str | None:
+        return f"{self.watch} is not taken up again: {self.detail}"
+
+
+class TradeTakenUp(Event, frozen=True, kw_only=True):
+    """A trade that an earlier program left open goes on, as the broker shows it. ``held``, ``covered``: shares."""
+
+    weight: ClassVar[Weight] = Weight.GOOD
+    held: Shares
+    covered: Shares
+    orders: int
+    protection: str
+
+    def label(self) -> str:
+        return "taken up"
+
+    def story(self) -> str | None:
+        orders = f"{self.orders} order{'' if self.orders == 1 else 's'} at work"
+        if self.held <= 0:
+            return f"{self.watch} was left running: nothing is held · {orders}"
+        return (
+            f"{self.watch} was left running: {self.held} shares held, {self.covered} of them have a stop "
+            f"({self.protection}) · {orders}"
+        )
+
+    def how(self) -> Weight:
+        return Weight.GOOD if self.covered >= self.held else Weight.BAD
