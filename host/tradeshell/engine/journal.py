@@ -95,6 +95,7 @@ class Header(Struct, frozen=True, omit_defaults=True):
     over: tuple[str, ...] = ()
 
 
+_ORDERS = frozenset(ORDER_COMMANDS)
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(Entry)
 _HEADER = msgspec.json.Decoder(Header)
@@ -105,6 +106,12 @@ _GAP_STARTS = b'{"gap":'  # no other record starts so
 def frame(payload: bytes) -> bytes:
     """Return one journal line."""
     return b"%08x %s\n" % (zlib.crc32(payload), payload)
+
+
+def decision(number: int, event: inputs.Input, commands: tuple[Command, ...]) -> tuple[bytes, bool]:
+    """Return the line of one decision, and whether it holds orders."""
+    orders = [each for each in commands if type(each) in _ORDERS]
+    return frame(_ENCODER.encode(Entry(number, event, tuple(orders)))), bool(orders)  # type: ignore[arg-type]  # every Input is listed
 
 
 class Journal:
@@ -158,9 +165,8 @@ class Journal:
         Raises ``NotSafe`` for one that is written all the same.
         """
         self._count += 1
-        orders = tuple(c for c in commands if isinstance(c, ORDER_COMMANDS))
         try:
-            line = frame(_ENCODER.encode(Entry(self._count, event, orders)))  # type: ignore[arg-type]  # every Input is listed
+            line, has_orders = decision(self._count, event, commands)
             if self._missing:
                 self._write(frame(_ENCODER.encode(Gap(self._missing, self._count - 1, self._why))))
                 self._missing = 0
@@ -173,7 +179,7 @@ class Journal:
             self._why = ascii(f"{type(error).__name__}: {error}")[1:-1]
             raise
         self.written = self._count
-        if (why := self._why_unsafe(taken, wait=bool(orders))) != "":
+        if (why := self._why_unsafe(taken, wait=has_orders)) != "":
             raise NotSafe(why)
 
     def _why_unsafe(self, taken: float, *, wait: bool) -> str:
@@ -205,6 +211,11 @@ class Journal:
         self._length += len(line)
         if self._syncer is not None:
             self._syncer.written()
+
+    def sync_soon(self) -> None:
+        """Have what was written synced to the disk; never waits. Not between decision and order: it wakes a thread."""
+        if self._syncer is not None:
+            self._syncer.soon()
 
     def close(self) -> None:
         """Sync and close."""

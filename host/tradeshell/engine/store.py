@@ -13,6 +13,7 @@ import os
 import shutil
 import stat
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from tradeshell.engine.state import MOST_SHOWN, NewerState, Saved, dumped, parse
 from tradeshell.errors import StateError
 
 SAVE_EVERY = 0.5  # seconds between two snapshots while things change
+QUIET = 0.03  # seconds without a change make a quiet moment
+QUIET_WITHIN = 0.4  # seconds in which one is waited for
 SAVE_EVERY_EMBEDDED = 5.0  # the same for a venue that ends with the program: nothing is resumed from it
 FOLDERS = 50
 MOST_ASIDE = 1000
@@ -217,7 +220,11 @@ def _one_line(error: Exception) -> str:
 
 
 class Keeper:
-    """Saves the desk on a thread of its own, soon after it changed and once more at the end."""
+    """Saves the desk on a thread of its own, within a moment after it changed and once more at the end.
+
+    Never at once, and in a quiet moment if there is one: what changed is often the first of several things (an entry, its fill,
+    its exits), and while this thread makes text of the desk the trading thread waits for Python's lock.
+    """
 
     def __init__(
         self,
@@ -232,6 +239,7 @@ class Keeper:
         self._dirty = threading.Event()
         self._end = threading.Event()
         self._complained = False
+        self._touched_at = 0.0
         self._lock = threading.Lock()  # two may save: the thread, and who cannot wait for it
         with contextlib.suppress(OSError):
             if path.exists():
@@ -241,6 +249,7 @@ class Keeper:
 
     def touch(self) -> None:
         """Say that something changed; any thread, never waits."""
+        self._touched_at = time.monotonic()
         self._dirty.set()
 
     def save_now(self) -> bool:
@@ -256,10 +265,18 @@ class Keeper:
     def _run(self) -> None:
         while not self._end.is_set():
             self._dirty.wait()
+            self._end.wait(self._every)
+            self._wait_for_quiet()
             self._dirty.clear()
             self._save()
-            self._end.wait(self._every)
         self._save()
+
+    def _wait_for_quiet(self) -> None:
+        until = time.monotonic() + QUIET_WITHIN
+        while not self._end.is_set() and (now := time.monotonic()) < until:
+            if now - self._touched_at >= QUIET:
+                return
+            self._end.wait(QUIET - (now - self._touched_at))
 
     def _save(self) -> bool:
         try:
