@@ -80,6 +80,7 @@ def test_P03_of_the_last_two_decisions_every_prefix_is_read_and_only_whole_ones_
     lines = data.splitlines(keepends=True)
     whole = len(lines) - 1  # the first is no decision
     cut = wire.folder / "cut"
+    count = 0
     for end in range(len(data) - len(lines[-1]) - len(lines[-2]), len(data) + 1):
         cut.write_bytes(data[:end])
         count = len(list(read_journal(cut)))
