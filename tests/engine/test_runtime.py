@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from math import inf
@@ -91,6 +92,9 @@ def test_a_call_without_a_bound_notices_that_the_engine_ended_and_everything_was
     with pytest.raises(TradeshellError, match="not running any more"):
         engine.call(for_ever(), None)
     engine._thread.join(5)
+    assert engine._watchdog is not None
+    engine._watchdog._thread.join(20)
+    assert engine.has_ended
     assert closed == ["sink"]
     assert "SystemExit" in (tmp_path / "crash.log").read_text()
     with pytest.raises(TradeshellError, match="not running any more"):
@@ -137,3 +141,24 @@ def test_a_saved_picture_never_claims_a_decision_that_it_does_not_contain(
     engine.session = Watched()  # type: ignore[assignment]  # all that the picture needs
     assert engine._picture().journal_seq == 7
     assert read == ["journal", "desk"]
+
+
+def test_the_end_of_the_engine_is_shown_although_nobody_asks_and_an_end_on_purpose_is_not(
+    tmp_path: Path,
+) -> None:
+    def leave() -> None:
+        raise SystemExit
+
+    shown: queue.Queue[str] = queue.Queue()
+    engine = make(tmp_path)
+    engine._screen = lambda record: shown.put(type(record.event).__name__)
+    engine.start()
+    engine.loop.call_soon_threadsafe(leave)
+    while shown.get(timeout=20) != "EngineEnded":
+        pass
+    engine.stop()
+    other = make(tmp_path / "other")
+    (tmp_path / "other").mkdir()
+    other.start()
+    other.stop()
+    assert not other.has_ended

@@ -198,3 +198,30 @@ def test_what_cannot_be_done_is_one_line_exit_code_1_and_nothing_is_sent(tmp_pat
     assert len(said) <= 2
     assert "Traceback" not in run.stdout + run.stderr
     assert "OrderIntent" not in [record["event"] for record in events(tmp_path)]
+
+
+def test_a_program_whose_engine_ended_by_itself_says_so_with_its_exit_code(tmp_path: Path) -> None:
+    """The loop is ended from inside while the shell still reads lines."""
+    code = (
+        "import sys\n"
+        "from tradeshell import cli\n"
+        "from tradeshell.shell.app import TradeShell\n"
+        "run = TradeShell.run\n"
+        "def ended(self):\n"
+        "    engine = self.trading._engine\n"
+        "    def leave(): raise SystemExit\n"
+        "    engine.loop.call_soon_threadsafe(leave)\n"
+        "    engine._watchdog._thread.join(20)\n"
+        "    return run(self)\n"
+        "TradeShell.run = ended\n"
+        "sys.exit(cli.main(sys.argv[1:]))\n"
+    )
+    config = tmp_path / "config.toml"
+    config.touch()
+    words = ["--state-dir", str(tmp_path), "--config", str(config), "-c", "status"]
+    run = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=50, check=False
+    )
+    assert run.returncode == 70
+    assert "the engine is not running any more; leave with `quit` and start again" in run.stderr
+    assert "Traceback" not in run.stderr

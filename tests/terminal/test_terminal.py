@@ -184,6 +184,14 @@ def test_O10_sigterm_ends_in_good_order(tmp_path: Path, line: str) -> None:
         opened.sees("closed in good order")
 
 
+def test_O10_sigterm_says_what_stays_at_the_broker(tmp_path: Path) -> None:
+    with terminal(tmp_path, "--hold", "--live-account") as opened:
+        opened.prompts("LIVE>")
+        opened.child.kill(signal.SIGTERM)
+        assert opened.code() == 143
+        opened.sees("At the broker and working without this program")
+
+
 def test_O10_when_the_terminal_goes_away_open_trades_keep_the_program_going(tmp_path: Path) -> None:
     with terminal(tmp_path, "--hold", "--live-account") as opened:
         opened.prompts("LIVE>")

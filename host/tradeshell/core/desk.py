@@ -90,6 +90,7 @@ class Desk(Struct, frozen=True, kw_only=True):
     )  # id -> symbol of every watcher and trade that is not over
     chased: frozenset[str] = frozenset()  # symbols with an elected stop that works
     feed_over: bool = False
+    takes_up: bool = False  # what an earlier program left, and that was not told yet
     policy: Policy = Policy()
     stopped: str = ""  # why no entry leaves; "" while they may
     refusals: tuple[datetime, ...] = ()  # when orders were refused lately

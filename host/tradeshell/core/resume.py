@@ -34,6 +34,7 @@ FRESH = timedelta(seconds=15)  # an older touch says nothing about where the pri
 
 def pause(turn: Turn, watchers: Watchers) -> None:
     """Take every armed watcher off its bars: a new process has to see first what happened meanwhile."""
+    turn.desk = replace(turn.desk, takes_up=True)
     for id_, watcher in tuple(turn.desk.watchers.items()):
         if watcher.phase is WatchPhase.ARMED:
             watchers.disarm(turn, watcher)
@@ -45,6 +46,7 @@ def pause(turn: Turn, watchers: Watchers) -> None:
 
 def tell_taken_up(turn: Turn) -> None:
     """Tell each trade that an earlier program left open, once the broker has shown it."""
+    turn.desk = replace(turn.desk, takes_up=False)
     for trade in turn.desk.trades():
         orders = turn.book(trade.plan.symbol).orders
         if trade.phase is not TradePhase.CLOSED:

@@ -305,7 +305,7 @@ class Core:
         for order in turn.desk.orders():
             if order.is_chased:
                 entry.look_at_stop(turn, order)
-        if is_first and turn.desk.link.is_resumed:
+        if is_first and turn.desk.takes_up:
             resume.tell_taken_up(turn)
 
 

@@ -10,7 +10,8 @@ import os
 import threading
 import time
 
-SYNC_EVERY = 0.010  # seconds
+SYNC_AFTER = 0.008  # seconds for what follows at once
+SYNC_ANYWAY = 0.050  # seconds in which nobody said that something was written
 SLOW = 0.25  # seconds: a disk that takes longer holds no entry's record
 
 
@@ -21,7 +22,7 @@ class Syncer:
         self._fd = fd
         self._state = threading.Condition()
         self._wanted = self._synced = 0  # writes
-        self._at_once = False
+        self._at_once = self._soon = False
         self._since: float | None = None  # when the sync that runs has begun
         self._failed = ""
         self._ends = False
@@ -44,6 +45,13 @@ class Syncer:
             1  # a plain number: waking a thread between decision and order costs the order its time
         )
 
+    def soon(self) -> None:
+        """Have what was written synced in a moment; never waits. Not between decision and order: it wakes a thread."""
+        if self._wanted != self._synced and not self._soon:
+            with self._state:
+                self._soon = True
+                self._state.notify_all()
+
     def wait(self) -> bool:
         """Have what was written synced now, and wait for it, for ``SLOW`` at most; say whether it is, or never will be."""
         with self._state:
@@ -62,8 +70,10 @@ class Syncer:
     def _run(self) -> None:
         while True:
             with self._state:
-                self._state.wait_for(lambda: self._ends or self._at_once, SYNC_EVERY)
-                self._at_once, ends = False, self._ends
+                self._state.wait_for(lambda: self._ends or self._at_once or self._soon, SYNC_ANYWAY)
+                if self._wanted != self._synced:
+                    self._state.wait_for(lambda: self._ends or self._at_once, SYNC_AFTER)
+                self._at_once, self._soon, ends = False, False, self._ends
             wanted = self._wanted
             if wanted != self._synced and not self._failed:
                 self._since = time.monotonic()

@@ -57,6 +57,8 @@ class LivingShell(BatchShell):
             code = _exit_code(lambda: self.cmdloop(self.intro_line()))
             if self.ended_by is not None and self.ended_by == HANGUP:
                 _exit_code(self._go_on_without_terminal)
+            elif self.ended_by is not None:
+                self._say_what_stays()
             return code
         finally:
             self.pump.close()
@@ -87,6 +89,14 @@ class LivingShell(BatchShell):
         if symbols and not picture.is_embedded(view):
             self.trading.wait(symbols, None)
         return 0
+
+    def _say_what_stays(self) -> None:
+        """Say what works on at the broker when a signal ends the program: nobody is asked then."""
+        with contextlib.suppress(TradeshellError):
+            view = self.trading.view()
+            if not self.as_json and not picture.is_embedded(view):
+                for line in picture.leaving(view):
+                    self.stderr_line(line)
 
     def leave(self, *, at_end: bool) -> bool:
         """Say what stays and what stops, ask at a terminal, and return whether to leave. ``at_end``: the lines are used up."""
