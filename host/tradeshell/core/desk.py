@@ -54,17 +54,13 @@ RESTARTED = "restarted"  # why there is no link when a program takes up what ano
 
 
 class Link(Struct, frozen=True, kw_only=True):
-    """The connection. Entries may leave only while it is up *and* reconciled; ``since`` when it is up.
-
-    ``is_resumed``: the first one of a program that goes on with what an earlier one left.
-    """
+    """The connection. Entries may leave only while it is up *and* reconciled; ``since`` when it is up."""
 
     up: bool = False
     reconciled: bool = False
     epoch: int = 0
     why: str = "not connected"
     since: datetime | None = None
-    is_resumed: bool = False
 
     @property
     def is_open(self) -> bool:

@@ -19,7 +19,7 @@ from tradeshell.core import inputs as i
 from tradeshell.core.changes import check_replace, replaced
 from tradeshell.core.checks import PreTradeCheck
 from tradeshell.core.commands import Command
-from tradeshell.core.desk import RESTARTED, Desk, Link, WatchPhase
+from tradeshell.core.desk import Desk, Link, WatchPhase
 from tradeshell.core.events import (
     ConnectionChanged,
     DataRejected,
@@ -266,9 +266,7 @@ class Core:
                 desk,
                 account=event.account,
                 paper=event.paper,
-                link=Link(
-                    up=True, epoch=epoch, why=event.why, since=turn.at, is_resumed=desk.link.why == RESTARTED
-                ),
+                link=Link(up=True, epoch=epoch, why=event.why, since=turn.at),
                 next_order_id=max(desk.next_order_id, event.first_order_id),
             )
             turn.say(ConnectionChanged(link="up", epoch=epoch, why=event.why, account=event.account))
