@@ -33,7 +33,8 @@ from tradeshell.engine.journal import Entry, Journal, frame
 from tradeshell.engine.session import Session as EngineSession
 from tradeshell.ports import BrokerInfo, Handle, Record, SinkContext, Snapshot
 from tradeshell_breakout.strategy import Breakout
-from tradeshell_jsonl_log.writer import encode, open_log
+from tradeshell_jsonl_log.lines import encode
+from tradeshell_jsonl_log.writer import open_log
 
 ACCOUNT = "DU0000001"
 OPEN = datetime(2024, 4, 1, 13, 30, tzinfo=UTC)
@@ -268,7 +269,7 @@ def direct(triggers: int, folder: Path) -> list[Sample]:
             record = Record(
                 v=1, seq=seq, ts=CLOSED, mono=time.monotonic(), session="bench", event=_intent(order)
             )
-            os.write(log, encode(record, seq * LEGS + number))
+            os.write(log, encode(record, seq * LEGS + number) + b"\n")
         for command in placed:
             port.place(command.order, command.order_id)
 
