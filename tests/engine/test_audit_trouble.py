@@ -87,6 +87,22 @@ def test_P01_stops_move_while_the_log_cannot_be_written_and_what_it_lacks_is_mar
     assert gap["lost"] == len(missing) > 5
 
 
+def test_P01_shares_that_are_bought_while_the_log_cannot_be_written_get_their_exits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kills: ``session._place`` that asks the audit for every order and not for entries alone."""
+    venue = Venue(tmp_path)
+    with open_log(SinkContext(state_dir=tmp_path / "log", settings={}, environ={})) as log:
+        venue.session.audit.add("jsonl", log)
+        venue.trigger(0)
+        with full_disk(monkeypatch):
+            venue.quote("190.00", "190.02")
+            venue.wait(3)
+            assert venue.position() == 100
+            assert stops(venue) == {"sl1": "187", "sl2": "187", "sl3": "187"}
+        venue.close()
+
+
 def test_the_doctor_says_that_the_log_cannot_be_written(stage: Stage) -> None:
     class Looked:
         logs = (LogFile(name="events", path=Path("x"), why="event log x: No space left on device"),)

@@ -24,6 +24,8 @@ def state_of(tale: Tale, ref: str) -> str:
             state = each.text("status")
         elif each.event == "OrderMissing":
             state = "missing"
+        elif each.event == "OrphanExitOrderCancelled":
+            state = "cancelled"
         elif each.event == "OrderRefused" and each.text("what") == "order" and not each.raw.get("is_late"):
             state = "refused"
         elif each.event == "OrderOutcomeUnknown" and state == "sent":

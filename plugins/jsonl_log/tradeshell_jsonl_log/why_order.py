@@ -10,6 +10,7 @@ from datetime import datetime
 from tradeshell_jsonl_log.tale import STATUSES, Said, Tale, Tales, average, shares, shown_price
 from tradeshell_jsonl_log.why import Case, Why, broker_words, reason_words, step_words, touch_words
 from tradeshell_jsonl_log.why_asked import OVER, Asked, is_living
+from tradeshell_jsonl_log.why_outside import why_orphan
 from tradeshell_jsonl_log.why_stop import why_stop
 
 NOBODY = "nobody said why"
@@ -29,6 +30,8 @@ def leg_line(case: Case, leg: str) -> str:
 
 
 def _why(case: Case, leg: str, ref: str) -> Why:
+    if (orphan := why_orphan(case, leg, ref)) is not None:
+        return orphan
     placed = case.tale.intents("place", ref=ref)
     if not placed:
         known = case.tale.all(ref=ref)[:1]

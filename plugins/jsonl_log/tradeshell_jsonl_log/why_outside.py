@@ -19,6 +19,21 @@ OF_ORDERS = (
 )
 
 
+def why_orphan(case: Case, leg: str, ref: str) -> Why | None:
+    """Explain an exit of ours that was found without shares, ``None`` for one that was not."""
+    said = case.tale.all(*OF_ORDERS, ref=ref)
+    found = [each for each in said if each.event == "OrphanExitOrderDetected"]
+    if not found:
+        return None
+    sells = f"it sells {found[-1].number('qty')} shares, and {found[-1].text('account')} holds none that it could sell"
+    sentence = f"{leg} is an orphan since {case.when(found[-1])}: {sells}"
+    placed = case.tale.intents("place", ref=ref)
+    details = [f"{case.when(each)} {_words(each)}" for each in said]
+    return case.why(
+        f"{case.tale.symbol}.{leg} {case.tale.id}", "orphan", sentence, *placed, *said, details=details
+    )
+
+
 def why_outside(tales: Tales, symbol: str, order_id: int, ref: str, now: datetime) -> Why | None:
     """Explain an order that no watcher or trade of the log has sent, ``None`` when nothing is said of it."""
     tale = Tale(id="", symbol=symbol, said=_about(tales, symbol))
@@ -41,7 +56,9 @@ def why_outside(tales: Tales, symbol: str, order_id: int, ref: str, now: datetim
         f"{about} is an orphan since {case.when(first)}: it sells {first.number('qty')} shares, and "
         f"{first.text('account')} holds none that it could sell"
     )
-    return case.why(about, "orphan", sentence, *said, details=[f"it is {first.text('owner')}", *details])
+    return case.why(
+        about, "orphan", sentence, *said, details=[f"whose it is: {first.text('owner')}", *details]
+    )
 
 
 def outside_lines(tales: Tales, symbol: str, now: datetime) -> list[str]:
@@ -61,7 +78,9 @@ def _about(tales: Tales, symbol: str) -> list[Said]:
 def _words(said: Said) -> str:
     if said.event == "OrphanExitOrderDetected":
         return (
-            "found, it is cancelled" if said.text("action") == "cancel" else "found, it is left alone (warn)"
+            "found, it is to be cancelled"
+            if said.text("action") == "cancel"
+            else "found, it is left alone (warn)"
         )
     if said.event == "OrphanExitOrderCancelled":
         return f"cancelled, {said.number('filled')} shares had executed"

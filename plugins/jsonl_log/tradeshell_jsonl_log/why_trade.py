@@ -23,7 +23,7 @@ STEPS = 6  # of an incident are told
 def why_trade(tales: Tales, tale: Tale, now: datetime) -> Why:
     """Explain a watcher or trade: why it fired or did not, and how it stands."""
     case = Case(tale, tuple(tales.general), now)
-    found = why_refused(case) or why_not_fired(case) or _why_entered(case)
+    found = _why_unknown(case) or why_refused(case) or why_not_fired(case) or _why_entered(case)
     name = name_of(tale)
     return found or case.why(name, "unknown", f"{name}: the log does not say how it began", *tale.said[:1])
 
@@ -63,11 +63,7 @@ def _why_entered(case: Case) -> Why | None:
     touch = f" · {words}" if (words := touch_words(entry)) else ""
     details.append(f"entry {case.when(entry)}: {order}{touch}")
     if restored is not None:
-        found = f"{restored.number('held')} shares, {restored.number('protected')} protected"
-        missed = f"{restored.number('missed')} executions missed meanwhile"
-        details.append(
-            f"restored at {case.when(restored)} from the {restored.text('source')}: {found}, {missed}"
-        )
+        details.append(_restored_words(case, restored))
     fills = tale.all("OrderFilled", ref=ref)
     because = [tale.last("BreakoutStarted"), confirmed, entry, *fills, restored]
     entered = Entered(case, entry, details, because)
@@ -81,6 +77,33 @@ def _why_entered(case: Case) -> Why | None:
     if closed is not None and (reopened is None or reopened.seq < closed.seq):
         return _closed(entered, closed)
     return _open(entered, shares(tale.bought()) - shares(tale.sold()), reopened)
+
+
+def _restored_words(case: Case, restored: Said) -> str:
+    found = f"{restored.number('held')} shares, {restored.number('protected')} protected"
+    number = f"{restored.number('missed')} execution{'' if restored.number('missed') == 1 else 's'}"
+    missed = f"{number} missed meanwhile"
+    if restored.text("source") == "broker":
+        missed = f"found in {restored.number('orders')} orders and {number} of the broker's"
+    return f"restored at {case.when(restored)} from the {restored.text('source')}: {found}, {missed}"
+
+
+def _why_unknown(case: Case) -> Why | None:
+    """Orders of ours work for it, and no record of the program knows it."""
+    name = name_of(case.tale)
+    unknown, restored = case.tale.last("UnknownSessionDetected"), case.tale.last("DetachedSessionRestored")
+    if unknown is None or (restored is not None and restored.seq > unknown.seq):
+        return None
+    stops = f"{unknown.number('protected')} of {unknown.number('held')} shares have a stop"
+    orders = f"{unknown.number('orders')} orders of ours work for it, {stops}, none of them moves"
+    fix = "`reconcile` lists it, `reconcile fix ROW` looks after it again"
+    return case.why(
+        name,
+        "unknown_session",
+        f"{name} is in no record of the program since {case.when(unknown)}: {orders}",
+        unknown,
+        details=[fix if unknown.raw.get("can_be_restored") else ""],
+    )
 
 
 def _sold_lines(case: Case, entry: str) -> list[str]:
