@@ -33,6 +33,8 @@ HABITS: dict[str, Any] = {
     "oca_cancel_spreads": True,
     "oca_shows": "total",
     "oca_race": False,
+    "oca_join": "as_sent",
+    "oca_restores": False,
     "chased_stops": True,
     "partial_parent": "cancel",
     "reduced_to_filled": "cancelled",

@@ -363,3 +363,27 @@ def test_a_stop_that_ended_in_silence_and_whose_successor_is_lost_takes_longer()
 
     assert "V03" not in lost(again=True)
     assert "V03" in lost(again=False)
+
+
+def test_what_a_venue_cut_off_a_stop_whose_target_the_operator_made_smaller_is_his_on_a_live_account() -> (
+    None
+):
+    def open_(*, is_paper: bool, typed: bool, resized: bool = True) -> set[str]:
+        story = Story(ONE).hold(60)
+        story.pair(1, 60)
+        if typed:
+            story.put("op", what="replace", ref="ts:br-1:tp1:1")
+        story.change("ts:br-1:tp1:1", **({"qty": 30} if resized else {"lmt": "196"}))
+        story.fill("ts:br-1:tp1:1", 2, px="195")
+        story.orders[SL1]["qty"] = 56
+        story.state(SL1, "held", left=56)
+        story.tell(SL1, "held")
+        for _ in range(3):
+            tick(story, 5)
+            story.say("ProtectionAlarm", symbol="AAPL", watch="br-1", state="PARTIAL", held=58, protected=56)
+        return story.rules(is_paper=is_paper, flatten_live=True)
+
+    assert "V03" not in open_(is_paper=False, typed=True)
+    assert "V03" in open_(is_paper=True, typed=True)
+    assert "V03" in open_(is_paper=False, typed=False)
+    assert "V03" in open_(is_paper=False, typed=True, resized=False)

@@ -153,6 +153,20 @@ def milestone(**words: Any) -> set[str]:
     return story.rules()
 
 
+def test_a_stop_may_follow_its_milestone_later_when_the_program_died_twice() -> None:
+    def moved(deaths: int, *, wait: float) -> set[str]:
+        story = Story().arm().take(1, 60)
+        for _ in range(deaths):
+            story.wait(0.5).kill(0.5)
+        for _ in range(int(wait)):
+            story.wait(1).quote("189.99", "190.01")
+        return story.rules()
+
+    assert "V17" not in moved(2, wait=8)
+    assert "V17" in moved(2, wait=9)
+    assert "V17" in moved(1, wait=8)
+
+
 def test_a_stop_stays_behind_its_milestone_for_a_reason_only() -> None:
     assert "V17" in milestone()
     assert "V17" not in milestone(moved=True)

@@ -91,6 +91,7 @@ class Bounds(NamedTuple):
     alert: float = 1.0
     alarm_every: float = 30.0
     milestone: float = 8.0  # acknowledgement and picture
+    answer: float = 3.0  # to an order, of which nothing is known after that
     settle: float = 60.0
     reconcile: float = 15.0
     lag: float = 1.5  # between a message at the host's door and the step that reads it

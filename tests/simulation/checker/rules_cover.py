@@ -416,9 +416,18 @@ class CoverRules:
             return True
         if self._frozen.get(stock.name, self._run.now + 1) <= self._run.now:
             return True
+        if not facts.is_paper and any(self._is_resized(order, duty) for order in stock.sells):
+            return True  # the venue may have cut the stop for that; on a live account the operator says what comes next
         if self._unanswered(duty) > 1:
             return True
         return duty.troubled > 2 or any(cuts > 1 for trade in stock.trades for cuts in trade.cuts.values())
+
+    def _is_resized(self, order: Order, duty: Duty) -> bool:
+        """Return whether the operator made a target smaller, shortly before a gap opened or while it lasts."""
+        intent = self._run.log.placed.get(order.ref)
+        is_smaller = intent is not None and order.qty < intent.record["qty"]
+        since = self._run.now - duty.opened + 30.0
+        return is_smaller and not order.is_stop and self._run.did_operator(order, "replace", within=since)
 
     def _late_orphan(self, stock: Stock, watch: str, duty: Duty, end: float) -> None:
         acted = duty.troubled or did_act(

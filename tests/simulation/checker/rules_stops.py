@@ -197,7 +197,9 @@ class StopRules:
             stock = run.account.stock(move.trade.sym)
             if not stock.halted and not stock.pending:
                 move.ran += ready
-            if move.ran <= bounds.milestone:
+            # A process that dies again before its orders were answered leaves the next one to wait for that anew.
+            again = max(0, sum(t > move.opened for t in run.started) - 1)
+            if move.ran <= bounds.milestone + bounds.answer * again:
                 continue
             behind = [] if move.trade.reached > move.number else self._behind(move)
             if (

@@ -59,7 +59,7 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             Edit(
                 "core.turn:Turn.modify",
-                'self.say(_intent(order.spec, "replace", trade, reason, None))',
+                'self.say(_intent(order.spec, "replace", trade, reason, Evidence(self.seen, at=self.at)))',
                 "pass",
             ),
         ),

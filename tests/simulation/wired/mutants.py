@@ -144,7 +144,7 @@ MUTANTS = (
         (
             Edit(
                 "tradeshell_ibkr.pacing:Outbox.post",
-                "if not self._waiting or not any(self._queues[other] for other in Priority if other <= priority):",
+                "if not self._waiting or not self._is_behind(priority):",
                 "if not self._waiting:",
             ),
         ),
