@@ -23,6 +23,9 @@ from tradeshell_paper.tws.view import sessions_back
 FAILED = "Historical Market Data Service error message:"
 NO_SECURITY = "No security definition has been found for the request"
 REAL_TIME = 5  # seconds
+BAR_LAG = timedelta(
+    milliseconds=50
+)  # a bar is told a moment after its end: what was quoted at that instant comes first
 
 
 class Job:
@@ -285,7 +288,7 @@ class HistoryDesk:
 
     def _keep_bar_beating(self) -> None:
         if self._bar_beat is None and self.real_time:
-            self._bar_beat = self.house.clock.call_at(self._next(REAL_TIME), self._on_bar_beat)
+            self._bar_beat = self.house.clock.call_at(self._next(REAL_TIME) + BAR_LAG, self._on_bar_beat)
 
     def _on_bar_beat(self) -> None:
         self._bar_beat = None
