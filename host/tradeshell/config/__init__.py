@@ -40,9 +40,10 @@ __all__ = [
 class Settings(Struct, frozen=True, kw_only=True):
     """What this run was told. Paths are absolute.
 
-    ``load_plugins`` ``None``: all; empty: none. ``sinks``: the sinks that are on, each with its table. ``brokers``: the table of
-    each broker; ``ibkr`` has all of its settings, and ``paper_only``. ``notes``: lines for the operator about settings that
-    this version knows and does not use yet. ``sources``: where each setting came from, for ``doctor``.
+    ``load_plugins`` ``None``: all; empty: none. ``sinks``: the sinks that are on, each with its table. ``brokers``: the table
+    of each broker; ``ibkr`` has all of its settings, and ``paper_only``. ``reconcilers`` are as brokers. ``notes``: lines for
+    the operator about settings that this version knows and does not use yet. ``sources``: where each setting came from, for
+    ``doctor``.
     """
 
     broker: str
@@ -61,6 +62,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     defaults: Defaults
     brokers: Mapping[str, Mapping[str, Any]]
     sinks: Mapping[str, Mapping[str, Any]]
+    reconcilers: Mapping[str, Mapping[str, Any]]
     notes: tuple[str, ...]
     sources: Mapping[str, str]
 
@@ -103,6 +105,7 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str]) -> Se
         defaults=Defaults(values=MappingProxyType(dict(file.get("defaults") or {}))),
         brokers=_brokers(file, values),
         sinks=_sinks(file),
+        reconcilers=_reconcilers(file, values),
         notes=tuple(f"{name} has no effect: {why}" for name, why in NOT_YET.items() if environ.get(name)),
         sources=MappingProxyType(sources),
     )
@@ -199,6 +202,13 @@ def _brokers(file: File, values: Mapping[str, Any]) -> Mapping[str, Mapping[str,
     ibkr = tables.setdefault("ibkr", {})
     ibkr |= _below("brokers.ibkr", values)
     ibkr["paper_only"] = values["paper_only"]
+    frozen: Mapping[str, Mapping[str, Any]] = _frozen(tables)
+    return frozen
+
+
+def _reconcilers(file: File, values: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    tables = {name: dict(table) for name, table in (file.get("reconcilers") or {}).items()}
+    tables.setdefault("reconcile", {}).update(_below("reconcilers.reconcile", values))
     frozen: Mapping[str, Mapping[str, Any]] = _frozen(tables)
     return frozen
 

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
+from tradeshell.core import outside
 from tradeshell.core.book import OLD, Book, Doubt, reconciled, revived
 from tradeshell.core.cap import is_dormant, is_open_question
 from tradeshell.core.commands import SetTimer
@@ -36,6 +37,7 @@ def pictured(turn: Turn, watchers: Watchers, picture: SnapshotAnswered) -> None:
     """Book a complete picture: what it shows is true, what it lacks is gone once a second one lacks it too."""
     for execution in picture.executions:
         execution_reported(turn, watchers, execution)
+    outside.pictured(turn, picture)
     shown_refs = {report.ref for report in picture.orders}
     for report in picture.orders:
         order = turn.desk.order(report.ref)
@@ -176,7 +178,7 @@ def is_wanted(desk: Desk) -> bool:
     """
     if not desk.link.up:
         return False
-    if any(book.gained_at is not None for book in desk.books.values()):
+    if any(book.gained_at is not None for book in desk.books.values()) or outside.is_wanted(desk):
         return True
     return not desk.link.reconciled or any(
         _is_in_doubt(order) or is_open_question(order, book.orders)

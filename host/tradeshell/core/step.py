@@ -14,7 +14,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from tradeshell.core import entry, hours, kill, pictures, reports
+from tradeshell.core import entry, hours, kill, outside, pictures, reports, takeup
 from tradeshell.core import inputs as i
 from tradeshell.core.changes import check_replace, replaced
 from tradeshell.core.checks import PreTradeCheck
@@ -63,6 +63,7 @@ class Core:
             i.StopEntryRequested: self._stop_entry,
             i.FlattenRequested: self._flatten,
             i.PolicySet: self._policy,
+            i.TakeUpRequested: self._take_up,
             i.Restarted: self._restarted,
             i.OrderReported: lambda turn, event: reports.order_reported(turn, self.watchers, event.report),
             i.ExecutionReported: lambda turn, event: reports.execution_reported(
@@ -76,6 +77,7 @@ class Core:
             i.SendFailed: lambda turn, event: reports.send_failed(turn, self.watchers, event),
             i.LinkChanged: self._link,
             i.SnapshotAnswered: self._snapshot,
+            i.Compared: self._compared,
             i.TimerFired: self._timer,
         }
 
@@ -151,6 +153,8 @@ class Core:
             order = turn.desk.order(rest)
             trade = None if order is None else turn.book(order.spec.symbol).trade_of(rest)
             reports.after(turn, self.watchers, trade)
+        elif kind == "outside":
+            outside.overdue(turn, rest)
         elif kind == "bury":
             reports.bury_again(turn, rest)
         elif kind == "chase":
@@ -182,6 +186,9 @@ class Core:
             reports.after(turn, self.watchers, trade)
 
     def _cancel_order(self, turn: Turn, event: i.CancelRequested) -> None:
+        if event.ref in turn.desk.outside:
+            outside.cancel(turn, event.ref, "cancelled by the operator")
+            return
         order = turn.desk.order(event.ref)
         trade = None if order is None else turn.book(order.spec.symbol).trade_of(event.ref)
         if order is None or trade is None or not order.state.is_live or order.cancelling:
@@ -207,6 +214,7 @@ class Core:
         kill.restart(turn, self.watchers)
 
     def _replace_order(self, turn: Turn, event: i.ReplaceRequested) -> None:
+        outside.change(turn, event)
         order = turn.desk.order(event.ref)
         trade = None if order is None else turn.book(order.spec.symbol).trade_of(event.ref)
         if order is None or trade is None or not order.state.is_live or order.changing or order.cancelling:
@@ -268,21 +276,44 @@ class Core:
             return
         pictures.pictured(turn, self.watchers, event)
         if not turn.desk.link.reconciled:
-            turn.desk = replace(turn.desk, link=replace(turn.desk.link, reconciled=True))
-            turn.say(
-                ReconciliationCompleted(
-                    epoch=event.epoch,
-                    orders=len(event.orders),
-                    executions=len(event.executions),
-                    positions=len(event.positions),
-                )
-            )
+            counts = len(event.orders), len(event.executions), len(event.positions)
+            if event.opens:
+                self._open(turn, event.epoch, *counts)
+            else:
+                turn.desk = replace(turn.desk, link=replace(turn.desk.link, is_pictured=True))
             pictures.tell_short(turn, event)
             pictures.ask_about_stranded(turn, event)
+        outside.cancel_idle(turn, event.asked_at or turn.at)
+        self._look_at_all(turn, event)
+
+    def _open(self, turn: Turn, epoch: int, orders: int, executions: int, positions: int) -> None:
+        """Open the gate for entries: the account is known."""
+        turn.desk = replace(turn.desk, link=replace(turn.desk.link, reconciled=True))
+        turn.say(
+            ReconciliationCompleted(epoch=epoch, orders=orders, executions=executions, positions=positions)
+        )
+
+    def _compared(self, turn: Turn, event: i.Compared) -> None:
+        if event.epoch != turn.desk.link.epoch or not turn.desk.link.up:
+            return
+        outside.want_gone(turn, event.cancels)
+        if turn.desk.link.is_pictured and not turn.desk.link.reconciled:
+            self._open(turn, event.epoch, event.orders, event.executions, event.positions)
+            for trade in turn.desk.trades():
+                reports.after(turn, self.watchers, trade)
+            self._chase_all(turn)
+
+    def _take_up(self, turn: Turn, event: i.TakeUpRequested) -> None:
+        reports.after(turn, self.watchers, takeup.take_up(turn, event))
+
+    def _look_at_all(self, turn: Turn, event: i.SnapshotAnswered) -> None:
         for book in tuple(turn.desk.books.values()):
             pictures.position_confirmed(turn, self.watchers, book, event)
             for trade in tuple(turn.book(book.instrument.symbol).trades.values()):
                 reports.after(turn, self.watchers, trade)
+        self._chase_all(turn)
+
+    def _chase_all(self, turn: Turn) -> None:
         for order in turn.desk.orders():
             if order.is_chased:
                 entry.look_at_stop(turn, order)

@@ -42,16 +42,19 @@ from tradeshell.core.market import Quote
 from tradeshell.core.orders import Side, parse_ref
 from tradeshell.core.step import Core
 from tradeshell.core.trade import leg_of, watch_of
+from tradeshell.differences import CompletedOrder, ShowsCompleted
 from tradeshell.engine.accounts import Accounts
 from tradeshell.engine.audit import Audit
 from tradeshell.engine.crash import CrashFile
 from tradeshell.engine.feeds import Feeds
 from tradeshell.engine.journal import Journal
+from tradeshell.engine.reconciling import Reconciling
 from tradeshell.errors import BrokerError, TradeshellError
 from tradeshell.ports import Broker, Clock, Handle
 
 T = TypeVar("T")
 SNAPSHOT_WITHIN = 5.0  # seconds in which orders, executions and positions are answered, or asked for again
+COMPLETED_WITHIN = 2.0  # seconds in which orders that ended today are told, or done without
 NO_PICTURE_EVERY = 15.0  # seconds between two lines about requests that fail
 SNAPSHOT_EVERY = 0.25  # seconds between two requests on one connection
 ORDER_COMMANDS = frozenset(c.ORDER_COMMANDS)
@@ -92,6 +95,7 @@ class Session:
         self._snapshots_of = 0  # the epoch that they are requested for
         self._requested_at = -math.inf  # loop time of the last request on this connection
         self._no_picture_until = -math.inf  # loop time until when a failed request is not told again
+        self.reconciling: Reconciling | None = None
         self.unreconciled = ""  # why the last snapshot failed; "" while that is not known
         self.broker: Broker
         self.feeds: Feeds
@@ -384,7 +388,21 @@ class Session:
             self._wanted, self._requested_at = False, loop.time()
             await self._snapshot(epoch)
 
+    async def _completed(self) -> tuple[CompletedOrder, ...] | None:
+        """Return the orders that ended today, ``None`` where the broker does not say: nothing waits for it but a comparison."""
+        if not isinstance(self.broker, ShowsCompleted):
+            return None
+        try:
+            async with asyncio.timeout(COMPLETED_WITHIN * self.haste):
+                found = await _asked(self.broker.completed_orders())
+        except (BrokerError, TimeoutError):
+            return None
+        return tuple(replace(order, account=self.accounts.alias(order.account)) for order in found)
+
     async def _snapshot(self, epoch: int) -> None:
+        before, reconciling = self.desk, self.reconciling
+        is_compared = reconciling is not None and (not self.desk.link.reconciled or reconciling.is_asked)
+        completed = await self._completed() if is_compared else None
         asked_at = self.clock.now()
         try:
             async with asyncio.timeout(SNAPSHOT_WITHIN * self.haste):
@@ -396,6 +414,13 @@ class Session:
                 orders=found.orders,
                 executions=tuple(self.accounts.execution(report) for report in found.executions),
                 positions=tuple(self.accounts.position(report) for report in found.positions),
+                others=tuple(
+                    replace(order, account=self.accounts.alias(order.account))
+                    for order in found.standing
+                    if self.desk.order(order.key) is None
+                ),
+                elsewhere=tuple(self.accounts.position(report) for report in found.elsewhere),
+                opens=not is_compared,
             )
         except Exception as error:  # noqa: BLE001  # whatever the adapter raises: without an answer no entry may leave
             if not isinstance(error, BrokerError | TimeoutError) and self._crashes is not None:
@@ -411,6 +436,8 @@ class Session:
             return
         self._no_picture_until = -math.inf
         self.submit(answer)
+        if is_compared and reconciling is not None and self.desk.link.epoch == epoch:
+            self.submit(reconciling.compare(before, self.desk, answer, completed))
 
     def _tell_no_picture(self, reason: str) -> None:
         """Tell that orders, executions and positions cannot be had: at once, and again only after a while."""
