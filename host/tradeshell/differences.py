@@ -15,13 +15,13 @@ from msgspec import Struct
 from tradeshell.core.desk import Desk
 from tradeshell.core.events import Event, Weight
 from tradeshell.core.inputs import ExecutionReport, PositionReport, StandingOrder
-from tradeshell.core.market import Shares
+from tradeshell.core.market import Price, Shares
 from tradeshell.core.orders import OrderState, Side
 from tradeshell.core.plan import TradePlan
 
 
 class CompletedOrder(Struct, frozen=True, kw_only=True):
-    """An order that ended today, as the broker remembers it. ``why`` is the broker's own word."""
+    """An order that ended today, as the broker remembers it; prices USD. ``why`` is the broker's own word."""
 
     ref: str
     perm_id: int
@@ -30,6 +30,8 @@ class CompletedOrder(Struct, frozen=True, kw_only=True):
     side: Side
     filled: Shares
     state: OrderState
+    limit: Price | None = None
+    stop: Price | None = None
     why: str = ""
     at: str = ""
 

@@ -42,6 +42,7 @@ from tradeshell.core.standing import (
 )
 from tradeshell.core.turn import ACK_TIMEOUT, SECOND_LOOK, Turn
 
+CANCELLED = "state: Cancelled"  # IBKR's words with 10148
 BY_HAND = "it was typed in the broker's own window"
 
 
@@ -76,13 +77,19 @@ def pictured(turn: Turn, picture: SnapshotAnswered) -> None:
             found[key] = left
     if found != turn.desk.outside:
         put(turn, found)
+    if found:
+        turn.watch()  # nobody tells when others change theirs
     if is_wanted(turn.desk):
         turn.timer("picture", SECOND_LOOK.total_seconds())
 
 
 def is_wanted(desk: Desk) -> bool:
     """Return whether another picture is needed: an order shows less than it counts for, or is to be cancelled."""
-    return any(each.less_since is not None or _waits(each) for each in desk.outside.values())
+    return any(_shows_less(each) or _waits(each) for each in desk.outside.values())
+
+
+def _shows_less(known: Outside) -> bool:
+    return known.less_since is not None or known.is_gone or known.order.remaining < known.bound
 
 
 def _waits(known: Outside) -> bool:
@@ -198,6 +205,16 @@ def refused(turn: Turn, refusal: OrderRefusedByBroker) -> bool:
     known = turn.desk.outside.get(refusal.ref)
     if known is None:
         return False
+    if CANCELLED in refusal.text:  # its group took it along
+        order = known.order
+        over = OrderReport(
+            ref=refusal.ref,
+            order_id=order.order_id,
+            state=OrderState.CANCELLED,
+            filled=order.filled,
+            remaining=order.remaining,
+        )
+        return reported(turn, over)
     _no(turn, known, refusal.text, refusal.code, is_change=refusal.what is RefusedWhat.CHANGE)
     return True
 

@@ -82,5 +82,8 @@ class DetachedSessionRestored(Event, frozen=True, kw_only=True):
         return "reconcile"
 
     def story(self) -> str | None:
-        missed = f"{self.missed} executions missed, booked now" if self.missed else "nothing missed"
+        number = f"{self.missed} execution{'' if self.missed == 1 else 's'}"
+        missed = f"{number} missed, booked now" if self.missed else "nothing missed"
+        if self.source == "broker":
+            missed = f"from {self.orders} orders and {number} of today"
         return f"{self.watch} restored · {self.held} shares, {self.protected} protected · {missed}"

@@ -132,9 +132,8 @@ class Core:
             turn.look_again()
         elif kind == "watch":
             turn.desk = replace(turn.desk, watch_at=None)
-            if any(order.state.is_live for order in turn.desk.orders()) or turn.desk.has_traded(
-                turn.at - LATE
-            ):
+            is_busy = bool(turn.desk.outside) or any(order.state.is_live for order in turn.desk.orders())
+            if is_busy or turn.desk.has_traded(turn.at - LATE):
                 turn.look_again()
                 turn.watch()
         elif kind == "close":

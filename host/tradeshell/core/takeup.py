@@ -47,7 +47,7 @@ def take_up(turn: Turn, request: TakeUpRequested) -> Trade:
     for each in mine:
         orders.setdefault(each.ref, _ended(each, mine, request))
     refs = tuple(sorted(orders, key=_in_order))
-    legs = _legs(request, orders, mine)
+    legs = _legs(request, orders, bought)
     trade = Trade(
         id=request.id,
         origin="restored",
@@ -125,12 +125,13 @@ def _check(turn: Turn, request: TakeUpRequested, standing: list[Outside], held: 
 
 def _living(each: Outside, mine: list[ExecutionReport], turn: Turn) -> Order:
     order = each.order
+    done = _done(order.ref, mine)
     is_elected = order.kind == OrderType.STOP_LIMIT and order.state is OrderState.WORKING
     return Order(
-        spec=each.spec,
+        spec=replace(each.spec, qty=done + order.remaining),
         state=order.state,
         order_id=order.order_id,
-        told_filled=_done(order.ref, mine),
+        told_filled=done,
         placed=order.qty,
         elected_at=turn.at if is_elected else None,
         sent_at=turn.at - LONG_AGO,
@@ -151,7 +152,7 @@ def _ended(execution: ExecutionReport, mine: list[ExecutionReport], request: Tak
         type=OrderType.LIMIT,
         limit=execution.price,
     )
-    return Order(spec=spec, order_id=execution.order_id, placed=qty, is_explained=True)
+    return Order(spec=spec, order_id=execution.order_id, told_filled=qty, placed=qty, is_explained=True)
 
 
 def _done(ref: str, mine: list[ExecutionReport]) -> Shares:
@@ -165,31 +166,23 @@ def _in_order(ref: str) -> tuple[bool, str, int]:
     return parts.leg != ENTRY, parts.leg, parts.generation
 
 
-def _legs(request: TakeUpRequested, orders: dict[str, Order], mine: list[ExecutionReport]) -> tuple[Leg, ...]:
-    """Return the legs: what each has sold and what its exits still work for."""
-    legs = []
-    for number in sorted({leg_number(leg_of(ref)) for ref in orders} - {0}):
+def _legs(request: TakeUpRequested, orders: dict[str, Order], bought: Shares) -> tuple[Leg, ...]:
+    """Return the legs: what each has sold and what its exits still work for. One that has no order any more gets the rest."""
+    plan = request.plan
+    legs: list[Leg] = []
+    for number in range(1, max((leg_number(leg_of(ref)) for ref in orders), default=0) + 1):
         own = [order for ref, order in orders.items() if leg_number(leg_of(ref)) == number]
-        sold = sum(_done(order.spec.ref, mine) for order in own)
-        works = max(
-            (order.spec.qty - order.told_filled for order in own if order.told_filled < order.spec.qty),
-            default=0,
-        )
-        stops = [
-            order for order in own if leg_of(order.spec.ref).startswith("sl") and order.elected_at is None
-        ]
-        target = next((o.spec.limit for o in own if leg_of(o.spec.ref).startswith("tp")), None)
-        stop = stops[-1].spec.stop if stops else request.plan.sl
-        limit = stops[-1].spec.limit if stops else stop
-        step = min(number, max(1, len(request.plan.tps)))
+        qty = sum(order.told_filled for order in own)
+        qty += max((order.spec.qty - order.told_filled for order in own), default=0)
+        stops = [o.spec for o in own if leg_of(o.spec.ref).startswith("sl") and o.elected_at is None]
+        stop, limit = (stops[-1].stop, stops[-1].limit) if stops else (plan.sl, plan.sl)
+        step = min(number, max(1, len(plan.tps)))
+        tp = plan.tps[step - 1] if plan.tps else None
         legs.append(
-            Leg(
-                number,
-                sold + works,
-                step=step,
-                tp=target if target is not None else (request.plan.tps or (None,))[step - 1],
-                stop=stop,
-                stop_limit=limit if limit != stop else None,
-            )
+            Leg(number, qty, step=step, tp=tp, stop=stop, stop_limit=limit if limit != stop else None)
         )
+    rest = bought - sum(leg.qty for leg in legs)
+    for index, leg in enumerate(legs):
+        if leg.qty == 0 and rest > 0:
+            legs[index], rest = replace(leg, qty=rest), 0
     return tuple(legs)

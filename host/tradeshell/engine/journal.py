@@ -44,6 +44,7 @@ AnyInput = (
     | inputs.StopEntryRequested
     | inputs.FlattenRequested
     | inputs.PolicySet
+    | inputs.TakeUpRequested
     | inputs.Restarted
     | inputs.OrderReported
     | inputs.ExecutionReported
@@ -53,6 +54,7 @@ AnyInput = (
     | inputs.SendFailed
     | inputs.LinkChanged
     | inputs.SnapshotAnswered
+    | inputs.Compared
     | inputs.TimerFired
 )
 OrderCommand = PlaceOrder | ModifyOrder | CancelOrder

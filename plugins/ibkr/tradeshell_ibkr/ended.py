@@ -11,11 +11,12 @@ from ib_async.contract import Contract
 from ib_async.order import Order
 from ib_async.order import OrderState as Shown
 
-from tradeshell import CompletedOrder, OrderState, Side
+from tradeshell import CompletedOrder, OrderState, OrderType, Side
 from tradeshell_ibkr.connection import Connection
 from tradeshell_ibkr.pacing import Priority
-from tradeshell_ibkr.translate import is_shares, name_of, ref_of, shares_of, state_of
+from tradeshell_ibkr.translate import is_shares, name_of, price_of, ref_of, shares_of, state_of
 
+LIMITS, STOPS = (OrderType.LIMIT, OrderType.STOP_LIMIT), (OrderType.STOP, OrderType.STOP_LIMIT)
 ANSWER_WITHIN = 1.5  # seconds
 
 
@@ -59,6 +60,8 @@ class Ended:
                 side=Side(order.action),
                 filled=filled,
                 state=state_of(shown.status, 0, OrderState.CANCELLED, is_staged=False),
+                limit=price_of(order.lmtPrice) if order.orderType in LIMITS else None,
+                stop=price_of(order.auxPrice) if order.orderType in STOPS else None,
                 why=shown.completedStatus,
                 at=shown.completedTime,
             )

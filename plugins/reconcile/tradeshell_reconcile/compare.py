@@ -6,7 +6,7 @@ heals by itself is told as such, and not done twice. All is linear in orders, ex
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -62,8 +62,8 @@ def compare(settings: Settings, seen: Comparison) -> Differences:
     """Return what differs between a picture and our desk."""
     sessions = tuple(_sessions(seen))
     gaps = tuple(_gaps(seen))
-    positions = tuple(_positions(seen))
-    unknown = find_sessions(seen.others, seen.executions, seen.desk.account)
+    unknown = find_sessions(seen.others, seen.executions, seen.completed or (), seen.desk.account)
+    positions = tuple(_positions(seen, unknown))
     orphans = tuple(_orphans(settings, seen))
     found_keys = {key for each in orphans for key in _keys(each)}
     strange = tuple(_unknown(session, found_keys) for session in unknown if not _is_all(session, found_keys))
@@ -126,7 +126,7 @@ def _sessions(seen: Comparison) -> Iterator[Difference]:
             if was is not None
             and ref in was.orders
             and was.orders[ref].state.is_live
-            and not orders[ref].state.is_live
+            and (ref in ended or not orders[ref].state.is_live)
         ]
         count = missed.get(trade.id, 0)
         is_over = trade.phase is TradePhase.CLOSED
@@ -202,7 +202,7 @@ def _gaps(seen: Comparison) -> Iterator[Difference]:
 # --- positions --------------------------------------------------------------------------------------------------------
 
 
-def _positions(seen: Comparison) -> Iterator[Difference]:
+def _positions(seen: Comparison, unknown: Sequence[Session]) -> Iterator[Difference]:
     held = {each.symbol: each for each in seen.positions}
     for symbol in sorted({*held, *seen.desk.books}):
         book = seen.desk.books.get(symbol)
@@ -219,6 +219,9 @@ def _positions(seen: Comparison) -> Iterator[Difference]:
             )
             continue
         foreign = there if book is None else book.foreign()
+        foreign -= sum(
+            session.held for session in unknown if session.symbol == symbol
+        )  # they have rows of their own
         if foreign > 0:
             average = held[symbol].average if symbol in held else None
             yield Difference(

@@ -94,14 +94,11 @@ class UnknownSessionDetected(Event, frozen=True, kw_only=True):
     def story(self) -> str | None:
         share = f"{self.protected} of {self.held} shares have a stop"
         can = (
-            "`reconcile` shows it, `reconcile fix ROW` takes it up"
+            "`reconcile`, then `reconcile fix ROW` looks after it again"
             if self.can_be_restored
-            else "`orders` lists them, cancel or replace them by number"
+            else "`orders` lists them; cancel or replace them by number"
         )
-        return (
-            f"{self.watch} is in none of our records: {self.orders} orders of ours work for it, {share} · "
-            f"they count against what may be sold, its stops do not move by themselves · {can}"
-        )
+        return f"no record knows {self.watch}: {self.orders} orders of ours work for it, {share}; none of them moves · {can}"
 
 
 class ForeignSellsDetected(Event, frozen=True, kw_only=True):

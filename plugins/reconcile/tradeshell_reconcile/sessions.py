@@ -12,6 +12,7 @@ from decimal import ROUND_UP, Decimal
 from msgspec import Struct
 
 from tradeshell import (
+    CompletedOrder,
     ExecutionReport,
     ExitMode,
     OrderType,
@@ -30,13 +31,14 @@ MODES = {1: ExitMode.ATTACHED, 2: ExitMode.DETACHED70}
 
 
 class Session(Struct, frozen=True, kw_only=True):
-    """What the broker has of a session: its living orders and its executions of today."""
+    """What the broker has of a session: its living orders, its executions and the orders of it that ended today."""
 
     id: str
     symbol: str
     account: str
     orders: tuple[StandingOrder, ...]
     executions: tuple[ExecutionReport, ...]
+    ended: tuple[CompletedOrder, ...] = ()
 
     @property
     def exits(self) -> tuple[StandingOrder, ...]:
@@ -77,7 +79,10 @@ def largest(orders: Iterable[StandingOrder]) -> Shares:
 
 
 def find_sessions(
-    orders: Sequence[StandingOrder], executions: Sequence[ExecutionReport], account: str
+    orders: Sequence[StandingOrder],
+    executions: Sequence[ExecutionReport],
+    completed: Sequence[CompletedOrder],
+    account: str,
 ) -> tuple[Session, ...]:
     """Return the sessions that living orders of ours belong to, in the order in which they are shown."""
     found: dict[tuple[str, str], list[StandingOrder]] = {}
@@ -98,6 +103,7 @@ def find_sessions(
                 and each.account == account
                 and each.qty
             ),
+            ended=tuple(each for each in completed if watch_of(each.ref) == id_ and each.account == account),
         )
         for (id_, symbol), standing in found.items()
     )
@@ -141,7 +147,8 @@ def restore(session: Session) -> TakeUp | None:
 
 
 def _refs(session: Session) -> tuple[str, ...]:
-    return (*(order.ref for order in session.orders), *(each.ref for each in session.executions))
+    orders, executions, ended = session.orders, session.executions, session.ended
+    return (*(o.ref for o in orders), *(e.ref for e in executions), *(o.ref for o in ended))
 
 
 def _number(ref: str) -> int:
@@ -150,8 +157,9 @@ def _number(ref: str) -> int:
 
 
 def _target(session: Session, number: int) -> Price | None:
-    """Return a target's price: where it works, or what it was sold at."""
+    """Return a target's price: where it works or worked, or what it was sold at."""
     name = f"tp{number}"
     works = [order.limit for order in session.orders if leg_of(order.ref) == name]
     sold = [each.price for each in session.executions if leg_of(each.ref) == name]
-    return next((price for price in (*works, *sold) if price is not None), None)
+    ended = [order.limit for order in session.ended if leg_of(order.ref) == name]
+    return next((price for price in (*works, *ended, *sold) if price is not None), None)
