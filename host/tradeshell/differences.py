@@ -51,7 +51,7 @@ class Comparison(Struct, frozen=True, kw_only=True):
     ``before`` is the desk as it was when the broker was asked, ``desk`` the same with the answers booked: what they differ in
     was missed. ``others`` are living orders that no book of ours has, whoever sent them; ``desk.outside`` says since when each
     has had no shares. ``elsewhere`` are positions of the login's other accounts. ``completed`` is ``None`` where the broker does
-    not remember, or did not answer.
+    not remember, or did not answer. ``is_first``: it is the first of its connection; otherwise the operator asked.
     """
 
     at: datetime
@@ -62,6 +62,7 @@ class Comparison(Struct, frozen=True, kw_only=True):
     positions: tuple[PositionReport, ...]
     elsewhere: tuple[PositionReport, ...] = ()
     completed: tuple[CompletedOrder, ...] | None = None
+    is_first: bool = False
 
 
 class CancelOutside(Struct, frozen=True):

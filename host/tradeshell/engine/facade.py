@@ -23,6 +23,7 @@ from tradeshell.core.market import Bar, DataKind, Instrument, Price, Quote, Sess
 from tradeshell.core.orders import Order, OrderState, OrderType, Side
 from tradeshell.core.outside import why_not_change
 from tradeshell.core.plan import TradePlan, check_plan, put_on_grid
+from tradeshell.core.standing import claimed
 from tradeshell.core.trade import Trade, TradePhase, entry_of
 from tradeshell.differences import CancelOutside, Difference, TakeUp
 from tradeshell.engine.doctor import Facts, examine_broker, examine_host
@@ -247,7 +248,7 @@ class EngineTrading:
             raise OperatorError(f"{plan.side.value.lower()} {plan.symbol} {plan.qty}: {duplicate.detail}")
         if plan.side is Side.SELL:
             book = session.desk.books.get(plan.symbol)
-            held, committed = (0, 0) if book is None else (book.held(), book.committed())
+            held, committed = self._others(plan.symbol) if book is None else (book.held(), book.committed())
             _refuse(check_sell(plan.symbol, plan.qty, held, committed))
         _refuse(check_plan_limits(session.desk, plan, self._price_of(plan)))
         self._sending = id_ = self._new_id("m")
@@ -274,6 +275,13 @@ class EngineTrading:
             return plan.limit if plan.limit is not None else plan.level
         quote = self._engine.broker.latest(plan.symbol)
         return None if quote is None else (quote.ask if plan.side is Side.BUY else quote.bid)
+
+    def _others(self, symbol: str) -> tuple[Shares, Shares]:
+        """Return the shares of a symbol that was never traded here, and those that orders called as ours could sell."""
+        desk = self._engine.session.desk
+        position = desk.positions.get(symbol)
+        held = 0 if position is None else max(0, position.qty)
+        return held, claimed(desk.outside.values(), symbol, desk.account)
 
     def _has_left(self, id_: str) -> bool:
         trade = self._engine.session.desk.trade(id_)

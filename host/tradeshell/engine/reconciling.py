@@ -59,6 +59,7 @@ class Reconciling:
             positions=answer.positions,
             elsewhere=answer.elsewhere,
             completed=completed,
+            is_first=not before.link.reconciled,
         )
         if answer.epoch != self._epoch:
             self._epoch, self._told = answer.epoch, set()

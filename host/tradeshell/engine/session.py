@@ -438,6 +438,8 @@ class Session:
         self.submit(answer)
         if is_compared and reconciling is not None and self.desk.link.epoch == epoch:
             self.submit(reconciling.compare(before, self.desk, answer, completed))
+            for callback in self.changed:  # who asked for the comparison waits, also when it changed nothing
+                callback()
 
     def _tell_no_picture(self, reason: str) -> None:
         """Tell that orders, executions and positions cannot be had: at once, and again only after a while."""

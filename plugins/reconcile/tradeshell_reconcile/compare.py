@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tradeshell import (
     CancelOutside,
@@ -69,6 +70,8 @@ def compare(settings: Settings, seen: Comparison) -> Differences:
     strange = tuple(_unknown(session, found_keys) for session in unknown if not _is_all(session, found_keys))
     foreign = tuple(_foreign(seen, found_keys))
     restored = [each.event for each in sessions if isinstance(each.event, DetachedSessionRestored)]
+    if not seen.is_first:  # they were restored when the connection came up
+        sessions = tuple(replace(each, event=None) for each in sessions)
     return Differences(
         found=(*gaps, *orphans, *strange, *foreign, *positions, *sessions),
         closing=(
@@ -141,7 +144,7 @@ def _sessions(seen: Comparison) -> Iterator[Difference]:
             done=booked if is_over else f"looked after, {covered} of {held} protected · {booked}",
             weight=Weight.GOOD,
             event=None
-            if is_over or not trade.plan.sl
+            if is_over or trade.plan.sl is None
             else DetachedSessionRestored(
                 symbol=symbol,
                 watch=trade.id,
