@@ -24,7 +24,7 @@ from tradeshell.core.inputs import (
     SendFailed,
     SnapshotAnswered,
 )
-from tradeshell.core.orders import OrderSpec, OrderState
+from tradeshell.core.orders import OrderSpec, OrderState, Side
 from tradeshell.core.recon_events import (
     OrphanExitOrderCancelFailed,
     OrphanExitOrderCancelled,
@@ -63,6 +63,10 @@ def pictured(turn: Turn, picture: SnapshotAnswered) -> None:
     """Take from a picture what is not in our books."""
     asked_at = picture.asked_at or turn.at
     held = {(each.account, each.symbol): each.qty for each in (*picture.positions, *picture.elsewhere)}
+    # The exits of a bracket wait for its entry, whoever sent both.
+    for buys in (*picture.others, *(order.spec for order in turn.desk.orders() if order.remaining)):
+        if buys.side is Side.BUY:
+            held.setdefault((buys.account, buys.symbol), buys.qty)
     shown = {order.key: order for order in picture.others}
     found: dict[str, Outside] = {}
     for key in dict.fromkeys((*turn.desk.outside, *shown)):
