@@ -1,22 +1,24 @@
 """What reconciling costs beside the broker's own answers: 50 positions, 200 orders, 1,000 executions over the gateway.
 
-Three processes' worth of work on one machine: the gateway in a process of its own; a *reader*, which asks it for open orders,
-executions, positions and completed orders on a socket and reads bytes until the last end mark has come, without looking into
-them; and the program with all its parts, whose `reconcile` asks the same, decodes, books, compares and writes what it writes.
-Both ask one after the other, in turns.
+The gateway is a process of its own. It is asked for open orders, executions, positions and completed orders by three, in turns:
+a *reader*, a socket that reads bytes up to the last end mark and looks into none of them; a *script*, the barest program on
+ib_async that awaits the same four answers; and the program with all its parts, whose `reconcile` asks, decodes, books, compares
+and writes what it writes.
 """
 
 from __future__ import annotations
 
+import asyncio
 import io
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
+from ib_async import IB
 from tests.crash.wire_parts import CLIENT, Control
 from tests.gateway.process import running_gateway
 
@@ -36,6 +38,7 @@ class Found(NamedTuple):
     """Seconds of each round, and what was there."""
 
     reader: list[float]
+    script: list[float]
     ours: list[float]
     positions: int
     orders: int
@@ -80,6 +83,34 @@ class Reader:
                 self._data += self._socket.recv(1 << 18)
 
 
+class Asker:
+    """The barest program on ib_async."""
+
+    def __init__(self, port: int) -> None:
+        self._ib = IB()
+        self._ib.connect("127.0.0.1", port, clientId=56)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._ib.disconnect()
+
+    def ask(self) -> float:
+        """Ask for everything; return the seconds until all of it was there."""
+        ib = self._ib
+
+        async def answers() -> None:
+            await asyncio.gather(
+                ib.reqCompletedOrdersAsync(apiOnly=False),
+                ib.reqAllOpenOrdersAsync(),
+                ib.reqExecutionsAsync(),
+                ib.reqPositionsAsync(),
+            )
+
+        began = time.perf_counter()
+        ib.run(answers())
+        return time.perf_counter() - began
+
+
 def measure(folder: Path, rounds: int, positions: int = POSITIONS, fills: int = FILLS) -> Found:
     """Open the positions, then measure in turns."""
     folder.mkdir()
@@ -92,21 +123,33 @@ def measure(folder: Path, rounds: int, positions: int = POSITIONS, fills: int = 
     ):
         control.say("set pacing=off")
         _open(running, control, symbols, fills)
-        with closing(Reader(gateway.port)) as reader:
-            reader.ask()
-            running.trading.reconcile()
-            theirs: list[float] = []
-            ours: list[float] = []
-            for _ in range(rounds):
-                theirs.append(reader.ask())
-                time.sleep(REST)
-                began = time.perf_counter()
-                running.trading.reconcile()
-                ours.append(time.perf_counter() - began)
-                time.sleep(REST)
+        times: dict[str, list[float]] = {"reader": [], "script": [], "ours": []}
+        with closing(Reader(gateway.port)) as reader, closing(Asker(gateway.port)) as script:
+            askers: dict[str, Callable[[], float]] = {
+                "reader": reader.ask,
+                "script": script.ask,
+                "ours": lambda: _timed(running),
+            }
+            for number in range(rounds + 1):
+                for name, ask in askers.items():
+                    took = ask()
+                    if number:  # the first round warms up
+                        times[name].append(took)
+                    time.sleep(REST)
         shown = control.show()
         held = sum(1 for qty in next(iter(shown.positions.values())).values() if qty)
-        return Found(theirs, ours, held, sum(not o.over for o in shown.orders), len(shown.executions))
+        return Found(
+            **times,
+            positions=held,
+            orders=sum(not o.over for o in shown.orders),
+            executions=len(shown.executions),
+        )
+
+
+def _timed(running: Program) -> float:
+    began = time.perf_counter()
+    running.trading.reconcile()
+    return time.perf_counter() - began
 
 
 @contextmanager

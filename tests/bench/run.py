@@ -341,10 +341,11 @@ def reconcile(folder: Path, rounds: int) -> None:
         f"Reconciling · {found.positions} positions, {found.orders} orders, {found.executions:,} executions, "
         f"{len(found.ours)} rounds",
         (
-            Row("the gateway's answers, read and thrown away", in_ms(median(found.reader))),
-            row("reconcile: asked, booked, compared, on disk", found.ours, found.reader, in_ms),
+            row("the gateway's bytes, not looked into", found.reader, found.script, in_ms),
+            Row("the broker's answers · ib_async script", in_ms(median(found.script))),
+            row("    tradeshell, compared and on disk", found.ours, found.script, in_ms),
         ),
-        "a socket that asks the same and looks into nothing (reconciling.py); less is faster, at most 1.5",
+        "the barest ib_async script that awaits the same four answers (reconciling.py); less is faster",
     )
 
 
