@@ -139,13 +139,11 @@ def program(
         facts = Facts(
             config_file=settings.config_file,
             chosen=tuple((key, source) for key, source in settings.sources.items() if source != "default"),
-            notes=settings.notes,
             problems=plugins.problems,
             state_dir=state_dir,
         )
         trading = EngineTrading(engine, settings.defaults, lambda: plugins.reports, facts)
         notes = (
-            *settings.notes,
             *plugins.problems,
             *_missing(offer, plugins),
             *state_notes,

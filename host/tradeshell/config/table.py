@@ -178,6 +178,3 @@ FILE_EXAMPLES: Mapping[str, str] = MappingProxyType(
         "defaults.max_bars": "max_bars = 60",
     }
 )
-
-# Variables of features that are not built yet: setting one says so instead of being ignored in silence.
-NOT_YET: Mapping[str, str] = MappingProxyType({})

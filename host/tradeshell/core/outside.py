@@ -64,9 +64,10 @@ def pictured(turn: Turn, picture: SnapshotAnswered) -> None:
     asked_at = picture.asked_at or turn.at
     held = {(each.account, each.symbol): each.qty for each in (*picture.positions, *picture.elsewhere)}
     # The exits of a bracket wait for its entry, whoever sent both.
-    for buys in (*picture.others, *(order.spec for order in turn.desk.orders() if order.remaining)):
-        if buys.side is Side.BUY:
-            held.setdefault((buys.account, buys.symbol), buys.qty)
+    buys = [(o.account, o.symbol) for o in picture.others if o.side is Side.BUY]
+    ours = (order.spec for order in turn.desk.orders() if order.remaining)
+    for where in (*buys, *((spec.account, spec.symbol) for spec in ours if spec.side is Side.BUY)):
+        held.setdefault(where, 1)
     shown = {order.key: order for order in picture.others}
     found: dict[str, Outside] = {}
     for key in dict.fromkeys((*turn.desk.outside, *shown)):
