@@ -311,7 +311,7 @@ def test_a_scenario_without_a_test_an_open_one_and_an_unknown_id_are_seen(tmp_pa
     assert [test.ids for test in tests] == [("E01",), ("E02", "E03"), ("E77",)]
     states = rows(tests)
     assert (states["E01"], states["E02"], states["E04"]) == ("open: not yet", "1 test", "missing")
-    assert states["D10"] == LOST
+    assert states["P14"] == LOST
 
 
 def test_a_page_without_markers_is_not_written() -> None:

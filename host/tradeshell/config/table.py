@@ -144,16 +144,16 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(key="brokers.ibkr.account", parse=parsers.account, example="DU1234567", default=None, env="IB_ACCOUNT"),
     Setting(key="brokers.ibkr.remote", parse=parsers.boolean, example="true", default=False, env="IB_REMOTE"),
     Setting(
+        key="brokers.ibkr.live_account", parse=parsers.account, example="U1234567", default=None,
+        flag="live_account", option="--live-account",
+    ),
+    Setting(
         key="reconcilers.reconcile.orphan_exit_scope", parse=parsers.choice("client", "all_clients"),
         example="all_clients", default="all_clients", env="APPS_ORPHAN_EXIT_SCOPE",
     ),
     Setting(
         key="reconcilers.reconcile.orphan_exit_action", parse=parsers.choice("warn", "cancel"),
         example="warn", default="warn", env="APPS_ORPHAN_EXIT_ACTION",
-    ),
-    Setting(
-        key="brokers.ibkr.live_account", parse=parsers.account, example="U1234567", default=None,
-        flag="live_account", option="--live-account",
     ),
 )  # fmt: skip
 
