@@ -294,7 +294,7 @@ def test_what_was_typed_by_hand_and_what_cannot_be_reached_is_not_cancelled(desk
 
 def compared(desktop: Desktop, *keys: str) -> None:
     """Let a reconciler want these gone."""
-    desktop.do(i.Compared, epoch=desktop.desk.link.epoch, orders=0, executions=0, positions=0, cancels=keys)
+    desktop.do(i.Compared, epoch=desktop.desk.link.epoch, shown=(), executions=0, positions=0, cancels=keys)
 
 
 def test_an_exit_without_shares_is_cancelled_when_pictures_have_said_so_for_six_seconds() -> None:
@@ -381,7 +381,7 @@ def test_a_picture_that_is_being_compared_opens_nothing_before_the_comparison_ca
     picture(desktop, opens=False)
     assert not is_open(desktop)
     assert desktop.told(ReconciliationCompleted) == []
-    desktop.do(i.Compared, epoch=7, orders=0, executions=0, positions=0)
+    desktop.do(i.Compared, epoch=7, shown=(), executions=0, positions=0)
     assert not is_open(desktop)  # of another connection
     compared(desktop)
     assert is_open(desktop)

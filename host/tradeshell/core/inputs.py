@@ -338,11 +338,11 @@ class SnapshotAnswered(Input, frozen=True, kw_only=True):
 class Compared(Input, frozen=True, kw_only=True):
     """The picture before was compared by the reconcilers. ``cancels``: orders outside our books that they want gone, by key.
 
-    The counts are those of the picture, for the record.
+    ``shown`` are the refs of the picture's orders; the counts are its, too.
     """
 
     epoch: int
-    orders: int
+    shown: tuple[str, ...]
     executions: int
     positions: int
     cancels: tuple[str, ...] = ()

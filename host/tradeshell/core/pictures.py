@@ -7,6 +7,7 @@ free again only after two pictures that agree with the executions we know, asked
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from msgspec.structs import replace
@@ -90,13 +91,12 @@ def pictured(turn: Turn, watchers: Watchers, picture: SnapshotAnswered) -> None:
         _explain(turn, book, picture.asked_at or turn.at, living)
 
 
-def ask_about_stranded(turn: Turn, picture: SnapshotAnswered) -> None:
+def ask_about_stranded(turn: Turn, shown_refs: Collection[str]) -> None:
     """On the first picture of a connection: ask by a cancel what became of exits whose answers ended with the one before.
 
     Those of which nothing was ever heard, or whose cancel was not answered. Pictures that lack them may be too old to show them
     for seconds yet, and as long nothing may stand in for them; the broker's answer to a cancel is from now.
     """
-    shown_refs = {report.ref for report in picture.orders}
     for order in turn.desk.orders():
         is_stranded = order.state is OrderState.UNKNOWN or (order.state.is_live and order.cancelling)
         if not is_stranded or order.spec.side is not Side.SELL or order.spec.ref in shown_refs:

@@ -278,10 +278,10 @@ class Core:
             counts = len(event.orders), len(event.executions), len(event.positions)
             if event.opens:
                 self._open(turn, event.epoch, *counts)
+                pictures.ask_about_stranded(turn, {report.ref for report in event.orders})
             else:
                 turn.desk = replace(turn.desk, link=replace(turn.desk.link, is_pictured=True))
             pictures.tell_short(turn, event)
-            pictures.ask_about_stranded(turn, event)
         outside.cancel_idle(turn, event.asked_at or turn.at)
         self._look_at_all(turn, event)
 
@@ -297,7 +297,8 @@ class Core:
             return
         outside.want_gone(turn, event.cancels)
         if turn.desk.link.is_pictured and not turn.desk.link.reconciled:
-            self._open(turn, event.epoch, event.orders, event.executions, event.positions)
+            self._open(turn, event.epoch, len(event.shown), event.executions, event.positions)
+            pictures.ask_about_stranded(turn, frozenset(event.shown))
             for trade in turn.desk.trades():
                 reports.after(turn, self.watchers, trade)
             self._chase_all(turn)

@@ -81,7 +81,7 @@ class Reconciling:
         return Compared(
             at=answer.at,
             epoch=answer.epoch,
-            orders=len(answer.orders),
+            shown=tuple(report.ref for report in answer.orders),
             executions=len(answer.executions),
             positions=len(answer.positions),
             cancels=tuple(key for row in self.rows for key in row.difference.cancels),
