@@ -23,6 +23,7 @@ from tradeshell.core.recon_events import (
     OrphanExitOrderCancelFailed,
     OrphanExitOrderCancelled,
     OutsideOrderChanged,
+    OutsideOrderExecuted,
 )
 from tradeshell.core.standing import Outside, changed
 from tradeshell.core.trade import TradePhase
@@ -206,6 +207,12 @@ def test_a_status_is_a_hint_and_a_picture_is_asked_for(desktop: Desktop) -> None
     report(desktop, SL1, OrderState.SENT)
     assert desktop.last == ()
     report(desktop, SL1, OrderState.FILLED, filled=60, remaining=0)
+    (told,) = desktop.told(OutsideOrderExecuted)
+    assert told.story() == "order 901, which no record knows: SELL 60 filled · `reconcile`"
+    assert replace(told, remaining=7).story() == (
+        "order 901, which no record knows: SELL 60 filled, 7 left · `reconcile`"
+    )
+    assert told.label() == "order"
     assert claimed(desktop) == 100
     assert [each.key for each in desktop.sent(c.SetTimer)] == ["picture"]
     desktop.do(i.TimerFired, key="picture")

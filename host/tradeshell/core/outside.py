@@ -29,6 +29,7 @@ from tradeshell.core.recon_events import (
     OrphanExitOrderCancelFailed,
     OrphanExitOrderCancelled,
     OutsideOrderChanged,
+    OutsideOrderExecuted,
 )
 from tradeshell.core.standing import (
     Outside,
@@ -180,6 +181,17 @@ def reported(turn: Turn, report: OrderReport) -> bool:
     new = replace(
         known, order=order, is_gone=known.is_gone or is_over, bound=max(known.bound, report.remaining)
     )
+    if order.filled > was.filled:
+        turn.say(
+            OutsideOrderExecuted(
+                symbol=order.symbol,
+                order_ref=order.key,
+                order_id=order.order_id,
+                side=order.side,
+                filled=order.filled,
+                remaining=report.remaining,
+            )
+        )
     if known.changing and (order.limit, order.stop, order.qty) != (was.limit, was.stop, was.qty):
         new = replace(new, changing=False)
         turn.say(

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from tradeshell.core.events import Event, Weight, money
 from tradeshell.core.market import Price, Shares
+from tradeshell.core.orders import Side
 
 
 class OrphanExitOrderCancelled(Event, frozen=True, kw_only=True):
@@ -42,6 +43,24 @@ class OrphanExitOrderCancelFailed(Event, frozen=True, kw_only=True):
     def story(self) -> str | None:
         code = f" ({self.code})" if self.code else ""
         return f"order {self.order_id} was not cancelled{code}: {self.reason} · cancel it where it was typed"
+
+
+class OutsideOrderExecuted(Event, frozen=True, kw_only=True):
+    """An order outside our books has executed more, by its status: shares came or went that no trade of ours accounts for."""
+
+    weight: ClassVar[Weight] = Weight.BAD
+    order_ref: str
+    order_id: int
+    side: Side
+    filled: Shares
+    remaining: Shares
+
+    def label(self) -> str:
+        return "order"
+
+    def story(self) -> str | None:
+        left = f", {self.remaining} left" if self.remaining else ""
+        return f"order {self.order_id}, which no record knows: {self.side.value} {self.filled} filled{left} · `reconcile`"
 
 
 class OutsideOrderChanged(Event, frozen=True, kw_only=True):
