@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.faults.kit import LAD2, usd
+from tests.faults.kit import BRACKET, LAD2, usd
 from tests.faults.scenes import RUNNING, commands, stops
 from tests.faults.test_wire_restart import again
 from tests.faults.wire_kit import WireStage
@@ -467,3 +467,47 @@ def test_D10_sells_of_others_beyond_their_shares_are_an_alarm(make_wire: Make) -
     assert (told.working, told.free) == (30, 0)
     assert commands(stage, began) == []
     assert stage.told(OrderRefused) == []
+
+
+def test_D15_a_bracket_is_taken_up_and_its_target_closes_it(make_wire: Make) -> None:
+    """One target and one stop of a lost journal: looked after again, sold at the target, closed with its result.
+
+    Kills: a plan whose mode does not fit the orders that work.
+    """
+    stage = make_wire(reconcile={})
+    stage.trigger(kind=BRACKET)
+    stage.wait(3)
+    assert stage.shares() == {"tp1": 100, "sl1": 100}
+    began = lose_journal(stage)
+    take_up(stage)
+    assert commands(stage, began) == []
+    assert stage.trade_of().protection == "PROTECTED"
+    stage.quote("195", "195.02")
+    stage.trade("195", 1000)
+    stage.wait(10)
+    assert stage.position() == 0
+    assert commands(stage, began) == []
+    assert stage.trade_of().phase is TradePhase.CLOSED
+    stage.line("closed", "100 shares", "190.02 → 195.00")
+    stage.line("tp1", "filled 100 @ 195.00")
+    stage.sells_at_most(100)
+
+
+def test_D15_a_stop_that_was_elected_meanwhile_is_chased_once_it_is_taken_up(make_wire: Make) -> None:
+    """The market fell through the stops while no record knew them: they rest at 187, then follow the bid.
+
+    Kills: an elected stop that is taken for one that waits.
+    """
+    stage = make_wire(reconcile={})
+    stage.ladder()
+    stage.crash()
+    stage.quote("186", "186.02")
+    stage.trade("186.50", 10)
+    stage.wait(1)
+    (stage.folder / "journal").unlink()
+    again(stage)
+    assert stage.position() == 100
+    take_up(stage)
+    assert stage.position() == 0  # within three seconds
+    assert stage.trade_of().phase is TradePhase.CLOSED
+    stage.sells_at_most(100)

@@ -305,6 +305,7 @@ class Core:
 
     def _take_up(self, turn: Turn, event: i.TakeUpRequested) -> None:
         reports.after(turn, self.watchers, takeup.take_up(turn, event))
+        self._chase_all(turn)
 
     def _look_at_all(self, turn: Turn, event: i.SnapshotAnswered) -> None:
         for book in tuple(turn.desk.books.values()):

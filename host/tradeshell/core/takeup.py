@@ -78,6 +78,8 @@ def take_up(turn: Turn, request: TakeUpRequested) -> Trade:
     turn.put_book(
         symbol, replace(book, seed=(book.seed or 0) - change, since_position=book.since_position - change)
     )
+    for order in orders.values():
+        turn.mark_chased(symbol, order)
     left = {key: each for key, each in turn.desk.outside.items() if key not in orders}
     outside.put(turn, left)
     trade = turn.book(symbol).trades[request.id]
