@@ -395,18 +395,21 @@ class Session:
         try:
             async with asyncio.timeout(COMPLETED_WITHIN * self.haste):
                 found = await _asked(self.broker.completed_orders())
-        except (BrokerError, TimeoutError):
+        except Exception:  # noqa: BLE001  # whatever the adapter raises: the picture must not fail for it
             return None
         return tuple(replace(order, account=self.accounts.alias(order.account)) for order in found)
 
     async def _snapshot(self, epoch: int) -> None:
         before, reconciling = self.desk, self.reconciling
         is_compared = reconciling is not None and (not self.desk.link.reconciled or reconciling.is_asked)
-        completed = await self._completed() if is_compared else None
+        ended = asyncio.ensure_future(self._completed()) if is_compared else None  # asked beside the picture
+        completed: tuple[CompletedOrder, ...] | None = None
         asked_at = self.clock.now()
         try:
             async with asyncio.timeout(SNAPSHOT_WITHIN * self.haste):
                 found = await _asked(self.broker.snapshot_account())
+            if ended is not None:
+                completed = await ended
             answer = SnapshotAnswered(
                 at=self.clock.now(),
                 epoch=epoch,
@@ -434,6 +437,9 @@ class Session:
                 for callback in self.changed:
                     callback()
             return
+        finally:
+            if ended is not None:
+                ended.cancel()
         self._no_picture_until = -math.inf
         self.submit(answer)
         if is_compared and reconciling is not None and self.desk.link.epoch == epoch:
