@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from tradeshell.config import Settings, open_state_dir
 from tradeshell.core.desk import WatchPhase
+from tradeshell.differences import Reconciler
 from tradeshell.engine.clock import Pace
 from tradeshell.engine.doctor import Facts
 from tradeshell.engine.facade import EngineTrading
@@ -23,7 +24,7 @@ from tradeshell.engine.nobroker import MISSING, NO_BROKER
 from tradeshell.engine.runtime import Engine, Plan
 from tradeshell.engine.state import Saved, SavedWatcher
 from tradeshell.engine.store import NEWER, Loaded, StateFolder, load
-from tradeshell.errors import ConfigError
+from tradeshell.errors import ConfigError, PluginError, TradeshellError
 from tradeshell.plugins import PluginHost
 from tradeshell.ports import BrokerOffer, ProgramContext, SinkContext, SinkOpener
 from tradeshell.shell.app import TradeShell
@@ -31,6 +32,7 @@ from tradeshell.shell.commands import BUILTIN_COMMANDS, RESERVED_WORDS
 from tradeshell.shell.pump import EventPump
 from tradeshell.version import VERSION
 
+DEFAULT_RECONCILER = "reconcile"  # has settings also where its plugin is not installed
 DEFAULT_SINK = "jsonl"  # on unless switched off; a host without the plugin goes on without it and says so
 
 
@@ -121,6 +123,7 @@ def program(
                 sinks=_sinks(settings, plugins, state_dir, environ),
                 state_dir=state_dir,
                 checks=plugins.checks,
+                reconcilers=_reconcilers(settings, plugins),
                 policy=settings.policy,
                 bar_health=settings.bar_health,
                 logs=settings.logs,
@@ -142,13 +145,11 @@ def program(
         facts = Facts(
             config_file=settings.config_file,
             chosen=tuple((key, source) for key, source in settings.sources.items() if source != "default"),
-            notes=settings.notes,
             problems=plugins.problems,
             state_dir=state_dir,
         )
         trading = EngineTrading(engine, settings.defaults, lambda: plugins.reports, facts)
         notes = (
-            *settings.notes,
             *plugins.problems,
             *_missing(offer, plugins),
             *folder.notes,
@@ -243,6 +244,25 @@ def _sinks(
         if opener is not None:
             chosen[name] = (opener, SinkContext(state_dir=state_dir, settings=table, environ=environ))
     return chosen
+
+
+def _reconcilers(settings: Settings, plugins: PluginHost) -> dict[str, Reconciler]:
+    """Make the reconcilers, each with its table of the config."""
+    for name in settings.reconcilers:
+        if name not in plugins.reconcilers and name != DEFAULT_RECONCILER:
+            known = ", ".join(plugins.reconcilers) or "none"
+            raise ConfigError(
+                f"[reconcilers.{name}] in the config: no plugin offers this reconciler; there are: {known}"
+            )
+    made: dict[str, Reconciler] = {}
+    for name, maker in plugins.reconcilers.items():
+        try:
+            made[name] = maker(settings.reconcilers.get(name, {}))
+        except TradeshellError:
+            raise
+        except Exception as error:  # a defect of the plugin: one line says whose
+            raise PluginError(f"reconciler {name} cannot be made: {type(error).__name__}: {error}") from error
+    return made
 
 
 def _session_id(settings: Settings) -> str:

@@ -6,6 +6,7 @@ import pluggy
 
 from tradeshell.core.checks import Check
 from tradeshell.core.strategy import Strategy
+from tradeshell.differences import ReconcilerMaker
 from tradeshell.grammar import Command
 from tradeshell.ports import BrokerOffer, ProgramOffer, Register, SinkOpener
 
@@ -62,6 +63,17 @@ def register_event_sinks(register: Register[SinkOpener]) -> None:
     Calls back: the sink on the engine's loop for every record, in order; it must not wait.
     On error: the sink is muted after its first failure and the shell says so; trading goes on. While a sink with an attribute
     ``trouble`` says that it cannot keep records, no entry leaves.
+    """
+
+
+@hookspec
+def register_reconcilers(register: Register[ReconcilerMaker]) -> None:
+    """Offer reconcilers, which compare what is at the broker with what we know of it.
+
+    Called: once, at start-up, before the first prompt.
+    Calls back: the maker once with the table ``[reconcilers.NAME]``; what it returns on the engine's loop, with a ``Comparison``,
+    on the first picture of each connection, before entries may leave, and for `reconcile`.
+    On error: the plugin is refused whole; a reconciler that raises costs its findings, is told, and keeps no entry waiting.
     """
 
 

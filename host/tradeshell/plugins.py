@@ -24,6 +24,7 @@ from msgspec import Struct
 from tradeshell import hookspecs
 from tradeshell.core.checks import Check, PreTradeCheck
 from tradeshell.core.strategy import Strategy
+from tradeshell.differences import ReconcilerMaker
 from tradeshell.errors import PluginError
 from tradeshell.grammar import Command, Grammar, shown
 from tradeshell.hookspecs import PROJECT, hookimpl
@@ -40,6 +41,7 @@ BUNDLED: Mapping[str, str] = MappingProxyType(
         "ibkr": "tradeshell-ibkr",
         "jsonl_log": "tradeshell-jsonl-log",
         "paper": "tradeshell-paper",
+        "reconcile": "tradeshell-reconcile",
     }
 )
 NOT_INSTALLED = "not installed: pip install 'tradeshell[all]'"
@@ -115,6 +117,7 @@ class PluginHost:
         self._strategies = _Shelf("strategy", _strategy)
         self._checks = _Shelf("check", _pre_trade_check)
         self._sinks = _Shelf("sink", _sink)
+        self._reconcilers = _Shelf("reconciler", _reconciler)
         self._programs = _Shelf("program", _program)
         self._shelves: dict[str, _Shelf[Any]] = {
             "register_commands": self._commands,
@@ -122,6 +125,7 @@ class PluginHost:
             "register_strategies": self._strategies,
             "register_pre_trade_checks": self._checks,
             "register_event_sinks": self._sinks,
+            "register_reconcilers": self._reconcilers,
             "register_programs": self._programs,
         }
         self._loaded: dict[str, Candidate] = {}
@@ -157,6 +161,11 @@ class PluginHost:
         return MappingProxyType(self._sinks.things)
 
     @property
+    def reconcilers(self) -> Mapping[str, ReconcilerMaker]:
+        """Reconcilers by name, not made."""
+        return MappingProxyType(self._reconcilers.things)
+
+    @property
     def programs(self) -> Mapping[str, ProgramOffer]:
         """Programs by name."""
         return MappingProxyType(self._programs.things)
@@ -177,7 +186,7 @@ class PluginHost:
     def owner(self, kind: str, name: str) -> str | None:
         """Return the plugin that provides ``name``.
 
-        ``kind`` is ``command``, ``broker``, ``strategy``, ``check``, ``sink`` or ``program``.
+        ``kind`` is ``command``, ``broker``, ``strategy``, ``check``, ``sink``, ``reconciler`` or ``program``.
         """
         shelf = next(shelf for shelf in self._shelves.values() if shelf.kind == kind)
         return shelf.owners.get(name)
@@ -487,6 +496,15 @@ def _pre_trade_check(name: str, thing: object) -> Check:
 def _sink(name: str, thing: object) -> SinkOpener:
     _check_opener(f"sink {name!r}", thing)
     return cast("SinkOpener", thing)
+
+
+def _reconciler(name: str, thing: object) -> ReconcilerMaker:
+    if inspect.isgeneratorfunction(thing):
+        raise PluginError(
+            f"reconciler {name!r} contains 'yield', its body would never run · return a function of a Comparison"
+        )
+    _check_callable(f"reconciler {name!r}", thing, ("settings",))
+    return cast("ReconcilerMaker", thing)
 
 
 def _program(name: str, thing: object) -> ProgramOffer:

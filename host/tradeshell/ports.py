@@ -17,10 +17,11 @@ from msgspec import Struct, field
 
 from tradeshell.core.desk import Desk
 from tradeshell.core.events import Event
-from tradeshell.core.inputs import ExecutionReport, Input, OrderReport, PositionReport
+from tradeshell.core.inputs import ExecutionReport, Input, OrderReport, PositionReport, StandingOrder
 from tradeshell.core.market import Bar, Instrument, Price, Quote, Session, Shares
 from tradeshell.core.orders import OrderSpec
 from tradeshell.core.plan import TradePlan
+from tradeshell.differences import Difference
 from tradeshell.upkeep import BlindStream, Finding, LogFile, StreamNews, WireLog
 
 T_contra = TypeVar("T_contra", contravariant=True)
@@ -132,11 +133,17 @@ class BrokerInfo(Struct, frozen=True, kw_only=True):
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
-    """Complete answers to a request for all orders, today's executions and positions."""
+    """Complete answers to a request for all orders, today's executions and positions.
+
+    ``standing``: the living orders with all that the broker shows of them, whoever sent them; ``elsewhere``: positions of other
+    accounts of the login. A broker that nobody else can reach leaves both empty.
+    """
 
     orders: tuple[OrderReport, ...]
     executions: tuple[ExecutionReport, ...]
     positions: tuple[PositionReport, ...]
+    standing: tuple[StandingOrder, ...] = ()
+    elsewhere: tuple[PositionReport, ...] = ()
 
 
 class Broker(BarStreamPort, BarHistoryPort, QuotePort, QuoteStreamPort, Protocol):
@@ -409,6 +416,14 @@ class Trading(Protocol):
 
     def disconnect(self) -> None:
         """Disconnect; orders stay at the broker."""
+        ...
+
+    def reconcile(self) -> tuple[Difference, ...]:
+        """Ask the broker for orders, executions and positions, and return what the reconcilers find, by row."""
+        ...
+
+    def settle_difference(self, row: int) -> Difference:
+        """Do what the row of the last comparison offers, and return it; rows count from 1."""
         ...
 
     def plugins(self) -> tuple[PluginReport, ...]:

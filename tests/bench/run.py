@@ -27,12 +27,13 @@ HERE = Path(__file__).resolve().parent
 if __name__ == "__main__":
     sys.path[0] = str(HERE.parents[1])  # a script begins in its own folder
 
+from tests.bench import reconciling as bench_reconciling  # noqa: E402  # the path is set above
 from tests.bench import wire as bench_wire  # noqa: E402  # the path is set above
 from tests.bench.market import Market, differences, make_market, read_trades, save  # noqa: E402  # the path is set above
 from tests.bench.measure import MARKET  # noqa: E402  # as above
 
 CHILD_TIMEOUT = 900.0  # seconds
-SECTIONS = ("replay", "startup", "disk", "latency", "wire")
+SECTIONS = ("replay", "startup", "disk", "latency", "wire", "reconcile")
 
 
 class Row(NamedTuple):
@@ -333,6 +334,21 @@ def wire(folder: Path, rounds: int, desks: int, symbols: int) -> None:
     )
 
 
+def reconcile(folder: Path, rounds: int) -> None:
+    """Measure a comparison with the broker against the broker's own answers."""
+    found = bench_reconciling.measure(folder / "reconcile", max(rounds, 9))
+    show(
+        f"Reconciling · {found.positions} positions, {found.orders} orders, {found.executions:,} executions, "
+        f"{len(found.ours)} rounds",
+        (
+            row("the gateway's bytes, not looked into", found.reader, found.script, in_ms),
+            Row("the broker's answers · ib_async script", in_ms(median(found.script))),
+            row("    tradeshell, compared and on disk", found.ours, found.script, in_ms),
+        ),
+        "the barest ib_async script that awaits the same four answers (reconciling.py); less is faster",
+    )
+
+
 def quantile(values: Sequence[float], part: float) -> float:
     """Return the value below which ``part`` of ``values`` lie."""
     return sorted(values)[min(len(values) - 1, int(len(values) * part))]
@@ -370,6 +386,8 @@ def main() -> int:
             latency(folder, options.rounds)
         if "wire" in options.only:
             wire(folder, options.rounds, options.desks, options.lines)
+        if "reconcile" in options.only:
+            reconcile(folder, options.rounds)
     return 0 if same else 1
 
 

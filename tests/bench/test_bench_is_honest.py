@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from tests.bench import floor, latency, wire
+from tests.bench import floor, latency, reconciling, wire
 from tests.bench.market import MINUTES, Market, differences, make_market, read_trades, write_trades
 from tests.bench.ours import instant, replay
 from tests.bench.run import HERE, same_trades
@@ -128,3 +128,9 @@ def test_the_programs_of_the_peers_are_where_the_runner_looks() -> None:
 
 def test_an_empty_market_is_no_benchmark() -> None:
     assert Market({}, ()).size == 0
+
+
+def test_reconciling_is_measured_on_what_it_says(tmp_path: Path) -> None:
+    found = reconciling.measure(tmp_path / "reconcile", rounds=1, positions=2, fills=3)
+    assert (found.positions, found.orders, found.executions) == (2, 8, 6)
+    assert len(found.reader) == len(found.script) == len(found.ours) == 1

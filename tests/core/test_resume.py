@@ -7,15 +7,17 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from tests.core.support import AAPL, ACCOUNT, SESSION, Desktop, d, plan, quote
+from tests.core.support import AAPL, ACCOUNT, OPEN, SESSION, Desktop, d, plan, quote
 
 from tradeshell.core import commands as c
 from tradeshell.core import inputs as i
 from tradeshell.core.desk import Watcher, WatchPhase
 from tradeshell.core.events import Event, Weight
 from tradeshell.core.market import DataKind
+from tradeshell.core.orders import Side
 from tradeshell.core.policy import Limits, Policy, Resume
-from tradeshell.core.resume_events import TradeTakenUp, WatchHeld, WatchPaused, WatchResumed, WatchSkipped
+from tradeshell.core.recon_events import DetachedSessionRestored
+from tradeshell.core.resume_events import WatchHeld, WatchPaused, WatchResumed, WatchSkipped
 from tradeshell.core.step import Core
 from tradeshell.core.upkeep_events import EngineEnded, EngineLagged, EngineStuck
 from tradeshell_breakout.events import BreakoutStopped
@@ -30,6 +32,20 @@ def connect(desk: Desktop, *positions: i.PositionReport) -> None:
 
 def held(qty: int) -> i.PositionReport:
     return i.PositionReport(symbol="AAPL", con_id=AAPL.con_id, account=ACCOUNT, qty=qty, average=d("180"))
+
+
+def execution(ref: str, side: Side, qty: int, exec_id: str) -> i.ExecutionReport:
+    return i.ExecutionReport(
+        exec_id=exec_id,
+        ref=ref,
+        order_id=1,
+        symbol="AAPL",
+        account=ACCOUNT,
+        side=side,
+        qty=qty,
+        price=d("190.15"),
+        at=OPEN,
+    )
 
 
 def left(*positions: i.PositionReport, **more: Any) -> Desktop:
@@ -304,7 +320,6 @@ def test_a_watcher_that_is_over_or_has_fired_is_left_as_it_is_by_a_restart() -> 
             "br-1 is not armed: why",
         ),
         (WatchSkipped(watch="br-1", reason="x", detail="why"), "skipped", "is not taken up again: why"),
-        (TradeTakenUp(held=0, covered=0, orders=0, protection="FLAT"), "taken up", "nothing is held"),
         (EngineLagged(seconds=0.5), "engine", "busy for 0.5 s"),
         (EngineStuck(seconds=12.3), "engine", "no answer for 12 s"),
         (EngineEnded(), "engine", "it has ended"),
@@ -352,15 +367,43 @@ def test_a_trade_that_was_left_running_is_told_once_as_the_broker_shows_it() -> 
         )
         for o in desk.desk.orders()
     )
-    picture = {"orders": orders, "executions": (), "positions": (held(100),)}
+    picture = {
+        "orders": orders,
+        "executions": (
+            execution("ts:br-1:entry:1", Side.BUY, 100, "e1.02"),  # the one that was known, corrected
+            execution("ts:br-1:tp1:1", Side.SELL, 40, "e2.01"),
+        ),
+        "positions": (held(60),),
+    }
     desk.do(i.SnapshotAnswered, epoch=2, asked_at=desk.at, **picture)
-    (told,) = desk.told(TradeTakenUp)
-    assert (told.held, told.orders) == (100, 2)
+    (told,) = desk.told(DetachedSessionRestored)
+    assert (told.held, told.protected, told.orders, told.missed, told.source) == (60, 60, 2, 1, "journal")
     desk.do(i.SnapshotAnswered, epoch=2, asked_at=desk.at, **picture)
-    assert desk.told(TradeTakenUp) == []
+    assert desk.told(DetachedSessionRestored) == []
     desk.do(i.LinkChanged, up=False, account=ACCOUNT, paper=True)
     connect(desk, held(100))
-    assert desk.told(TradeTakenUp) == []  # the program was there all the time
+    assert desk.told(DetachedSessionRestored) == []  # the program was there all the time
+
+
+def test_where_a_reconciler_compares_it_tells_what_was_left_running() -> None:
+    desk = Desktop()
+    desk.open_position()
+    desk.do(i.Restarted)
+    desk.do(i.LinkChanged, up=True, account=ACCOUNT, paper=True, first_order_id=1)
+    desk.do(
+        i.SnapshotAnswered,
+        epoch=2,
+        asked_at=desk.at,
+        orders=(),
+        executions=(),
+        positions=(held(100),),
+        opens=False,
+    )
+    assert desk.told(DetachedSessionRestored) == []
+    assert desk.desk.takes_up
+    desk.do(i.Compared, epoch=2, shown=(), executions=0, positions=1)
+    assert desk.told(DetachedSessionRestored) == []
+    assert not desk.desk.takes_up
 
 
 def test_a_trade_that_is_over_is_not_told_again() -> None:
@@ -369,24 +412,22 @@ def test_a_trade_that_is_over_is_not_told_again() -> None:
     desk.close_bar(0, "190.12")
     desk.do(i.Restarted)  # its order had not left: the attempt is over
     connect(desk)
-    assert desk.told(TradeTakenUp) == []
+    assert desk.told(DetachedSessionRestored) == []
 
 
 @pytest.mark.parametrize(
-    "values,words,weight",
+    "held,protected,orders,words,weight",
     [
-        (
-            (100, 100, 6, "PROTECTED"),
-            "100 shares held, 100 of them have a stop (PROTECTED) · 6 orders",
-            Weight.GOOD,
-        ),
-        ((100, 40, 1, "PARTIAL"), "40 of them have a stop (PARTIAL) · 1 order at work", Weight.BAD),
-        ((0, 0, 1, "FLAT"), "nothing is held · 1 order at work", Weight.GOOD),
+        (100, 100, 6, "br-1 restored · 100 shares, 100 protected · nothing missed", Weight.GOOD),
+        (100, 40, 1, "100 shares, 40 protected", Weight.BAD),
+        (0, 0, 1, "nothing is held, 1 order at work", Weight.GOOD),
+        (0, 0, 2, "nothing is held, 2 orders at work", Weight.GOOD),
     ],
 )
-def test_what_is_taken_up_is_told_in_one_line(values: Any, words: str, weight: Weight) -> None:
-    of, covered, orders, protection = values
-    told = TradeTakenUp(watch="br-1", held=of, covered=covered, orders=orders, protection=protection)
+def test_what_is_taken_up_is_told_in_one_line(
+    held: int, protected: int, orders: int, words: str, weight: Weight
+) -> None:
+    told = DetachedSessionRestored(watch="br-1", held=held, protected=protected, orders=orders)
     assert words in (told.story() or "")
     assert told.how() is weight
 

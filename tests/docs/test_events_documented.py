@@ -17,6 +17,7 @@ import tradeshell.core
 import tradeshell_breakout
 import tradeshell_jsonl_log
 import tradeshell_paper
+import tradeshell_reconcile
 from tradeshell import Event, Record
 from tradeshell.shell.render import Screen, event_line
 from tradeshell_jsonl_log.lines import ENVELOPE, encode
@@ -32,7 +33,13 @@ def modules(package: ModuleType) -> list[ModuleType]:
 
 def classes() -> dict[str, type[Event]]:
     """Return every event that the host and the bundled plugins define."""
-    packages = (tradeshell.core, tradeshell_breakout, tradeshell_jsonl_log, tradeshell_paper)
+    packages = (
+        tradeshell.core,
+        tradeshell_breakout,
+        tradeshell_jsonl_log,
+        tradeshell_paper,
+        tradeshell_reconcile,
+    )
     found: dict[str, type[Event]] = {}
     for module in (module for package in packages for module in modules(package)):
         for thing in vars(module).values():

@@ -62,11 +62,6 @@ def test_the_defaults_of_commands_are_listed_and_their_examples_are_taken(tmp_pa
             assert set(load_settings({"config": str(path)}, {}).defaults.values) == {row[column]}
 
 
-def test_variables_without_effect_are_listed() -> None:
-    said = [row["variable"] for row in rows("config.md", "Variables without effect in this version")]
-    assert said == list(table.NOT_YET)
-
-
 def test_the_files_of_the_state_directory_are_those_that_a_session_leaves(tmp_path: Path) -> None:
     for _ in range(2):
         with open_shell(["--speed", "max", "--state-dir", str(tmp_path)]):

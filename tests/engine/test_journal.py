@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from tests.core.support import ENTRY, OPEN, Desktop, bar, quote
@@ -18,7 +19,7 @@ from tests.engine.test_session import arm, break_out, stage
 from tradeshell.core import inputs as i
 from tradeshell.core.events import SinkMuted
 from tradeshell.core.orders import OrderState, Side
-from tradeshell.engine.journal import Journal, NotSafe, read_gaps, read_journal
+from tradeshell.engine.journal import AnyInput, Journal, NotSafe, read_gaps, read_journal
 
 __all__ = ["stage"]
 
@@ -228,3 +229,9 @@ def test_an_input_that_cannot_be_encoded_still_sends_the_exits(stage: Stage) -> 
     assert {"ts:br-1:sl1:2", "ts:br-1:tp1:2"} <= set(placed)
     stage.submit(i.LinkChanged(at=stage.clock.now(), up=False, account="DU…0001", paper=True))
     assert read_gaps(stage.journal.path)[-1].why.startswith("UnicodeEncodeError")
+
+
+def test_every_input_can_be_read_back() -> None:
+    """An input that the journal writes and cannot read would cost all that comes after it."""
+    known = {kind for kind in vars(i).values() if isinstance(kind, type) and issubclass(kind, i.Input)}
+    assert set(get_args(AnyInput)) == known - {i.Input}

@@ -29,13 +29,16 @@ from tradeshell.core import inputs as i
 from tradeshell.core.events import SessionStarted
 from tradeshell.core.market import Instrument
 from tradeshell.core.policy import Policy
+from tradeshell.differences import CompletedOrder
 from tradeshell.engine.healer import Healer
+from tradeshell.engine.reconciling import Reconciling
 from tradeshell.engine.recovery import take_up
 from tradeshell.engine.session import Session as EngineSession
 from tradeshell.errors import TradeshellError
 from tradeshell.ports import BrokerContext, VenueOptions
 from tradeshell.upkeep import BarHealthSettings
 from tradeshell_paper.tws.actions import Actions
+from tradeshell_reconcile import make
 
 T = TypeVar("T")
 SYMBOLS = ("AAPL", "MSFT")
@@ -70,6 +73,10 @@ class _Gate(Gate):
         """Return the last sign of life of a stream of bars."""
         return self._broker.last_heard(symbol, seconds, rth)  # type: ignore[attr-defined,no-any-return]  # the real one has it
 
+    async def completed_orders(self) -> tuple[CompletedOrder, ...]:
+        """Return the orders that ended today."""
+        return await self._broker.completed_orders()  # type: ignore[attr-defined,no-any-return]  # as above
+
 
 class WireStage(OnTheWire):
     """One program, connected over the wire, on a market that stands at 190.00/190.02."""
@@ -88,6 +95,7 @@ class WireStage(OnTheWire):
         bar_health: BarHealthSettings | None = None,
         symbols: Sequence[str] = SYMBOLS,
         broker: dict[str, Any] | None = None,
+        reconcile: dict[str, str] | None = None,
         **settings: Any,
     ) -> None:
         self.life: Life
@@ -102,6 +110,7 @@ class WireStage(OnTheWire):
         self._bar_health = bar_health or BarHealthSettings()
         self._symbols = tuple(symbols)
         self._broker_settings = broker or {}
+        self._reconcile = reconcile
         self.trades_on = bool(broker)
         self._refused: list[tuple[int, int, str]] = []  # requests for data to be refused: kind, code, text
         self.respell: Callable[[str], str] = str
@@ -165,6 +174,10 @@ class WireStage(OnTheWire):
         life = self.life = Life(self.lives, schedule, self.loop, own, self.broker, self.folder, ears)
         life.session.attach(_Gate(life, self.broker, is_paper=not self.live), life.journal)
         life.session.audit.add("list", self.records.append)
+        if self._reconcile is not None:
+            life.session.reconciling = Reconciling(
+                {"reconcile": make(self._reconcile)}, life.session.tell, life.session.report_fault
+            )
         self.session: EngineSession = life.session
         self.healer = Healer(life.session, self._bar_health)
         self.healer.start()

@@ -88,7 +88,6 @@ def test_without_flag_variable_or_file_the_defaults_hold(nobodys_home: Path) -> 
     assert dict(settings.defaults.values) == {}
     assert settings.brokers == {"ibkr": IBKR}
     assert settings.sinks == {"jsonl": {}}
-    assert settings.notes == ()
     assert set(settings.sources.values()) == {"default"}
     assert settings.state_dir.is_relative_to(nobodys_home)
     assert settings.state_dir.name == "tradeshell"
@@ -158,8 +157,19 @@ def test_the_file_knows_every_setting_and_no_other() -> None:
         known |= {f"{table}.{name}" for name in tables[table].model_fields}
     known |= {f"venue.{field.alias or name}" for name, field in tables["venue"].model_fields.items()}
     known |= {f"brokers.ibkr.{name}" for name in tables_of(tables["brokers"])["ibkr"].model_fields}
+    (reconcile,) = tables_of(tables["reconcilers"]).values()
+    known |= {f"reconcilers.reconcile.{name}" for name in reconcile.model_fields}
     assert known - {"sinks"} == {setting.key for setting in SETTINGS}
-    assert set(tables) == {"venue", "defaults", "brokers", "limits", "protection", "bars", "logs"}
+    assert set(tables) == {
+        "venue",
+        "defaults",
+        "brokers",
+        "limits",
+        "protection",
+        "bars",
+        "logs",
+        "reconcilers",
+    }
 
 
 # --- who wins ---------------------------------------------------------------------------------------------------------
@@ -473,15 +483,19 @@ def test_logs_are_on_off_or_at_a_path_beside_the_file(file: Path) -> None:
         read(file, "[logs]\nops = 3\n")
 
 
-def test_a_variable_that_has_no_effect_yet_says_so() -> None:
-    environ = {
-        "APPS_ORPHAN_EXIT_ACTION": "cancel",
-        "APPS_BAR_SELF_HEAL_ENABLED": "",
-        "APPS_EVENT_LOG_PATH": "x",
+def test_what_is_done_about_orphans_is_chosen_like_everything_else(file: Path) -> None:
+    environ = {"APPS_ORPHAN_EXIT_ACTION": "Cancel"}
+    chosen = load_settings({}, environ).reconcilers
+    assert chosen == {"reconcile": {"orphan_exit_scope": "all_clients", "orphan_exit_action": "cancel"}}
+    text = '[reconcilers.reconcile]\norphan_exit_scope = "client"\n[reconcilers.mine]\nx = 1\n'
+    assert read(file, text).reconcilers == {
+        "reconcile": {"orphan_exit_scope": "client", "orphan_exit_action": "warn"},
+        "mine": {"x": 1},
     }
-    assert load_settings({}, environ).notes == (
-        "APPS_ORPHAN_EXIT_ACTION has no effect: orphan exits are not looked for yet",
-    )
+    with pytest.raises(ConfigError, match="APPS_ORPHAN_EXIT_SCOPE=all: is client or all_clients"):
+        load_settings({}, {"APPS_ORPHAN_EXIT_SCOPE": "all"})
+    with pytest.raises(ConfigError, match="orphan_exits"):
+        read(file, "[reconcilers.reconcile]\norphan_exits = 1\n")
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------

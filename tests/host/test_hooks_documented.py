@@ -24,6 +24,8 @@ from tradeshell import (
     BrokerContext,
     BrokerError,
     CheckContext,
+    Comparison,
+    Desk,
     DeskView,
     Enter,
     Event,
@@ -31,6 +33,7 @@ from tradeshell import (
     Instrument,
     LinkChanged,
     OperatorError,
+    PositionReport,
     ProgramContext,
     Quote,
     Record,
@@ -122,7 +125,7 @@ def test_the_section_of_a_hook_repeats_the_parts_and_shows_one_plugin(name: str)
     report = loaded(example).reports[0]
     kinds = {"register_commands": "command", "register_brokers": "broker", "register_event_sinks": "sink"}
     kinds |= {"register_strategies": "strategy", "register_pre_trade_checks": "check"}
-    kinds |= {"register_programs": "program"}
+    kinds |= {"register_programs": "program", "register_reconcilers": "reconciler"}
     assert {offer.partition(" ")[0] for offer in report.offers} == {kinds[name]}
 
 
@@ -135,7 +138,7 @@ def test_the_summary_of_a_hook_begins_its_section() -> None:
 def test_every_block_is_of_a_language_that_is_run_here() -> None:
     languages = {page: [language for language, _ in blocks(page)] for page in (HOOKS_PAGE, WRITE_PAGE)}
     assert languages == {
-        HOOKS_PAGE: ["python"] * (len(HOOKS) - 1) + ["toml", "python"],
+        HOOKS_PAGE: ["python"] * (len(HOOKS) - 2) + ["toml", "python", "python"],
         WRITE_PAGE: ["python", "toml", "console", "transcript", "python"],
     }
 
@@ -269,6 +272,16 @@ def test_the_sink_of_the_page_writes_alarms_and_its_table_switches_it_on(tmp_pat
             sink(Record(v=1, seq=seq, ts=NOON, mono=0.0, session="s", event=event))
         told = (tmp_path / "alarms.txt").read_text(encoding="utf-8")
     assert told == "17:00:00 AAPL something is wrong\n17:00:00 - something is wrong\n"
+
+
+def test_the_reconciler_of_the_page_names_what_is_held_and_unknown() -> None:
+    maker = loaded(block(HOOKS_PAGE, "python", "register_reconcilers")).reconcilers["strangers"]
+    position = PositionReport(symbol="IBM", con_id=1, account="DU1", qty=7, average=Decimal(1))
+    desk = Desk(account="DU1")
+    found = maker({})(
+        Comparison(at=NOON, before=desk, desk=desk, others=(), executions=(), positions=(position,))
+    )
+    assert [(each.symbol, each.broker) for each in found.found] == [("IBM", "7 shares")]
 
 
 def test_the_program_of_the_page_counts_and_refuses_what_is_no_number(

@@ -7,7 +7,7 @@ import functools
 import inspect
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,10 +19,12 @@ from tradeshell import (
     Answer,
     BrokerOffer,
     Command,
+    Differences,
     Flag,
     Grammar,
     Key,
     ProgramOffer,
+    Reconciler,
     Record,
     Register,
     Sink,
@@ -179,6 +181,10 @@ def test_a_plugin_offers_one_thing_of_every_kind() -> None:
         register("webhook", open_sink)
 
     @hookimpl
+    def register_reconcilers(register: Register[Any]) -> None:
+        register("twin", make_reconciler)
+
+    @hookimpl
     def register_programs(register: Register[ProgramOffer]) -> None:
         register("serve", PROGRAM)
 
@@ -189,6 +195,7 @@ def test_a_plugin_offers_one_thing_of_every_kind() -> None:
     assert dict(host.brokers) == {"mine": BROKER}
     assert dict(host.strategies) == {"patient": PATIENT}
     assert dict(host.sinks) == {"webhook": open_sink}
+    assert dict(host.reconcilers) == {"twin": make_reconciler}
     assert host.checks == (PreTradeCheck(name="calm", owner="all_of_it", check=says_yes),)
     report = host.reports[0]
     assert (report.name, report.version, report.refused) == ("all_of_it", "1.2", "")
@@ -198,6 +205,7 @@ def test_a_plugin_offers_one_thing_of_every_kind() -> None:
         "strategy patient",
         "check calm",
         "sink webhook",
+        "reconciler twin",
         "program serve",
     )
     assert dict(host.programs) == {"serve": PROGRAM}
@@ -208,6 +216,10 @@ def test_a_plugin_offers_one_thing_of_every_kind() -> None:
 
 
 PATIENT = Patient()
+
+
+def make_reconciler(settings: Mapping[str, object]) -> Reconciler:
+    return lambda _: Differences()
 
 
 async def slow_run(context: object) -> int:
@@ -222,6 +234,7 @@ def test_this_file_tries_every_hook_of_the_host() -> None:
         "register_strategies",
         "register_pre_trade_checks",
         "register_event_sinks",
+        "register_reconcilers",
         "register_programs",
     }
 
@@ -665,6 +678,18 @@ OFFERS: dict[str, tuple[str, object, object, str]] = {
         lambda: None,
         "cannot be called with (context)",
     ),
+    "a reconciler whose maker takes nothing": (
+        "register_reconcilers",
+        "mine",
+        lambda: None,
+        "reconciler 'mine' cannot be called with (settings)",
+    ),
+    "a reconciler that yields": (
+        "register_reconcilers",
+        "mine",
+        unmanaged,
+        "contains 'yield', its body would never run",
+    ),
     "a path for a sink": ("register_event_sinks", "webhook", Path("x"), "it must be callable with (context)"),
     "a name with a blank": (
         "register_commands",
@@ -742,6 +767,7 @@ def test_bundled_plugins_come_first_then_the_order_is_that_of_the_names() -> Non
         "zebra",
         "ibkr",
         "jsonl_log",
+        "reconcile",
     ]
     assert "already provided by 'breakout'" in refusal(host, "alpha")
 

@@ -18,6 +18,7 @@ from tradeshell.core.market import Bar, Instrument, Price, Quote, Session, Share
 from tradeshell.core.orders import OrderState
 from tradeshell.core.plan import TradePlan
 from tradeshell.core.trade import first_leg
+from tradeshell.differences import Difference
 from tradeshell.errors import BrokerError, OperatorError
 from tradeshell.grammar import Command
 from tradeshell.ports import BrokerInfo, Defaults, PluginReport, Record, View
@@ -64,6 +65,7 @@ class FakeTrading:
         self.replaying = False
         self.reports: tuple[PluginReport, ...] = ()
         self.findings: tuple[Finding, ...] = ()
+        self.differences: tuple[Difference, ...] = ()
         self.blind: tuple[BlindStream, ...] = ()
         self.blocked = False
         self.logs: tuple[LogFile, ...] = ()
@@ -206,6 +208,16 @@ class FakeTrading:
     def disconnect(self) -> None:
         self._may_fail()
         self.asked.append(("disconnect",))
+
+    def reconcile(self) -> tuple[Difference, ...]:
+        self._may_fail()
+        self.asked.append(("reconcile",))
+        return self.differences
+
+    def settle_difference(self, row: int) -> Difference:
+        self._may_fail()
+        self.asked.append(("settle", row))
+        return self.differences[row - 1]
 
     def plugins(self) -> tuple[PluginReport, ...]:
         return self.reports

@@ -30,9 +30,11 @@ from tradeshell.core.inputs import Input, OrderReport, PolicySet
 from tradeshell.core.orders import OrderSpec, OrderState
 from tradeshell.core.policy import Limits, Policy, Resume
 from tradeshell.core.trade import leg_of
+from tradeshell.engine.reconciling import Reconciling
 from tradeshell.engine.recovery import take_up
 from tradeshell.ports import Broker
 from tradeshell_paper.settings import Refusal
+from tradeshell_reconcile import make
 
 LOOK_EVERY = 10.0  # seconds between the program's looks while orders work
 REPLAYED = 8  # of so many schedules one is fed to a fresh core
@@ -169,7 +171,11 @@ class World:
         self._record("start", {})
         if self._number in self.kills_of:
             life.arm(self.kills_of[self._number])
-        take_up(life.session, life.found)
+        session = life.session
+        session.reconciling = Reconciling(
+            {"reconcile": make({"orphan_exit_action": "cancel"})}, session.tell, session.report_fault
+        )
+        take_up(session, life.found)
         life.session.tell(SessionStarted(version="simulation", broker="paper"))
         if PolicySet in life.session._core._handlers:
             policy = Policy(

@@ -19,7 +19,7 @@ from msgspec import Struct
 from tradeshell.config import parsers
 from tradeshell.config.default_text import default_config_text
 from tradeshell.config.file import File, config_path, default_config_path, is_there, read
-from tradeshell.config.table import APP, CONFIG_ENV, EVENT_LOG_ENV, FLAGS, NOT_YET, SETTINGS, Setting
+from tradeshell.config.table import APP, CONFIG_ENV, EVENT_LOG_ENV, FLAGS, SETTINGS, Setting
 from tradeshell.core.policy import Limits, Policy
 from tradeshell.errors import ConfigError, StateError
 from tradeshell.grammar import shown
@@ -40,9 +40,10 @@ __all__ = [
 class Settings(Struct, frozen=True, kw_only=True):
     """What this run was told. Paths are absolute.
 
-    ``load_plugins`` ``None``: all; empty: none. ``sinks``: the sinks that are on, each with its table. ``brokers``: the table of
-    each broker; ``ibkr`` has all of its settings, and ``paper_only``. ``notes``: lines for the operator about settings that
-    this version knows and does not use yet. ``sources``: where each setting came from, for ``doctor``.
+    ``load_plugins`` ``None``: all; empty: none. ``sinks``: the sinks that are on, each with its table. ``brokers``: the table
+    of each broker; ``ibkr`` has all of its settings, and ``paper_only``. ``reconcilers`` are as brokers.
+    ``sources``: where each setting came from, for
+    ``doctor``.
     """
 
     broker: str
@@ -61,7 +62,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     defaults: Defaults
     brokers: Mapping[str, Mapping[str, Any]]
     sinks: Mapping[str, Mapping[str, Any]]
-    notes: tuple[str, ...]
+    reconcilers: Mapping[str, Mapping[str, Any]]
     sources: Mapping[str, str]
 
 
@@ -103,7 +104,7 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str]) -> Se
         defaults=Defaults(values=MappingProxyType(dict(file.get("defaults") or {}))),
         brokers=_brokers(file, values),
         sinks=_sinks(file),
-        notes=tuple(f"{name} has no effect: {why}" for name, why in NOT_YET.items() if environ.get(name)),
+        reconcilers=_reconcilers(file, values),
         sources=MappingProxyType(sources),
     )
 
@@ -170,7 +171,7 @@ def _told(value: object) -> str:
 
 def _refuse_misspelt(environ: Mapping[str, str]) -> None:
     # A variable of ours with a slip in its name would be ignored, and the default broker or folder used instead.
-    known = [CONFIG_ENV, EVENT_LOG_ENV, *NOT_YET]
+    known = [CONFIG_ENV, EVENT_LOG_ENV]
     known += [setting.env for setting in SETTINGS if setting.env is not None]
     for name in environ:
         if name.startswith(("TRADESHELL_", "APPS_")) and name not in known:
@@ -199,6 +200,13 @@ def _brokers(file: File, values: Mapping[str, Any]) -> Mapping[str, Mapping[str,
     ibkr = tables.setdefault("ibkr", {})
     ibkr |= _below("brokers.ibkr", values)
     ibkr["paper_only"] = values["paper_only"]
+    frozen: Mapping[str, Mapping[str, Any]] = _frozen(tables)
+    return frozen
+
+
+def _reconcilers(file: File, values: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    tables = {name: dict(table) for name, table in (file.get("reconcilers") or {}).items()}
+    tables.setdefault("reconcile", {}).update(_below("reconcilers.reconcile", values))
     frozen: Mapping[str, Mapping[str, Any]] = _frozen(tables)
     return frozen
 

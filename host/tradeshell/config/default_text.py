@@ -108,6 +108,11 @@ _DEFAULT_TEXT = """\
 # example: account = "DU1234567"      # IB_ACCOUNT: which one, where the login has several
 # example: live_account = "U1234567"  # better typed: --live-account; needs PAPER_ONLY=false too
 
+# What is done about exits at the broker without shares. APPS_ORPHAN_EXIT_SCOPE, APPS_ORPHAN_EXIT_ACTION
+#[reconcilers.reconcile]
+#orphan_exit_scope = "all_clients" # or client: orders sent under our own client number only
+#orphan_exit_action = "warn"       # or cancel: asked of the broker once pictures agree; never one typed by hand
+
 # Who gets every event. A table switches a sink on, `enabled = false` off; the rest of a table belongs to its plugin.
 #[sinks.jsonl]
 #enabled = true

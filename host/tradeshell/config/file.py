@@ -280,6 +280,16 @@ def model() -> type[BaseModel]:
         )  # what a plugin's table holds is its affair
         ibkr: Ibkr | None = None
 
+    class Reconcile(BaseModel):
+        model_config = ConfigDict(extra="forbid", frozen=True)
+        orphan_exit_scope: Annotated[str | None, of["reconcilers.reconcile.orphan_exit_scope"]] = None
+        orphan_exit_action: Annotated[str | None, of["reconcilers.reconcile.orphan_exit_action"]] = None
+
+    class Reconcilers(BaseModel):
+        model_config = ConfigDict(extra="allow", frozen=True)
+        __pydantic_extra__: dict[str, dict[str, Any]] = Field(init=False)  # as above
+        reconcile: Reconcile | None = None
+
     class File(Table):
         broker: Name | None = None
         state_dir: Annotated[Path | None, BeforeValidator(parsers.path)] = None
@@ -299,5 +309,6 @@ def model() -> type[BaseModel]:
         defaults: TradeDefaults | None = None
         brokers: Brokers | None = None
         sinks: dict[Name, Sink] | None = None
+        reconcilers: Reconcilers | None = None
 
     return File

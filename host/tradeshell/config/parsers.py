@@ -64,6 +64,17 @@ def log(value: object) -> str | Path:
         raise ValueError("is on, off, or a path") from None
 
 
+def choice(*words_: str) -> Callable[[object], str]:
+    """Return a parser of one of some words."""
+
+    def parse(value: object) -> str:
+        if isinstance(value, str) and value.strip().lower() in words_:
+            return value.strip().lower()
+        raise ValueError(f"is {' or '.join(words_)}")
+
+    return parse
+
+
 def name(value: object) -> str:
     if isinstance(value, str) and re.fullmatch(r"[a-z][a-z0-9_]{0,40}", value, re.ASCII):
         return value

@@ -151,6 +151,14 @@ SETTINGS: tuple[Setting, ...] = (
         key="brokers.ibkr.live_account", parse=parsers.account, example="U1234567", default=None,
         flag="live_account", option="--live-account",
     ),
+    Setting(
+        key="reconcilers.reconcile.orphan_exit_scope", parse=parsers.choice("client", "all_clients"),
+        example="all_clients", default="all_clients", env="APPS_ORPHAN_EXIT_SCOPE",
+    ),
+    Setting(
+        key="reconcilers.reconcile.orphan_exit_action", parse=parsers.choice("warn", "cancel"),
+        example="warn", default="warn", env="APPS_ORPHAN_EXIT_ACTION",
+    ),
 )  # fmt: skip
 
 FLAGS = frozenset(setting.flag for setting in SETTINGS if setting.flag is not None) | {"config"}
@@ -173,11 +181,4 @@ FILE_EXAMPLES: Mapping[str, str] = MappingProxyType(
         "defaults.bar": 'bar = "1m"',
         "defaults.max_bars": "max_bars = 60",
     }
-)
-
-# Variables of features that are not built yet: setting one says so instead of being ignored in silence.
-NOT_YET: Mapping[str, str] = MappingProxyType(
-    dict.fromkeys(
-        ("APPS_ORPHAN_EXIT_SCOPE", "APPS_ORPHAN_EXIT_ACTION"), "orphan exits are not looked for yet"
-    )
 )

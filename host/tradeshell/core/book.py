@@ -85,6 +85,9 @@ class Book(Struct, frozen=True, kw_only=True):
     doubt: Doubt | None = None
     look_at: datetime | None = None  # when the next look at the position is due
     frozen: str = ""  # why no new order leaves in this symbol
+    claimed: Shares = (
+        0  # shares that sells called as ours could take, although no book has them (``standing``)
+    )
 
     def trade_of(self, ref: str) -> Trade | None:
         """Return the trade that sent ``ref``."""
@@ -110,8 +113,11 @@ class Book(Struct, frozen=True, kw_only=True):
         return min(self.position, self.position + self.since_position, self.expected())
 
     def committed(self) -> Shares:
-        """Return the shares that our sells could still take: each OCA group (or bracket) counts its largest order once."""
-        return sum(exposures(self.orders).values())
+        """Return the shares that our sells could still take, those that no record knows included.
+
+        Each OCA group (or bracket) counts its largest order once.
+        """
+        return sum(exposures(self.orders).values()) + self.claimed
 
     def own(self) -> Shares:
         """Return the shares that our trades hold by their executions."""
@@ -127,9 +133,10 @@ class Book(Struct, frozen=True, kw_only=True):
         if self.position is not None:
             # Others may be short, by themselves: that takes nothing from us.
             own = min(own, self.position + self.since_position - (self.expected() - own))
-        # What was typed to sell takes shares that are not our trades' first.
-        typed = sum(qty for ref, qty in exposures(self.orders).items() if leg_of(ref) == SALE)
-        return own - (self.committed() - typed) - max(0, typed - self.foreign())
+        # What was typed to sell, and what no record knows, takes shares that are not our trades' first.
+        exposed = exposures(self.orders)
+        typed = sum(qty for ref, qty in exposed.items() if leg_of(ref) == SALE)
+        return own - (sum(exposed.values()) - typed) - max(0, typed + self.claimed - self.foreign())
 
     def room(self, trade: Trade) -> Shares:
         """Return how many shares a new SELL of one trade may take: of its own, whatever others have that is not exposed."""

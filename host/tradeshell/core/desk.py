@@ -19,6 +19,7 @@ from tradeshell.core.inputs import PositionReport, WatchSpec
 from tradeshell.core.market import Shares
 from tradeshell.core.orders import Order
 from tradeshell.core.policy import Policy
+from tradeshell.core.standing import Outside
 from tradeshell.core.strategy import BarNeed
 from tradeshell.core.trade import Rung, Trade, TradePhase, awaited, protection_state
 
@@ -61,6 +62,7 @@ class Link(Struct, frozen=True, kw_only=True):
     epoch: int = 0
     why: str = "not connected"
     since: datetime | None = None
+    is_pictured: bool = False  # its first picture is booked, and is being compared
 
     @property
     def is_open(self) -> bool:
@@ -86,8 +88,9 @@ class Desk(Struct, frozen=True, kw_only=True):
     )  # id -> symbol of every watcher and trade that is not over
     chased: frozenset[str] = frozenset()  # symbols with an elected stop that works
     feed_over: bool = False
-    takes_up: bool = False  # what an earlier program left, and that was not told yet
+    takes_up: bool = False  # what an earlier program left; until the account is known
     policy: Policy = Policy()
+    outside: dict[str, Outside] = field(default_factory=dict)  # orders at the broker that no book has
     stopped: str = ""  # why no entry leaves; "" while they may
     refusals: tuple[datetime, ...] = ()  # when orders were refused lately
     watch_at: datetime | None = None  # when the next look is due that nothing but time asks for

@@ -13,7 +13,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from tradeshell.core.market import Bar, Instrument, Price, Quote, Session, Shares
-from tradeshell.core.orders import OrderState, Side
+from tradeshell.core.orders import OcaType, OrderState, OrderType, Side, parse_ref
 from tradeshell.core.plan import TradePlan
 from tradeshell.core.policy import Policy
 
@@ -174,6 +174,18 @@ class PolicySet(Input, frozen=True, kw_only=True):
     policy: Policy
 
 
+class TakeUpRequested(Input, frozen=True, kw_only=True):
+    """The operator takes up a session that no record knows: its orders are at the broker, its executions are these.
+
+    ``plan`` is what its orders say of how it was protected; ``id`` the watcher in their refs.
+    """
+
+    id: str
+    plan: TradePlan
+    instrument: Instrument
+    executions: tuple[ExecutionReport, ...]
+
+
 class Restarted(Input, frozen=True, kw_only=True):
     """The program starts again on what its journal says: the link is down, no timer runs, nobody listens to bars."""
 
@@ -298,14 +310,84 @@ class LinkChanged(Input, frozen=True, kw_only=True):
     why: str = ""
 
 
+class Owner(StrEnum):
+    """Whose an order at the broker is."""
+
+    OURS = "ours"  # sent under our client number, by this program or an earlier one
+    CLIENT = "client"  # another client's
+    WINDOW = "window"  # typed in the broker's own window
+
+
+class StandingOrder(Struct, frozen=True, kw_only=True):
+    """A living order as the broker shows it, whoever sent it. ``kind`` is its type in the broker's words; prices USD."""
+
+    owner: Owner
+    ref: str
+    order_id: int
+    perm_id: int = 0
+    client: int = 0
+    account: str
+    symbol: str
+    con_id: int
+    side: Side
+    kind: str
+    qty: Shares
+    filled: Shares
+    remaining: Shares
+    state: OrderState
+    limit: Price | None = None
+    stop: Price | None = None
+    tif: str = "DAY"
+    outside_rth: bool = False
+    oca_group: str | None = None
+    oca_type: OcaType | None = None
+
+    @property
+    def is_called_ours(self) -> bool:
+        """Whether its ref is one that this program gives; another program's may be called so too."""
+        return parse_ref(self.ref) is not None
+
+    @property
+    def is_adoptable(self) -> bool:
+        """Whether it is an order of ours from an earlier life: our client, our ref, a type that we send."""
+        return self.owner is Owner.OURS and self.is_called_ours and self.kind in tuple(OrderType)
+
+    @property
+    def key(self) -> str:
+        """What it is known by here: its ref when it is ours, else its number, which no ref of ours looks like."""
+        is_ours = self.owner is Owner.OURS and self.is_called_ours
+        return self.ref if is_ours else f"@{self.client}.{self.order_id or self.perm_id}"
+
+
 class SnapshotAnswered(Input, frozen=True, kw_only=True):
-    """Complete answers (each with its end mark) to a request for orders, executions and positions."""
+    """Complete answers (each with its end mark) to a request for orders, executions and positions.
+
+    ``others``: living orders that are not in our books, whoever sent them; ``elsewhere``: positions of other
+    accounts of the login. ``opens``: entries may leave once it is booked; otherwise ``Compared`` follows at once and says so.
+    """
 
     epoch: int
     asked_at: datetime | None = None  # when it was requested: what left later is not in it
     orders: tuple[OrderReport, ...]
     executions: tuple[ExecutionReport, ...]
     positions: tuple[PositionReport, ...]
+    others: tuple[StandingOrder, ...] = ()
+    elsewhere: tuple[PositionReport, ...] = ()
+    opens: bool = True
+
+
+class Compared(Input, frozen=True, kw_only=True):
+    """The picture before was compared by the reconcilers. ``cancels``: orders outside our books that they want gone, by key.
+
+    ``shown`` are the refs of the picture's orders; ``asked_at`` and the counts are its, too.
+    """
+
+    epoch: int
+    asked_at: datetime | None = None
+    shown: tuple[str, ...]
+    executions: int
+    positions: int
+    cancels: tuple[str, ...] = ()
 
 
 # --- time -------------------------------------------------------------------------------------------------------------

@@ -7,10 +7,12 @@ free again only after two pictures that agree with the executions we know, asked
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
+from tradeshell.core import outside
 from tradeshell.core.book import OLD, Book, Doubt, reconciled, revived
 from tradeshell.core.cap import is_dormant, is_open_question
 from tradeshell.core.commands import SetTimer
@@ -38,6 +40,7 @@ def pictured(turn: Turn, watchers: Watchers, picture: SnapshotAnswered) -> None:
     """Book a complete picture: what it shows is true, what it lacks is gone once a second one lacks it too."""
     for execution in picture.executions:
         execution_reported(turn, watchers, execution)
+    outside.pictured(turn, picture)
     shown_refs = {report.ref for report in picture.orders}
     for report in picture.orders:
         order = turn.desk.order(report.ref)
@@ -90,15 +93,18 @@ def pictured(turn: Turn, watchers: Watchers, picture: SnapshotAnswered) -> None:
         _explain(turn, book, picture.asked_at or turn.at, living)
 
 
-def ask_about_stranded(turn: Turn, picture: SnapshotAnswered, *, is_first: bool) -> None:
-    """Ask by a cancel what became of exits whose answers ended with an earlier connection; ``is_first``: of this one.
+def ask_about_stranded(
+    turn: Turn, shown_refs: Collection[str], asked_at: datetime, *, is_first: bool
+) -> None:
+    """Ask by a cancel what became of exits whose answers ended with an earlier connection.
+
+    ``shown_refs`` are the orders of a picture that was asked for at ``asked_at``; ``is_first``: of this connection.
 
     Those of which nothing was ever heard, once their bytes cannot be on the way any more, or whose cancel was not answered.
     Pictures that lack them may be too old to show them for seconds yet, and as long nothing may stand in for them; an answer is
     from now.
     """
-    shown_refs = {report.ref for report in picture.orders}
-    since, asked_at = turn.desk.link.since or turn.at, picture.asked_at or turn.at
+    since = turn.desk.link.since or turn.at
     for order in turn.desk.orders():
         is_lost = order.state is OrderState.UNKNOWN or (order.state.is_live and order.cancelling)
         if not is_lost or order.spec.side is not Side.SELL or order.spec.ref in shown_refs:
@@ -185,7 +191,7 @@ def is_wanted(desk: Desk) -> bool:
     """
     if not desk.link.up:
         return False
-    if any(book.gained_at is not None for book in desk.books.values()):
+    if any(book.gained_at is not None for book in desk.books.values()) or outside.is_wanted(desk):
         return True
     return not desk.link.reconciled or any(
         _is_in_doubt(order) or is_open_question(order, book.orders)

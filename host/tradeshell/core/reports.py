@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
+from tradeshell.core import outside
 from tradeshell.core.book import Book, executed, positioned, reverted, shown
 from tradeshell.core.cap import group_of
 from tradeshell.core.commands import SetTimer
@@ -105,7 +106,8 @@ def order_reported(turn: Turn, watchers: Watchers, report: OrderReport) -> None:
     if turn.desk.next_order_id <= report.order_id < MAX_ORDER_ID:
         turn.desk = replace(turn.desk, next_order_id=report.order_id + 1)
     if order is None:
-        if parse_ref(report.ref) is not None:
+        is_ours = parse_ref(report.ref) is not None
+        if not outside.reported(turn, report) and is_ours and turn.desk.link.reconciled:
             turn.say(
                 BrokerMessageUnclassified(
                     code=0,
@@ -343,6 +345,8 @@ def refused(turn: Turn, watchers: Watchers, refusal: OrderRefusedByBroker) -> No
     """Book a refusal of an order, a change or a cancel."""
     order = turn.desk.order(refusal.ref)
     trade = None if order is None else turn.book(order.spec.symbol).trade_of(refusal.ref)
+    if order is None and outside.refused(turn, refusal):
+        return
     if order is None or trade is None or not refusal.is_known:
         turn.say(
             BrokerMessageUnclassified(code=refusal.code, text=refusal.text, order_ref=refusal.ref or None)
@@ -521,6 +525,7 @@ def send_failed(turn: Turn, watchers: Watchers, failure: SendFailed) -> None:
     order = turn.desk.order(failure.ref)
     trade = None if order is None else turn.book(order.spec.symbol).trade_of(failure.ref)
     if order is None or trade is None:
+        outside.send_failed(turn, failure)
         return
     turn.say(
         OrderSendFailed(

@@ -8,7 +8,8 @@ doubt it is armed: that is how it was left. A watcher that is not armed is never
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
@@ -21,9 +22,10 @@ from tradeshell.core.limits import check_plan_limits, check_stopped
 from tradeshell.core.market import DataKind, Instrument, Price, Session
 from tradeshell.core.plan import check_plan, put_on_grid
 from tradeshell.core.policy import Resume
-from tradeshell.core.resume_events import TradeTakenUp, WatchHeld, WatchPaused, WatchResumed, WatchSkipped
+from tradeshell.core.recon_events import DetachedSessionRestored
+from tradeshell.core.resume_events import WatchHeld, WatchPaused, WatchResumed, WatchSkipped
 from tradeshell.core.strategy import BarNeed, Strategy
-from tradeshell.core.trade import TradePhase, inventory, protection_state
+from tradeshell.core.trade import TradePhase, inventory, protection_state, watch_of
 from tradeshell.core.turn import Turn
 from tradeshell.core.watch import Watchers
 from tradeshell.errors import TradeshellError
@@ -44,21 +46,25 @@ def pause(turn: Turn, watchers: Watchers) -> None:
             watchers.put(turn, replace(watcher, asks=""))
 
 
-def tell_taken_up(turn: Turn) -> None:
-    """Tell each trade that an earlier program left open, once the broker has shown it."""
-    turn.desk = replace(turn.desk, takes_up=False)
+def tell_restored(turn: Turn, before: Desk, executions: Iterable[i.ExecutionReport]) -> None:
+    """Tell each trade that an earlier program left open, once the broker has shown it and where no reconciler compares.
+
+    ``before`` is the desk before that picture was booked, ``executions`` are those of the picture.
+    """
+    known = {stem for book in before.books.values() for stem in book.executions}
+    missed = Counter(watch_of(each.ref) for each in executions if each.stem not in known)
     for trade in turn.desk.trades():
         orders = turn.book(trade.plan.symbol).orders
         if trade.phase is not TradePhase.CLOSED:
-            state, held, covered = protection_state(trade, orders, turn.at)
+            _, held, covered = protection_state(trade, orders, turn.at)
             turn.say(
-                TradeTakenUp(
+                DetachedSessionRestored(
                     symbol=trade.plan.symbol,
                     watch=trade.id,
                     held=held,
-                    covered=covered,
+                    protected=covered,
                     orders=sum(orders[ref].state.is_live for ref in trade.refs),
-                    protection=state,
+                    missed=missed[trade.id],
                 )
             )
 

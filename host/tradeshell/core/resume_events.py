@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from tradeshell.core.events import Event, Weight, money
-from tradeshell.core.market import Price, Shares
+from tradeshell.core.market import Price
 
 
 class WatchPaused(Event, frozen=True, kw_only=True):
@@ -85,28 +85,3 @@ class WatchSkipped(Event, frozen=True, kw_only=True):
 
     def story(self) -> str | None:
         return f"{self.watch} is not taken up again: {self.detail}"
-
-
-class TradeTakenUp(Event, frozen=True, kw_only=True):
-    """A trade that an earlier program left open goes on, as the broker shows it. ``held``, ``covered``: shares."""
-
-    weight: ClassVar[Weight] = Weight.GOOD
-    held: Shares
-    covered: Shares
-    orders: int
-    protection: str
-
-    def label(self) -> str:
-        return "taken up"
-
-    def story(self) -> str | None:
-        orders = f"{self.orders} order{'' if self.orders == 1 else 's'} at work"
-        if self.held <= 0:
-            return f"{self.watch} was left running: nothing is held · {orders}"
-        return (
-            f"{self.watch} was left running: {self.held} shares held, {self.covered} of them have a stop "
-            f"({self.protection}) · {orders}"
-        )
-
-    def how(self) -> Weight:
-        return Weight.GOOD if self.covered >= self.held else Weight.BAD

@@ -14,7 +14,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from tradeshell.core import entry, hours, kill, pictures, reports, resume
+from tradeshell.core import entry, hours, kill, outside, pictures, reports, resume, takeup
 from tradeshell.core import inputs as i
 from tradeshell.core.changes import check_replace, replaced
 from tradeshell.core.checks import PreTradeCheck
@@ -66,6 +66,7 @@ class Core:
             i.StopEntryRequested: self._stop_entry,
             i.FlattenRequested: self._flatten,
             i.PolicySet: self._policy,
+            i.TakeUpRequested: self._take_up,
             i.Restarted: self._restarted,
             i.OrderReported: lambda turn, event: reports.order_reported(turn, self.watchers, event.report),
             i.ExecutionReported: lambda turn, event: reports.execution_reported(
@@ -79,6 +80,7 @@ class Core:
             i.SendFailed: lambda turn, event: reports.send_failed(turn, self.watchers, event),
             i.LinkChanged: self._link,
             i.SnapshotAnswered: self._snapshot,
+            i.Compared: self._compared,
             i.TimerFired: self._timer,
         }
 
@@ -142,9 +144,8 @@ class Core:
             turn.look_again()
         elif kind == "watch":
             turn.desk = replace(turn.desk, watch_at=None)
-            if any(order.state.is_live for order in turn.desk.orders()) or turn.desk.has_traded(
-                turn.at - LATE
-            ):
+            is_busy = bool(turn.desk.outside) or any(order.state.is_live for order in turn.desk.orders())
+            if is_busy or turn.desk.has_traded(turn.at - LATE):
                 turn.look_again()
                 turn.watch()
         elif kind == "close":
@@ -163,6 +164,8 @@ class Core:
             order = turn.desk.order(rest)
             trade = None if order is None else turn.book(order.spec.symbol).trade_of(rest)
             reports.after(turn, self.watchers, trade)
+        elif kind == "outside":
+            outside.overdue(turn, rest)
         elif kind == "bury":
             reports.bury_again(turn, rest)
         elif kind == "chase":
@@ -194,6 +197,9 @@ class Core:
             reports.after(turn, self.watchers, trade)
 
     def _cancel_order(self, turn: Turn, event: i.CancelRequested) -> None:
+        if event.ref in turn.desk.outside:
+            outside.cancel(turn, event.ref, "cancelled by the operator")
+            return
         order = turn.desk.order(event.ref)
         trade = None if order is None else turn.book(order.spec.symbol).trade_of(event.ref)
         if order is None or trade is None or not order.state.is_live or order.cancelling:
@@ -219,6 +225,7 @@ class Core:
         kill.restart(turn, self.watchers)
 
     def _replace_order(self, turn: Turn, event: i.ReplaceRequested) -> None:
+        outside.change(turn, event)
         order = turn.desk.order(event.ref)
         trade = None if order is None else turn.book(order.spec.symbol).trade_of(event.ref)
         if order is None or trade is None or not order.state.is_live or order.changing or order.cancelling:
@@ -282,29 +289,57 @@ class Core:
     def _snapshot(self, turn: Turn, event: i.SnapshotAnswered) -> None:
         if event.epoch != turn.desk.link.epoch or not turn.desk.link.up:
             return
+        before = turn.desk
         pictures.pictured(turn, self.watchers, event)
-        is_first = not turn.desk.link.reconciled
+        asked_at = event.asked_at or turn.at
+        shown = tuple(report.ref for report in event.orders)
+        is_first = not before.link.reconciled
         if is_first:
-            turn.desk = replace(turn.desk, link=replace(turn.desk.link, reconciled=True))
-            turn.say(
-                ReconciliationCompleted(
-                    epoch=event.epoch,
-                    orders=len(event.orders),
-                    executions=len(event.executions),
-                    positions=len(event.positions),
-                )
-            )
+            if event.opens:
+                self._open(turn, event.epoch, len(shown), len(event.executions), len(event.positions))
+            else:
+                turn.desk = replace(turn.desk, link=replace(turn.desk.link, is_pictured=True))
             pictures.tell_short(turn, event)
-        pictures.ask_about_stranded(turn, event, is_first=is_first)
+        if turn.desk.link.reconciled:
+            pictures.ask_about_stranded(turn, shown, asked_at, is_first=is_first)
+        outside.cancel_idle(turn, asked_at)
+        self._look_at_all(turn, event)
+        if is_first and event.opens and before.takes_up:
+            resume.tell_restored(turn, before, event.executions)
+
+    def _open(self, turn: Turn, epoch: int, orders: int, executions: int, positions: int) -> None:
+        """Open the gate for entries: the account is known."""
+        turn.desk = replace(turn.desk, link=replace(turn.desk.link, reconciled=True), takes_up=False)
+        turn.say(
+            ReconciliationCompleted(epoch=epoch, orders=orders, executions=executions, positions=positions)
+        )
+
+    def _compared(self, turn: Turn, event: i.Compared) -> None:
+        if event.epoch != turn.desk.link.epoch or not turn.desk.link.up:
+            return
+        outside.want_gone(turn, event.cancels)
+        if turn.desk.link.is_pictured and not turn.desk.link.reconciled:
+            self._open(turn, event.epoch, len(event.shown), event.executions, event.positions)
+            pictures.ask_about_stranded(turn, event.shown, event.asked_at or turn.at, is_first=True)
+            for trade in turn.desk.trades():
+                reports.after(turn, self.watchers, trade)
+            self._chase_all(turn)
+
+    def _take_up(self, turn: Turn, event: i.TakeUpRequested) -> None:
+        reports.after(turn, self.watchers, takeup.take_up(turn, event))
+        self._chase_all(turn)
+
+    def _look_at_all(self, turn: Turn, event: i.SnapshotAnswered) -> None:
         for book in tuple(turn.desk.books.values()):
             pictures.position_confirmed(turn, self.watchers, book, event)
             for trade in tuple(turn.book(book.instrument.symbol).trades.values()):
                 reports.after(turn, self.watchers, trade)
+        self._chase_all(turn)
+
+    def _chase_all(self, turn: Turn) -> None:
         for order in turn.desk.orders():
             if order.is_chased:
                 entry.look_at_stop(turn, order)
-        if is_first and turn.desk.takes_up:
-            resume.tell_taken_up(turn)
 
 
 def _not_sent(turn: Turn, trade: Trade, order: Order) -> RiskRejected:

@@ -24,6 +24,7 @@ from tradeshell.core.desk import Desk
 from tradeshell.core.events import Event, OrderIdAssigned, OrderIntent
 from tradeshell.core.market import Bar, Instrument, Price, Quote, Shares
 from tradeshell.core.orders import Order, OrderSpec
+from tradeshell.core.standing import claimed
 from tradeshell.core.trade import Trade, leg_of
 
 ACK_TIMEOUT = timedelta(seconds=3)  # after this an unanswered order is UNKNOWN
@@ -92,7 +93,8 @@ class Turn:
         book = self.desk.books.get(symbol)
         if book is None:
             assert instrument is not None, f"no book for {symbol}"
-            book = Book(instrument=instrument, opened_at=self.at)
+            others = claimed(self.desk.outside.values(), symbol, self.desk.account)
+            book = Book(instrument=instrument, opened_at=self.at, claimed=others)
             known = self.desk.positions.get(symbol)
             if known is not None:
                 book = positioned(book, known, self.at)

@@ -21,9 +21,13 @@ from tradeshell.core.guards import Refusal, check_limit, check_sell
 from tradeshell.core.limits import check_change, check_duplicate, check_plan_limits, check_stopped
 from tradeshell.core.market import Bar, DataKind, Instrument, Price, Quote, Session, Shares
 from tradeshell.core.orders import Order, OrderState, OrderType, Side
+from tradeshell.core.outside import why_not_change
 from tradeshell.core.plan import TradePlan, check_plan, put_on_grid
+from tradeshell.core.standing import claimed
 from tradeshell.core.trade import Trade, TradePhase, entry_of
+from tradeshell.differences import CancelOutside, Difference, TakeUp
 from tradeshell.engine.doctor import Facts, examine_broker, examine_host
+from tradeshell.engine.reconciling import Reconciling
 from tradeshell.engine.runtime import Engine, Unanswered
 from tradeshell.errors import BrokerError, Interrupted, OperatorError, StateError, TradeshellError
 from tradeshell.ports import Defaults, PluginReport, View
@@ -262,7 +266,7 @@ class EngineTrading:
             raise OperatorError(f"{plan.side.value.lower()} {plan.symbol} {plan.qty}: {duplicate.detail}")
         if plan.side is Side.SELL:
             book = session.desk.books.get(plan.symbol)
-            held, committed = (0, 0) if book is None else (book.held(), book.committed())
+            held, committed = self._others(plan.symbol) if book is None else (book.held(), book.committed())
             _refuse(check_sell(plan.symbol, plan.qty, held, committed))
         _refuse(check_plan_limits(session.desk, plan, self._price_of(plan)))
         self._sending = id_ = self._new_id("m")
@@ -290,6 +294,13 @@ class EngineTrading:
         quote = self._engine.broker.latest(plan.symbol)
         return None if quote is None else (quote.ask if plan.side is Side.BUY else quote.bid)
 
+    def _others(self, symbol: str) -> tuple[Shares, Shares]:
+        """Return the shares of a symbol that was never traded here, and those that orders called as ours could sell."""
+        desk = self._engine.session.desk
+        position = desk.positions.get(symbol)
+        held = 0 if position is None else max(0, position.qty)
+        return held, claimed(desk.outside.values(), symbol, desk.account)
+
     def _has_left(self, id_: str) -> bool:
         trade = self._engine.session.desk.trade(id_)
         entry = None if trade is None else self._entry(trade)
@@ -314,6 +325,8 @@ class EngineTrading:
 
         def request(at: datetime) -> i.Input:
             desk = self._engine.session.desk
+            if (known := desk.outside.get(ref)) is not None and (why := why_not_change(desk, known, qty)):
+                raise OperatorError(f"order {known.order.order_id}: {why}")
             order = desk.order(ref)
             trade = None if order is None else desk.books[order.spec.symbol].trade_of(ref)
             if order is not None and trade is not None:
@@ -353,6 +366,10 @@ class EngineTrading:
     async def _ask_about(self, ref: str, make: Callable[[datetime], i.Input]) -> None:
         session = self._engine.session
         self._must_be_connected()
+        if ref in session.desk.outside:
+            session.submit(make(session.clock.now()))
+            await self._breathe()
+            return
         order = session.desk.order(ref)
         if order is None or not order.state.is_live:
             state = "unknown" if order is None else order.state.value
@@ -412,6 +429,68 @@ class EngineTrading:
                 )
 
         self._engine.call(connect(), 30.0, "the broker")
+
+    def reconcile(self) -> tuple[Difference, ...]:
+        """Compare with the broker now."""
+
+        async def compare() -> tuple[Difference, ...]:
+            session = self._engine.session
+            self._must_be_connected()
+            reconciling = self._reconciling()
+            done = reconciling.rounds
+            reconciling.is_asked = True
+            session.reconcile()
+            await self._until_in_time(lambda: reconciling.rounds > done or session.unreconciled != "")
+            if session.unreconciled:
+                raise BrokerError(f"orders and positions are not known: {session.unreconciled}; try again")
+            return tuple(row.difference for row in reconciling.rows)
+
+        return self._engine.call(compare(), 30.0, "the broker")
+
+    def settle_difference(self, row: int) -> Difference:
+        """Do what a row offers."""
+
+        async def settle() -> Difference:
+            rows = self._reconciling().rows
+            if not 1 <= row <= len(rows):
+                said = f"there are {len(rows)} rows" if rows else "nothing was found"
+                raise OperatorError(f"row {row}: {said}; `reconcile` compares again and numbers them")
+            difference = rows[row - 1].difference
+            await self._settle(row, difference)
+            await self._breathe()
+            return difference
+
+        return self._engine.call(settle(), ANSWER_TIMEOUT * 2, "the broker")
+
+    async def _settle(self, row: int, difference: Difference) -> None:
+        session = self._engine.session
+        self._must_be_connected()
+        match difference.fix:
+            case None:
+                raise OperatorError(f"row {row}: nothing is to be done here: {difference.done}")
+            case CancelOutside(keys):
+                living = [key for key in keys if key in session.desk.outside]
+                if not living:
+                    raise OperatorError(f"row {row}: that order is not there any more; type: reconcile")
+                for key in living:
+                    session.submit(i.CancelRequested(at=session.clock.now(), ref=key))
+            case TakeUp(id=id_, plan=plan, executions=executions):
+                instrument = await self._qualify(plan.symbol)
+                session.submit(
+                    i.TakeUpRequested(
+                        at=session.clock.now(),
+                        id=id_,
+                        plan=put_on_grid(self._own_account(plan), instrument.grid),
+                        instrument=instrument,
+                        executions=executions,
+                    )
+                )
+
+    def _reconciling(self) -> Reconciling:
+        found = self._engine.session.reconciling
+        if found is None:
+            raise OperatorError("no reconciler is installed: pip install 'tradeshell[all]'")
+        return found
 
     def disconnect(self) -> None:
         """Disconnect."""

@@ -52,6 +52,7 @@ AnyInput = (
     | inputs.StopEntryRequested
     | inputs.FlattenRequested
     | inputs.PolicySet
+    | inputs.TakeUpRequested
     | inputs.Restarted
     | inputs.OrderReported
     | inputs.ExecutionReported
@@ -61,6 +62,7 @@ AnyInput = (
     | inputs.SendFailed
     | inputs.LinkChanged
     | inputs.SnapshotAnswered
+    | inputs.Compared
     | inputs.TimerFired
 )
 OrderCommand = PlaceOrder | ModifyOrder | CancelOrder

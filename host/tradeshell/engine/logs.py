@@ -21,7 +21,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from tradeshell.core import data_events, events, exit_events, resume_events
+from tradeshell.core import data_events, events, exit_events, recon_events, resume_events
 from tradeshell.core.events import EngineFault, Event, Weight
 from tradeshell.ports import Record
 from tradeshell.upkeep import LogFile, LogSettings
@@ -52,7 +52,7 @@ _OPERATIONS: frozenset[type[Event]] = frozenset(
         events.SessionStarted,
         exit_events.KillSwitchEngaged,
         exit_events.KillSwitchLifted,
-        resume_events.TradeTakenUp,
+        recon_events.DetachedSessionRestored,
         resume_events.WatchPaused,
         resume_events.WatchResumed,
     )

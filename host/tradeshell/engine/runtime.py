@@ -13,13 +13,13 @@ import gc
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from tradeshell.core.checks import PreTradeCheck
@@ -31,12 +31,14 @@ from tradeshell.core.policy import Policy
 from tradeshell.core.step import Core
 from tradeshell.core.strategy import Strategy
 from tradeshell.core.upkeep_events import EngineEnded
+from tradeshell.differences import Reconciler
 from tradeshell.engine.audit import Audit
 from tradeshell.engine.clock import LoopClock, Pace, VenueLoop, WallClock
 from tradeshell.engine.crash import CrashFile
 from tradeshell.engine.healer import Healer
 from tradeshell.engine.journal import Journal
 from tradeshell.engine.logs import Logs
+from tradeshell.engine.reconciling import Reconciling
 from tradeshell.engine.recovery import Recovered, disagreement, left_waiting, recover, take_up
 from tradeshell.engine.resumer import Resumer
 from tradeshell.engine.session import Session
@@ -84,6 +86,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     sinks: dict[str, tuple[SinkOpener, SinkContext]]
     state_dir: Path
     checks: tuple[PreTradeCheck, ...] = ()
+    reconcilers: Mapping[str, Reconciler] = field(default_factory=dict)
     policy: Policy = Policy()
     bar_health: BarHealthSettings = BarHealthSettings()
     logs: LogSettings = LogSettings()
@@ -288,6 +291,10 @@ class Engine:
         )
         opened.callback(journal.close)
         self.session.attach(self.broker, journal)
+        if plan.reconcilers:
+            self.session.reconciling = Reconciling(
+                plan.reconcilers, self.session.tell, self.session.report_fault
+            )
         self.healer.start()
         take_up(self.session, found)
         self._take_what_is_left(found, is_embedded=venue is not None)

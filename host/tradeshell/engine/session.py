@@ -48,16 +48,19 @@ from tradeshell.core.step import Core
 from tradeshell.core.strategy import Enter
 from tradeshell.core.trade import leg_of, watch_of
 from tradeshell.core.watch import Reading
+from tradeshell.differences import CompletedOrder, ShowsCompleted
 from tradeshell.engine.accounts import Accounts
 from tradeshell.engine.audit import Audit
 from tradeshell.engine.crash import CrashFile
 from tradeshell.engine.feeds import Feeds
 from tradeshell.engine.journal import Journal, NotSafe
+from tradeshell.engine.reconciling import Reconciling
 from tradeshell.errors import BrokerError, TradeshellError
 from tradeshell.ports import Broker, Clock, Handle, WritesTogether
 
 T = TypeVar("T")
 SNAPSHOT_WITHIN = 5.0  # seconds in which orders, executions and positions are answered, or asked for again
+COMPLETED_WITHIN = 2.0  # seconds in which orders that ended today are told, or done without
 NO_PICTURE_EVERY = 15.0  # seconds between two lines about requests that fail
 SNAPSHOT_EVERY = 0.25  # seconds between two requests on one connection
 ORDER_COMMANDS = frozenset(c.ORDER_COMMANDS)
@@ -101,6 +104,7 @@ class Session:
         self._requested_at = -math.inf  # loop time of the last request on this connection
         self._no_picture_until = -math.inf  # loop time until when a failed request is not told again
         self.names: frozenset[str] = frozenset()  # refs in the last picture, ours or not
+        self.reconciling: Reconciling | None = None
         self.unreconciled = ""  # why the last snapshot failed; "" while that is not known
         self.broker: Broker
         self._together: Callable[[], contextlib.AbstractContextManager[None]]
@@ -457,11 +461,28 @@ class Session:
             self._wanted, self._requested_at = False, loop.time()
             await self._snapshot(epoch)
 
+    async def _completed(self) -> tuple[CompletedOrder, ...] | None:
+        """Return the orders that ended today, ``None`` where the broker does not say: nothing waits for it but a comparison."""
+        if not isinstance(self.broker, ShowsCompleted):
+            return None
+        try:
+            async with asyncio.timeout(COMPLETED_WITHIN * self.haste):
+                found = await _asked(self.broker.completed_orders())
+        except Exception:  # noqa: BLE001  # whatever the adapter raises: the picture must not fail for it
+            return None
+        return tuple(replace(order, account=self.accounts.alias(order.account)) for order in found)
+
     async def _snapshot(self, epoch: int) -> None:
+        before, reconciling = self.desk, self.reconciling
+        is_compared = reconciling is not None and (not self.desk.link.reconciled or reconciling.is_asked)
+        ended = asyncio.ensure_future(self._completed()) if is_compared else None  # asked beside the picture
+        completed: tuple[CompletedOrder, ...] | None = None
         asked_at = self.clock.now()
         try:
             async with asyncio.timeout(SNAPSHOT_WITHIN * self.haste):
                 found = await _asked(self.broker.snapshot_account())
+            if ended is not None:
+                completed = await ended
             answer = SnapshotAnswered(
                 at=self.clock.now(),
                 epoch=epoch,
@@ -469,6 +490,13 @@ class Session:
                 orders=found.orders,
                 executions=tuple(self.accounts.execution(report) for report in found.executions),
                 positions=tuple(self.accounts.position(report) for report in found.positions),
+                others=tuple(
+                    replace(order, account=self.accounts.alias(order.account))
+                    for order in found.standing
+                    if self.desk.order(order.key) is None
+                ),
+                elsewhere=tuple(self.accounts.position(report) for report in found.elsewhere),
+                opens=not is_compared,
             )
         except Exception as error:  # noqa: BLE001  # whatever the adapter raises: without an answer no entry may leave
             if not isinstance(error, BrokerError | TimeoutError) and self._crashes is not None:
@@ -482,9 +510,17 @@ class Session:
                 for callback in self.changed:
                     callback()
             return
+        finally:
+            if ended is not None:
+                ended.cancel()
         self._no_picture_until = -math.inf
-        self.names = frozenset((*(o.ref for o in answer.orders), *(e.ref for e in answer.executions)))
+        shown = (*answer.orders, *answer.others, *answer.executions)
+        self.names = frozenset(each.ref for each in shown)
         self.submit(answer)
+        if is_compared and reconciling is not None and self.desk.link.epoch == epoch:
+            self.submit(reconciling.compare(before, self.desk, answer, completed))
+            for callback in self.changed:  # who asked for the comparison waits, also when it changed nothing
+                callback()
 
     def _tell_no_picture(self, reason: str) -> None:
         """Tell that orders, executions and positions cannot be had: at once, and again only after a while."""

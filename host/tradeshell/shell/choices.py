@@ -9,7 +9,7 @@ from tradeshell.core.orders import Order
 from tradeshell.core.trade import leg_of
 from tradeshell.grammar import Choices
 from tradeshell.ports import View
-from tradeshell.shell import targets
+from tradeshell.shell import outsiders, targets
 from tradeshell.shell.picture import open_trades
 
 Before = tuple[str, ...]
@@ -64,6 +64,8 @@ def orders(view: View, before: Before) -> Choices:
     found |= _all_stops(working)
     if working:
         found[targets.ALL] = f"all {len(working)} working orders"
+    for number, meaning in outsiders.choices(view.desk):
+        found.setdefault(number, meaning)
     return tuple(found.items())
 
 

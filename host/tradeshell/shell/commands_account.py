@@ -17,7 +17,7 @@ from tradeshell.core.orders import Order, parse_ref
 from tradeshell.core.trade import inventory, leg_of
 from tradeshell.grammar import Answer, Column, Command, Grammar, Key, Table, Words
 from tradeshell.ports import Trading, View
-from tradeshell.shell import choices
+from tradeshell.shell import choices, outsiders
 from tradeshell.shell import protection as protecting
 from tradeshell.shell.render import clock
 
@@ -117,20 +117,21 @@ def _leg(order: Order) -> dict[str, Any]:
 def _foreign(view: View, report: PositionReport) -> dict[str, Any]:
     """Return a position that nothing of ours has to do with."""
     last = _mark(view.quotes.get(report.symbol))
+    exits = outsiders.exits(view.desk, report.symbol)
     return {
         "symbol": report.symbol,
         "qty": report.qty,
         "average": report.average,
         "last": last,
         "pnl": None if last is None else (last - report.average) * report.qty,
-        "origin": ["external"],
-        "targets": [],
+        "origin": list(exits.owners) or ["external"],
+        "targets": list(exits.targets),
         "planned_targets": [],
-        "stops": [],
+        "stops": list(exits.stops),
         "state": "NONE",
-        "protected": 0 if report.qty > 0 else None,
+        "protected": min(exits.covered, report.qty) * 100 // report.qty if report.qty > 0 else None,
         "legs": [],
-        "words": (protecting.NOTHING, protecting.NOTHING),
+        "words": exits.words,
     }
 
 

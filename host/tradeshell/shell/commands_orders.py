@@ -11,11 +11,12 @@ from tradeshell import words as w
 from tradeshell.core.events import money, order_words
 from tradeshell.core.market import Price, Shares
 from tradeshell.core.orders import Order, Side
+from tradeshell.core.standing import Outside
 from tradeshell.core.trade import leg_of
 from tradeshell.errors import OperatorError, TradeshellError
 from tradeshell.grammar import Answer, Column, Command, Flag, Grammar, Key, Table, Verb, Words, shown
 from tradeshell.ports import Trading, View
-from tradeshell.shell import choices, consent, targets
+from tradeshell.shell import choices, consent, outsiders, targets
 from tradeshell.shell.picture import STALE
 from tradeshell.words import masked
 
@@ -137,11 +138,13 @@ def orders(trading: Trading, words: Words) -> Answer:
         for order in desk.orders()
         if (show_all or order.state.is_live) and (not words.rest or order.spec.symbol in words.rest)
     ]
-    if not found:
+    others = outsiders.living(desk, words.rest)
+    if not found and not others:
         where = f" in {' '.join(words.rest)}" if words.rest else ""
         return Answer(lines=(f"no order{'' if show_all else ' is working'}{where}",), data=[])
-    rows = tuple(_row(order) for order in found)
-    return Answer(lines=(Table(columns=_COLUMNS, rows=rows),), data=[as_data(order) for order in found])
+    rows = (*(_row(order) for order in found), *(outsiders.row(each) for each in others))
+    data = [*(as_data(order) for order in found), *(outsiders.as_data(each) for each in others)]
+    return Answer(lines=(Table(columns=_COLUMNS, rows=rows),), data=data)
 
 
 def _row(order: Order) -> tuple[str, ...]:
@@ -198,18 +201,25 @@ def as_data(order: Order) -> dict[str, Any]:
 
 def _cancel(trading: Trading, wanted: tuple[str, ...], *, is_forced: bool) -> Answer:
     desk = trading.view().desk
+    # Every word is understood before the first cancel leaves: nothing is half done.
+    others = {each.order.key: each for word in wanted if (each := outsiders.find(desk, word)) is not None}
+    numbers = {str(each.order.order_id) for each in others.values()}
+    wanted = tuple(word for word in wanted if word not in numbers)
     if not targets.working(desk) and any(word.upper() == targets.ALL for word in wanted):
         return Answer(lines=("no order is working",), data={"asked": []})
-    # Every word is understood before the first cancel leaves: nothing is half done.
     found = {order.spec.ref: order for word in wanted for order in targets.find(desk, word)}
-    if not is_forced and (told := consent.lost_protection(desk, found.values())):
-        raise consent.NeedsConsent(f"orders cancel: {told}", "Cancel?")
+    told = [consent.lost_protection(desk, found.values()), outsiders.lost(others.values())]
+    if not is_forced and any(told):
+        raise consent.NeedsConsent(f"orders cancel: {'; '.join(filter(None, told))}", "Cancel?")
+    for key in others:
+        trading.cancel_order(key)
     for ref in found:
         order = trading.view().desk.order(ref)
         # A sibling may have taken it along.
         if order is not None and order.state.is_live and not order.cancelling:
             trading.cancel_order(ref)
-    return Answer(data={"asked": [as_data(order) for order in found.values()]})
+    asked = [*(as_data(order) for order in found.values()), *(outsiders.as_data(o) for o in others.values())]
+    return Answer(data={"asked": asked})
 
 
 def _replace(trading: Trading, words: Words) -> Answer:
@@ -219,6 +229,8 @@ def _replace(trading: Trading, words: Words) -> Answer:
     qty: Shares | None = words.get("qty")
     if limit is None and wanted is None and qty is None:
         raise OperatorError("orders replace: nothing to change · example: orders replace 12 limit=191.25")
+    if (known := outsiders.find(view.desk, words.get("order"))) is not None:
+        return _replace_outside(trading, known, limit, wanted, qty)
     changes = []
     # Every order is looked at before the first change leaves: nothing is half done.
     for order in _meant(view, words.get("order"), limit, qty):
@@ -242,6 +254,21 @@ def _replace(trading: Trading, words: Words) -> Answer:
         for order, stop in changes
     ]
     return Answer(data=data[0] if len(data) == 1 else data)
+
+
+def _replace_outside(
+    trading: Trading, known: Outside, limit: Price | None, stop: Price | str | None, qty: Shares | None
+) -> Answer:
+    """Change an order of an earlier life of the program, which no record knows."""
+    if isinstance(stop, str):
+        raise OperatorError(
+            f"orders replace: stop={BREAK_EVEN}: no record says what this order's shares cost"
+        )
+    limit = outsiders.limit_along(known, limit, stop)
+    trading.replace_order(known.order.key, limit, stop, qty)
+    return Answer(
+        data={"asked": known.order.key, "id": known.order.order_id, "limit": limit, "stop": stop, "qty": qty}
+    )
 
 
 def _meant(view: View, word: str, limit: Price | None, qty: Shares | None) -> tuple[Order, ...]:
@@ -301,7 +328,8 @@ ORDERS_COMMAND = Command(
         "orders replace AAPL.sl* stop=188",
     ),
     notes="An order is named by its number, by its leg (AAPL.sl1, AAPL.sl*), by its symbol or by its trade. Cancelling what "
-    "protects shares is asked twice; in a script `force` says so in advance.",
+    "protects shares is asked twice; in a script `force` says so in advance. Orders that no book has are listed last: those of "
+    "an earlier life of the program obey their number, those of others are shown as external.",
 )  # fmt: skip
 
 COMMANDS = (ORDERS_COMMAND,)

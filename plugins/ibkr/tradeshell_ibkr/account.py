@@ -83,6 +83,7 @@ class Account:
         self._fees: dict[str, Decimal] = {}  # as told, by execution
         self._said: dict[str, list[str]] = {}  # executions in the words in which they were told last
         self._positions: dict[int, PositionReport] | None = None  # while they are collected
+        self._elsewhere: dict[tuple[str, int], PositionReport] = {}  # of other accounts, of the same answer
         self._socket = 0  # the connection whose answers are owed
         self._is_bound = False
         self._failures = 0
@@ -121,7 +122,7 @@ class Account:
         is_first, self._is_bound = not self._is_bound, True
         collected = orders.collect()
         positions: dict[int, PositionReport] = {}
-        self._positions = positions
+        self._positions, self._elsewhere = positions, {}
         asked = (
             (self._order_ends, self._order_ends.expect(2 if is_first else 1)),
             (self._position_ends, self._position_ends.expect(1)),
@@ -140,6 +141,7 @@ class Account:
                 )
             await self._executions_answered(first, start + ANSWER_WITHIN)
             orders.collected()
+            standing = orders.standing()
         finally:
             orders.stop_collecting()
             self._positions = None
@@ -150,6 +152,8 @@ class Account:
             orders=tuple(_report(known) for known in collected.values()),
             executions=_newest(e for e in self._executions.values() if e.at >= since),
             positions=tuple(positions.values()),
+            standing=standing,
+            elsewhere=tuple(self._elsewhere.values()),
         )
 
     def _ask_executions(self) -> asyncio.Future[None]:
@@ -269,7 +273,7 @@ class Account:
 
     def _position(self, account: str, contract: Contract, qty: float, average: float) -> None:
         connection = self._connection
-        if account != connection.account or not is_shares(contract):
+        if not is_shares(contract):
             return
         report = PositionReport(
             symbol=name_of(contract, connection.names),
@@ -278,6 +282,9 @@ class Account:
             qty=shares_of(qty),
             average=average_of(average),
         )
+        if account != connection.account:
+            self._elsewhere[account, contract.conId] = report
+            return
         if self._positions is not None:
             if report.qty:
                 self._positions[contract.conId] = report

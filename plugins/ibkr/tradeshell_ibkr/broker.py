@@ -18,6 +18,7 @@ from tradeshell import (
     Broker,
     BrokerContext,
     BrokerInfo,
+    CompletedOrder,
     ConfigError,
     Finding,
     Handle,
@@ -29,6 +30,7 @@ from tradeshell import (
 )
 from tradeshell_ibkr.account import Account
 from tradeshell_ibkr.connection import Connection
+from tradeshell_ibkr.ended import Ended
 from tradeshell_ibkr.examine import examine
 from tradeshell_ibkr.market_data import DataSettings, MarketData
 from tradeshell_ibkr.orders import Orders
@@ -44,6 +46,7 @@ class IbkrBroker:
         self.data = MarketData(self.connection, data, context.stream_news)
         self.orders = Orders(self.connection, context.emit, self.data.contract)
         self.account = Account(self.connection, context.emit, self.orders)
+        self.ended = Ended(self.connection)
         self.connection.on_up.append(self.data.on_connected)
         self.connection.on_down.append(lambda _: self.data.on_lost())
 
@@ -107,6 +110,10 @@ class IbkrBroker:
     async def snapshot_account(self) -> Snapshot:
         """Request orders, executions and positions."""
         return await self.account.snapshot()
+
+    async def completed_orders(self) -> tuple[CompletedOrder, ...]:
+        """Return the orders that ended today."""
+        return await self.ended.ask()
 
     # --- market data --------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tradeshell import OrderReport, OrderSpec, OrderState, Shares
+from tradeshell import OcaType, OrderReport, OrderSpec, OrderState, Owner, Shares, Side, StandingOrder
 from tradeshell_ibkr.translate import Shown
 
 
@@ -64,3 +64,39 @@ class Known:
             stop=None if shown is None else shown.stop,
             why="" if self.state.is_live else self.words,
         )
+
+
+def standing_of(known: Known, order_id: int, client_id: int) -> StandingOrder | None:
+    """Return a living order of an answer with all that it shows; ``None`` for what is no order of shares.
+
+    What client 0 sent may have been typed in the gateway's window, and counts as that unless we are client 0.
+    """
+    shown = known.shown
+    if shown is None or not shown.is_shares or shown.side not in tuple(Side) or not known.state.is_live:
+        return None
+    owner = Owner.OURS if shown.client_id == client_id else Owner.CLIENT
+    if order_id <= 0 or order_id == shown.perm_id or (shown.client_id == 0 and client_id != 0):
+        owner = Owner.WINDOW
+    kinds = [kind.value for kind in OcaType]
+    return StandingOrder(
+        owner=owner,
+        ref=shown.ref,
+        order_id=0 if order_id == shown.perm_id else order_id,
+        perm_id=shown.perm_id,
+        client=shown.client_id,
+        account=shown.account,
+        symbol=shown.symbol,
+        con_id=shown.con_id,
+        side=Side(shown.side),
+        kind=shown.kind,
+        qty=shown.qty,
+        filled=known.filled,
+        remaining=known.remaining,
+        state=known.state,
+        limit=shown.limit,
+        stop=shown.stop,
+        tif=shown.tif,
+        outside_rth=shown.outside_rth,
+        oca_group=shown.oca_group or None,
+        oca_type=OcaType(shown.oca_type) if shown.oca_group and shown.oca_type in kinds else None,
+    )

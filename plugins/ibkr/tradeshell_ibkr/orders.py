@@ -29,13 +29,14 @@ from tradeshell import (
     OrderState,
     RefusedWhat,
     SendFailed,
+    StandingOrder,
     masked,
     parse_ref,
 )
 from tradeshell_ibkr.codes import CODES, Effect, about_order, look_up
 from tradeshell_ibkr.connection import Connection
 from tradeshell_ibkr.encode import cancel_order, contract_text, place_order
-from tradeshell_ibkr.known import Known
+from tradeshell_ibkr.known import Known, standing_of
 from tradeshell_ibkr.order_ids import LAST_ORDER_ID
 from tradeshell_ibkr.pacing import Priority
 from tradeshell_ibkr.translate import Shown, shares_of, shown_of, state_of, ticket_of
@@ -65,6 +66,8 @@ class Orders:
         self._by_perm: dict[int, Known] = {}
         self._families: dict[int, list[Known]] = {}  # brackets that are not transmitted yet, by their parent
         self._foreign: dict[tuple[int, int], Known] = {}
+        self._elsewhere: dict[tuple[int, int], Known] = {}  # orders of other accounts of the login
+        self._strangers: dict[int, Known] = {}  # orders of other clients that a cancel was sent for
         self.on_preview: Callable[[int, int, str], bool] = lambda *_: (
             False
         )  # (number, code of an error, its text)
@@ -97,6 +100,7 @@ class Orders:
         known = Known(spec.ref, order_id, spec, parent_id)
         known.epoch = connection.epoch
         self._send(known, "place", _priority(spec), self._frame(wire, spec, order_id, parent_id))
+        self._strangers.pop(order_id, None)
         self._by_id[order_id] = self._by_ref[spec.ref] = known
         connection.order_ids.see(order_id)
         connection.order_ids.name(spec.con_id, spec.symbol)
@@ -151,7 +155,8 @@ class Orders:
             known = Known(ref, order_id)
             known.is_new = False
         self._send(known, "cancel", Priority.CANCEL, cancel_order(wire.serverVersion(), order_id))
-        self._by_id.setdefault(order_id, known)
+        # Another client's order may have the number that our next one gets.
+        (self._by_id if parse_ref(ref) is not None else self._strangers).setdefault(order_id, known)
         known.is_cancelling = True
 
     def _check(self, spec: OrderSpec, order_id: int) -> None:
@@ -212,6 +217,7 @@ class Orders:
     def collect(self) -> dict[tuple[int, int], Known]:
         """Begin to collect the orders that are shown from now on."""
         self._foreign.clear()
+        self._elsewhere.clear()
         self._collected = {}
         self._expected = [known for known in self._by_id.values() if known.state.is_live]
         return self._collected
@@ -222,6 +228,13 @@ class Orders:
         for known in self._expected:
             known.is_gone = known.is_gone or id(known) not in shown
 
+    def standing(self) -> tuple[StandingOrder, ...]:
+        """Return all living orders of the answer that was collected, whoever sent them, in whichever account."""
+        collected = (*(self._collected or {}).items(), *self._elsewhere.items())
+        number = self._connection.settings.client_id
+        found = (standing_of(known, order_id, number) for (_, order_id), known in collected)
+        return tuple(order for order in found if order is not None)
+
     def stop_collecting(self) -> None:
         """Collect no more."""
         self._collected = None
@@ -231,12 +244,15 @@ class Orders:
         if order.whatIf:
             self.on_preview(order_id, 0, "")
             return
-        shown = shown_of(contract, order, preview.warningText)
+        shown = shown_of(contract, order, preview.warningText, self._connection.names)
         connection = self._connection
         is_mine = shown.client_id == connection.settings.client_id and order_id > 0
         if is_mine:
             connection.order_ids.see(order_id)
         if shown.account and shown.account != connection.account:
+            far = Known("", order_id)
+            far.shown, far.remaining = shown, shown.qty
+            self._elsewhere[(shown.client_id, order_id or shown.perm_id)] = far
             return
         known = self._mine(order_id, shown) if is_mine else self._somebodys(order_id, shown)
         if known is None:
@@ -310,6 +326,10 @@ class Orders:
             known = (
                 self._by_id.get(order_id) if is_mine else self._foreign.get((client_id, order_id or perm_id))
             )
+        if known is None and (far := self._elsewhere.get((client_id, order_id or perm_id))) is not None:
+            far.filled, far.remaining = shares_of(filled), shares_of(remaining)
+            far.state = state_of(status, far.remaining, far.state, is_staged=False)
+            return
         if known is None and is_mine and not state_of(status, 0, OrderState.SENT, is_staged=False).is_live:
             # Of an earlier run, and no openOrder has named it yet: pictures say which one it is.
             self._connection.tell(0, f"order {order_id} is {status}: {filled:g} filled, {remaining:g} left")
@@ -363,7 +383,7 @@ class Orders:
             self._emit(OrderReported(at=self._connection.clock.now(), report=known.report()))
 
     def _error(self, order_id: int, code: int, text: str) -> None:
-        known = self._by_id.get(order_id)
+        known = self._by_id.get(order_id) or self._strangers.get(order_id)
         connection = self._connection
         if known is None and self.on_preview(order_id, code, text):
             return

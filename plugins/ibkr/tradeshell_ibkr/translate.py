@@ -160,6 +160,12 @@ class Shown(Struct, frozen=True):
     perm_id: int
     account: str
     con_id: int
+    symbol: str
+    is_shares: bool
+    side: str
+    kind: str
+    tif: str
+    outside_rth: bool
     qty: Shares
     limit: Price | None
     stop: Price | None
@@ -169,7 +175,7 @@ class Shown(Struct, frozen=True):
     words: str
 
 
-def shown_of(contract: Contract, order: Order, words: str) -> Shown:
+def shown_of(contract: Contract, order: Order, words: str, names: dict[int, str]) -> Shown:
     """Return what an openOrder shows, prices only where the order's type has them: held stops show a derived limit."""
     has_limit = order.orderType in (OrderType.LIMIT, OrderType.STOP_LIMIT)
     has_stop = order.orderType in (OrderType.STOP, OrderType.STOP_LIMIT)
@@ -179,6 +185,12 @@ def shown_of(contract: Contract, order: Order, words: str) -> Shown:
         perm_id=order.permId,
         account=order.account,
         con_id=contract.conId,
+        symbol=name_of(contract, names),
+        is_shares=is_shares(contract),
+        side=order.action,
+        kind=order.orderType,
+        tif=order.tif,
+        outside_rth=order.outsideRth,
         qty=shares_of(order.totalQuantity),
         limit=price_of(order.lmtPrice) if has_limit else None,
         stop=price_of(order.auxPrice) if has_stop else None,

@@ -58,11 +58,20 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             Edit(
                 "core.book:Book.cap",
-                "return own - (self.committed() - typed)",
-                "return own - 0 * (self.committed() - typed)",
+                "return own - (sum(exposed.values()) - typed)",
+                "return own - 0 * (sum(exposed.values()) - typed)",
             ),
             Edit("core.book:Book.room", "- exposed)", "- 0 * exposed)"),
         ),
+    ),
+    Mutant(
+        "lost_session_ignored",
+        "V02 D15",
+        "Exits of a session that no record knows count for nothing.",
+        (Edit("core.standing:claimed", "return sum(groups.values())", "return 0 * sum(groups.values())"),),
+        caught_by="tests/core/test_outside.py::"
+        "test_each_group_counts_its_largest_order_and_sells_find_no_free_share",
+        why="no schedule loses its journal",
     ),
     Mutant(
         "foreign_shares_ours",
