@@ -77,6 +77,7 @@ from tradeshell.core.strategy import (
     Tell,
     Wish,
 )
+from tradeshell.core.targets import Target, TargetsWanted
 from tradeshell.core.trade import Trade, TradePhase
 from tradeshell.errors import (
     BrokerError,
@@ -108,6 +109,7 @@ from tradeshell.ports import (
     Clock,
     Defaults,
     Handle,
+    PastBars,
     ProgramContext,
     ProgramOffer,
     Record,
@@ -116,6 +118,7 @@ from tradeshell.ports import (
     SinkContext,
     SinkOpener,
     Snapshot,
+    TakeProfitOffer,
     Trading,
     VenueClock,
     VenueOptions,
@@ -208,6 +211,7 @@ __all__ = [
     "OrderType",
     "Outcome",
     "Over",
+    "PastBars",
     "PlaceOrder",
     "PluginError",
     "PositionReport",
@@ -238,6 +242,9 @@ __all__ = [
     "StreamWitness",
     "StreamWord",
     "Table",
+    "TakeProfitOffer",
+    "Target",
+    "TargetsWanted",
     "Tell",
     "Tif",
     "Trade",

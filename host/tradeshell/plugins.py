@@ -27,7 +27,14 @@ from tradeshell.core.strategy import Strategy
 from tradeshell.errors import PluginError
 from tradeshell.grammar import Command, Grammar, shown
 from tradeshell.hookspecs import PROJECT, hookimpl
-from tradeshell.ports import BrokerOffer, PluginReport, ProgramOffer, Register, SinkOpener
+from tradeshell.ports import (
+    BrokerOffer,
+    PluginReport,
+    ProgramOffer,
+    Register,
+    SinkOpener,
+    TakeProfitOffer,
+)
 
 T = TypeVar("T")
 
@@ -40,6 +47,7 @@ BUNDLED: Mapping[str, str] = MappingProxyType(
         "ibkr": "tradeshell-ibkr",
         "jsonl_log": "tradeshell-jsonl-log",
         "paper": "tradeshell-paper",
+        "tp_auto": "tradeshell-tp-auto",
     }
 )
 NOT_INSTALLED = "not installed: pip install 'tradeshell[all]'"
@@ -113,6 +121,7 @@ class PluginHost:
         self._commands = _Shelf("command", _command)
         self._brokers = _Shelf("broker", _broker)
         self._strategies = _Shelf("strategy", _strategy)
+        self._take_profits = _Shelf("take_profit", _take_profit)
         self._checks = _Shelf("check", _pre_trade_check)
         self._sinks = _Shelf("sink", _sink)
         self._programs = _Shelf("program", _program)
@@ -120,6 +129,7 @@ class PluginHost:
             "register_commands": self._commands,
             "register_brokers": self._brokers,
             "register_strategies": self._strategies,
+            "register_take_profits": self._take_profits,
             "register_pre_trade_checks": self._checks,
             "register_event_sinks": self._sinks,
             "register_programs": self._programs,
@@ -142,6 +152,11 @@ class PluginHost:
     def strategies(self) -> Mapping[str, Strategy]:
         """Strategies by name."""
         return MappingProxyType(self._strategies.things)
+
+    @property
+    def take_profits(self) -> Mapping[str, TakeProfitOffer]:
+        """Methods that compute targets, by name."""
+        return MappingProxyType(self._take_profits.things)
 
     @property
     def checks(self) -> tuple[PreTradeCheck, ...]:
@@ -177,7 +192,7 @@ class PluginHost:
     def owner(self, kind: str, name: str) -> str | None:
         """Return the plugin that provides ``name``.
 
-        ``kind`` is ``command``, ``broker``, ``strategy``, ``check``, ``sink`` or ``program``.
+        ``kind`` is ``command``, ``broker``, ``strategy``, ``take_profit``, ``check``, ``sink`` or ``program``.
         """
         shelf = next(shelf for shelf in self._shelves.values() if shelf.kind == kind)
         return shelf.owners.get(name)
@@ -469,6 +484,17 @@ def _strategy(name: str, thing: object) -> Strategy:
             )
         _check_callable(f"strategy {name!r}: {method}", function, arguments)
     return cast("Strategy", thing)
+
+
+def _take_profit(name: str, thing: object) -> TakeProfitOffer:
+    if not isinstance(thing, TakeProfitOffer):
+        raise PluginError(f"take_profit {name!r} is {_kind_of(thing)} · offer a tradeshell.TakeProfitOffer")
+    _check_callable(f"take_profit {name!r}: find", thing.find, ("wanted", "bars"))
+    if inspect.isgeneratorfunction(thing.find):
+        raise PluginError(
+            f"take_profit {name!r}: find contains 'yield', its body would never run · return the targets"
+        )
+    return thing
 
 
 def _pre_trade_check(name: str, thing: object) -> Check:

@@ -20,7 +20,9 @@ from tradeshell_ibkr.wire import Hub, Wire
 LOOK_EVERY = timedelta(seconds=5)
 ASK_AFTER = 10.0  # seconds of silence after which the time is asked for
 DEAD_AFTER = 20.0  # seconds of silence after which nobody is there
-DEAD_WITHOUT_IB = 60.0  # the same while the gateway has lost Interactive Brokers: the line to it may die meanwhile
+DEAD_WITHOUT_IB = (
+    60.0  # the same while the gateway has lost Interactive Brokers: the line to it may die meanwhile
+)
 TIME_EVERY = 300.0  # seconds between two looks at the broker's clock
 TIME_WITHIN = 4.0  # seconds
 CLOCK_SLACK = 2.0  # seconds: the broker tells its time in whole ones

@@ -1,0 +1,132 @@
+"""How much of the past is looked at: step by step, until it gives the targets that are wanted.
+
+Laws: the nearest past decides first, in fine bars; a further step adds only highs that are older than what was seen. A step whose
+bars cannot be had is passed over and named where a projection rests on it. Too little history is a refusal, never a guess.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+
+from tradeshell import BrokerError, OperatorError, PastBars, Target, TargetsWanted, money
+from tradeshell_tp_auto.calculator import (
+    LEAST_BARS,
+    Found,
+    High,
+    Scale,
+    begin_of_scale,
+    highs_of,
+    is_other_scale,
+    scale_of,
+    source_of,
+    targets_from,
+)
+
+
+class Step(Struct, frozen=True):
+    """How far to look: ``count`` bars of ``seconds``, none of which began more than ``days`` ago."""
+
+    seconds: int
+    count: int
+    days: int
+
+
+STEPS = (
+    Step(300, 390, 10),  # 5 regular days
+    Step(60, 390, 5),  # the day before, or the day so far: where there is too little for five-minute bars
+    Step(900, 520, 40),  # 20 days
+    Step(3600, 455, 130),  # 65 days, a quarter
+    Step(86_400, 250, 380),  # a year
+)
+FINEST = 60  # seconds: asked only when nothing else has given a scale
+
+
+class Look(Struct):
+    """What has been seen so far."""
+
+    rth: bool
+    highs: list[High]
+    scale: Scale | None = None
+    since: datetime | None = None  # the oldest bar that was seen
+    begins: datetime | None = None  # an overnight jump of the price: what was before it is another scale
+    most: int = 0  # bars of the longest answer
+    missing: str = ""  # why bars of a step cannot be used
+
+    def take(self, wanted: TargetsWanted, bars: PastBars, step: Step) -> None:
+        """Look at one step."""
+        try:
+            past = bars(step.seconds, step.count, self.rth)
+        except BrokerError as error:
+            self.missing = self.missing or str(error)
+            return
+        oldest = wanted.at - timedelta(days=step.days)
+        seen = [bar for bar in past if bar.end <= wanted.at and bar.start >= oldest]
+        if is_other_scale(seen, wanted.anchor_price):
+            last = money(seen[-1].close)
+            self.missing = (
+                self.missing or f"the level is no price of its scale, the last was {last} (a split?)"
+            )
+            return
+        begins = begin_of_scale(seen)
+        self.begins = max(filter(None, (self.begins, begins)), default=None)
+        if self.begins is not None:  # known from finer bars, it holds for coarser ones that do not show it
+            cut_at = self.begins
+            seen = [bar for bar in seen if bar.start >= cut_at]
+        self.most = max(self.most, len(seen))
+        if not seen:
+            return
+        source = source_of(seen, rth=self.rth, cut=self.begins is not None)
+        if self.scale is None:
+            self.scale = scale_of(seen, source)
+        found = highs_of(seen, source, wanted.anchor_price, wanted.grid)
+        if self.since is not None:
+            since = self.since
+            found = [high for high in found if high.at.timestamp() + step.seconds <= since.timestamp()]
+        self.highs += found
+        self.since = seen[0].start if self.since is None else min(self.since, seen[0].start)
+
+
+def find_targets(wanted: TargetsWanted, bars: PastBars) -> tuple[Target, ...]:
+    """Return the targets that the past gives; raises ``OperatorError`` when it gives too little.
+
+    In regular hours first; where they have too few bars (shortly after the open of a stock without a past), extended hours count.
+    """
+    looks = []
+    for rth in (True, False) if wanted.rth else (False,):
+        look = Look(rth=rth, highs=[])
+        looks.append(look)
+        found = _look(wanted, bars, look)
+        if found is not None:
+            return found.targets
+    most = max(look.most for look in looks)
+    why = next((look.missing for look in looks if look.missing), "")
+    seen = (
+        f"{most} bar{'s' * (most != 1)}, {LEAST_BARS} that move are needed"
+        if most
+        else why or "there are no bars"
+    )
+    raise OperatorError(
+        f"tp=auto: too little history of {wanted.symbol} to compute targets above {money(wanted.anchor_price)}: {seen} · "
+        f"nothing was started; name prices · example: tp={_example(wanted)}"
+    )
+
+
+def _look(wanted: TargetsWanted, bars: PastBars, look: Look) -> Found | None:
+    found: Found | None = None
+    for step in STEPS:
+        if step.seconds == FINEST and look.scale is not None:
+            continue
+        look.take(wanted, bars, step)
+        if look.scale is not None:
+            note = " (some history cannot be had)" if look.missing else ""
+            found = targets_from(look.highs, wanted.anchor_price, wanted.count, look.scale, wanted.grid, note)
+            if found.is_settled:
+                break
+    return found
+
+
+def _example(wanted: TargetsWanted) -> str:
+    base = wanted.anchor_price
+    return "-".join(money(wanted.grid.up(base + base * number / 50)) for number in range(1, wanted.count + 1))
