@@ -19,6 +19,7 @@ from tradeshell import (
     split,
 )
 from tradeshell_breakout.events import (
+    AutoTpComputed,
     BreakoutBreakDetected,
     BreakoutConfirmed,
     BreakoutRejected,
@@ -55,8 +56,19 @@ class Breakout:
             mode=plan.mode.value,
             bar=int(watch.params["bar"]),
             legs=split(plan.qty, plan.parts) if plan.mode.is_detached else (),
+            tp_why=plan.tp_why,
         )
-        return QUIET_STATE, (Tell(started),)
+        if not plan.tp_method:
+            return QUIET_STATE, (Tell(started),)
+        computed = AutoTpComputed(
+            symbol=plan.symbol,
+            watch=watch.id,
+            method=plan.tp_method,
+            level=plan.level,
+            tp=plan.tps,
+            why=plan.tp_why,
+        )
+        return QUIET_STATE, (Tell(computed), Tell(started))
 
     def on_bar(
         self, watch: WatchSpec, state: BreakoutState, bar: Bar, at: datetime

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from itertools import pairwise
 from math import sqrt
 from zoneinfo import ZoneInfo
 
@@ -23,8 +22,10 @@ LEAST_BARS = 15  # for a range that means something
 GAP = 0.1  # of a day's range: the least distance between targets, and of the first from the anchor
 BAND = 0.05  # of a day's range: highs within it are one level
 RUNNER = 0.5  # of a day's range: the least distance of the last of several targets, where a high lies so far
-JUMP = 1.3  # overnight, up or down: a split or a new company; what was before it is another scale
-FAR = 2.0  # times, from one bar to the next of a day, or from the last price to the level: another scale, too
+JUMP = Decimal("1.3")  # overnight, up or down: a split or a new company; what was before it is another scale
+FAR = Decimal(
+    2
+)  # times, from one bar to the next of a day, or from the last price to the level: another scale, too
 REGULAR_DAY = 23_400  # seconds
 DAY = 86_400
 NEW_YORK = ZoneInfo("America/New_York")
@@ -43,7 +44,7 @@ class Source(Struct, frozen=True, kw_only=True):
         length = "1d" if self.seconds == DAY else f"{self.seconds // 60}m" if self.seconds < 3600 else "1h"
         days = f"{self.days} day{'s' * (self.days != 1)}"
         hours = "" if self.rth else ", extended hours"
-        return f"{length} bars, {days}{' since a jump of the price' if self.cut else ''}{hours}"
+        return f"{length} bars, {days}{' since a price jump' if self.cut else ''}{hours}"
 
 
 class High(Struct, frozen=True, kw_only=True):
@@ -80,13 +81,19 @@ def day_of(at: datetime) -> date:
 
 
 def begin_of_scale(bars: Sequence[Bar]) -> datetime | None:
-    """Return since when ``bars`` are of one scale: the start of the bar behind the last jump, ``None`` without one."""
-    for before, after in reversed(tuple(pairwise(bars))):
-        ratio = float(after.open / before.close)
-        most = JUMP if day_of(before.start) != day_of(after.start) else FAR
-        if not 1 / most < ratio < most:
-            return after.start
+    """Return since when ``bars`` are of one scale: the instant behind the last jump, ``None`` without one."""
+    for index in range(len(bars) - 1, -1, -1):
+        bar = bars[index]
+        if bar.high >= bar.low * FAR:  # a price of before the jump is within this bar
+            return bar.end
+        if index and _is_jump(bars[index - 1], bar):
+            return bar.start
     return None
+
+
+def _is_jump(before: Bar, after: Bar) -> bool:
+    most = JUMP if day_of(before.start) != day_of(after.start) else FAR
+    return not 1 / most < after.open / before.close < most
 
 
 def is_other_scale(bars: Sequence[Bar], anchor: Price) -> bool:
@@ -94,7 +101,7 @@ def is_other_scale(bars: Sequence[Bar], anchor: Price) -> bool:
 
     A breakout may lie far above the last price, and never far below it: it would be over before it began.
     """
-    return bool(bars) and not 1 / JUMP < float(anchor / bars[-1].close) < FAR
+    return bool(bars) and not 1 / JUMP < anchor / bars[-1].close < FAR
 
 
 def source_of(bars: Sequence[Bar], *, rth: bool, cut: bool) -> Source:

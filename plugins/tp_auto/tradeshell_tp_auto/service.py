@@ -63,17 +63,17 @@ class Look(Struct):
             return
         oldest = wanted.at - timedelta(days=step.days)
         seen = [bar for bar in past if bar.end <= wanted.at and bar.start >= oldest]
+        begins = begin_of_scale(seen)
+        self.begins = max(filter(None, (self.begins, begins)), default=None)
+        if self.begins is not None:  # known from finer bars, it holds for coarser ones that do not show it
+            cut_at = self.begins
+            seen = [bar for bar in seen if bar.start >= cut_at]
         if is_other_scale(seen, wanted.anchor_price):
             last = money(seen[-1].close)
             self.missing = (
                 self.missing or f"the level is no price of its scale, the last was {last} (a split?)"
             )
             return
-        begins = begin_of_scale(seen)
-        self.begins = max(filter(None, (self.begins, begins)), default=None)
-        if self.begins is not None:  # known from finer bars, it holds for coarser ones that do not show it
-            cut_at = self.begins
-            seen = [bar for bar in seen if bar.start >= cut_at]
         self.most = max(self.most, len(seen))
         if not seen:
             return
@@ -120,7 +120,7 @@ def _look(wanted: TargetsWanted, bars: PastBars, look: Look) -> Found | None:
             continue
         look.take(wanted, bars, step)
         if look.scale is not None:
-            note = " (some history cannot be had)" if look.missing else ""
+            note = ", some missing" if look.missing else ""
             found = targets_from(look.highs, wanted.anchor_price, wanted.count, look.scale, wanted.grid, note)
             if found.is_settled:
                 break
