@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from math import sqrt
+from statistics import median
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
@@ -22,6 +23,7 @@ LEAST_BARS = 15  # for a range that means something
 GAP = 0.1  # of a day's range: the least distance between targets, and of the first from the anchor
 BAND = 0.05  # of a day's range: highs within it are one level
 RUNNER = 0.5  # of a day's range: the least distance of the last of several targets, where a high lies so far
+MOST = 4  # usual ranges: a bar of more counts as one of so many
 JUMP = Decimal("1.3")  # overnight, up or down: a split or a new company; what was before it is another scale
 FAR = Decimal(
     2
@@ -125,6 +127,8 @@ def scale_of(bars: Sequence[Bar], source: Source) -> Scale | None:
             high, low = max(high, float(last.close)), min(low, float(last.close))
         ranges.append(high - low)
         last = bar
+    if (usual := median(ranges)) > 0:  # one false print must not make every distance larger
+        ranges = [min(each, usual * MOST) for each in ranges]
     atr = sum(ranges) / len(ranges)
     bars_a_day = max(REGULAR_DAY / source.seconds, 1.0)
     return Scale(atr=atr, day_range=atr * sqrt(bars_a_day), source=source) if atr > 0 else None

@@ -35,12 +35,14 @@ class Step(Struct, frozen=True):
 
 STEPS = (
     Step(300, 390, 10),  # 5 regular days
-    Step(60, 390, 5),  # the day before, or the day so far: where there is too little for five-minute bars
+    Step(
+        60, 390, 5
+    ),  # what has no closed five-minute bar yet; shortly after the first open of all, everything
     Step(900, 520, 40),  # 20 days
     Step(3600, 455, 130),  # 65 days, a quarter
     Step(86_400, 250, 380),  # a year
 )
-FINEST = 60  # seconds: asked only when nothing else has given a scale
+NEAREST = 2  # steps that are always looked at
 
 
 class Look(Struct):
@@ -49,7 +51,8 @@ class Look(Struct):
     rth: bool
     highs: list[High]
     scale: Scale | None = None
-    since: datetime | None = None  # the oldest bar that was seen
+    since: datetime | None = None  # when the oldest bar that was seen began
+    until: datetime | None = None  # when the newest was over
     begins: datetime | None = None  # an overnight jump of the price: what was before it is another scale
     most: int = 0  # bars of the longest answer
     missing: str = ""  # why bars of a step cannot be used
@@ -81,11 +84,11 @@ class Look(Struct):
         if self.scale is None:
             self.scale = scale_of(seen, source)
         found = highs_of(seen, source, wanted.anchor_price, wanted.grid)
-        if self.since is not None:
-            since = self.since
-            found = [high for high in found if high.at.timestamp() + step.seconds <= since.timestamp()]
-        self.highs += found
-        self.since = seen[0].start if self.since is None else min(self.since, seen[0].start)
+        # What finer bars, or the same ones, have shown is not counted twice.
+        length, first, until = timedelta(seconds=step.seconds), seen[0].start, seen[-1].end
+        since, after = self.since or until, self.until or first
+        self.highs += [high for high in found if high.at + length <= since or high.at >= after]
+        self.since, self.until = min(since, first), max(after, until)
 
 
 def find_targets(wanted: TargetsWanted, bars: PastBars) -> tuple[Target, ...]:
@@ -115,14 +118,12 @@ def find_targets(wanted: TargetsWanted, bars: PastBars) -> tuple[Target, ...]:
 
 def _look(wanted: TargetsWanted, bars: PastBars, look: Look) -> Found | None:
     found: Found | None = None
-    for step in STEPS:
-        if step.seconds == FINEST and look.scale is not None:
-            continue
+    for number, step in enumerate(STEPS, 1):
         look.take(wanted, bars, step)
         if look.scale is not None:
             note = ", some missing" if look.missing else ""
             found = targets_from(look.highs, wanted.anchor_price, wanted.count, look.scale, wanted.grid, note)
-            if found.is_settled:
+            if found.is_settled and number >= NEAREST:
                 break
     return found
 

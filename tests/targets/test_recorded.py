@@ -1,0 +1,102 @@
+"""Computed targets on every level of every recorded day: from the past alone, rising, on the grid, explained, highs first."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from tests.oracle.cases import DATA
+from tests.targets import report
+from tests.targets.recorded import ABSENT, Case, cases, computed, past_of, tape
+
+from tradeshell import US_STOCK_GRID
+from tradeshell_paper.series import BarColumns, to_ms
+from tradeshell_paper.tape import Tape
+from tradeshell_tp_auto.calculator import GAP, begin_of_scale, scale_of, source_of
+
+pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=ABSENT)
+COUNTS = (1, 2, 3)
+
+
+def all_cases() -> list[Any]:
+    if not DATA.is_dir():
+        return []
+    return [pytest.param(case, id=f"{case.symbol} {case.date} {case.level}") for case in cases()]
+
+
+@pytest.mark.parametrize("case", all_cases())
+def test_targets_rise_lie_on_the_grid_and_explain_themselves(case: Case) -> None:
+    for count in COUNTS:
+        targets = computed(case, count=count)
+        if targets is None:
+            continue
+        prices = [case.price, *(target.price for target in targets)]
+        assert prices == sorted(set(prices))
+        assert len(targets) == count
+        assert all(US_STOCK_GRID.holds(price) for price in prices)
+        assert all(" bars, " in target.why and " day" in target.why for target in targets)
+
+
+def with_another_future(known: Tape, case: Case, factor: Decimal) -> Tape:
+    """Return the tape with every minute that had not closed at the case's instant multiplied by ``factor``."""
+    other = Tape(known.symbol, in_force=True)
+    for seconds, bars in known.bars.items():
+        assert isinstance(bars, BarColumns)
+        columns = BarColumns(known.symbol, seconds)
+        columns.extend(bars)
+        first = next(
+            (row for row, ms in enumerate(columns.ms) if ms + 1000 * seconds > to_ms(case.at)), len(columns)
+        )
+        for column in (columns.opens, columns.highs, columns.lows, columns.closes):
+            column[first:] = [price * factor for price in column[first:]]
+        other.bars[seconds] = columns
+    return other
+
+
+@pytest.mark.parametrize("factor", ["0.5", "0.97", "1.03", "3"])
+def test_another_future_changes_no_target(factor: str) -> None:
+    changed = 0
+    for case in cases():
+        known = tape(case.symbol)
+        other = with_another_future(known, case, Decimal(factor))
+        assert computed(case, other) == computed(case), case
+        changed += other.bars[60].ms == known.bars[60].ms and len(other.bars[60]) > 0
+    assert changed > 100
+
+
+def test_the_future_that_is_moved_is_really_another_one() -> None:
+    case = next(case for case in cases() if case.entry is not None)
+    later = case._replace(at=case.at + timedelta(hours=3))
+    other = with_another_future(tape(case.symbol), case, Decimal(3))
+    assert past_of(other, later.at)(60, 10, True) != past_of(tape(case.symbol), later.at)(60, 10, True)
+
+
+def test_where_earlier_highs_lie_above_the_level_the_first_target_comes_from_them() -> None:
+    """The highs are looked for here without the plugin: the highest regular five-minute bar of the last days."""
+    seen = 0
+    for case in cases():
+        targets = computed(case, count=1)
+        bars = past_of(tape(case.symbol), case.at)(300, 390, True)
+        oldest = case.at - timedelta(days=10)
+        bars = tuple(bar for bar in bars if bar.start >= oldest)
+        begins = begin_of_scale(bars)
+        bars = tuple(bar for bar in bars if begins is None or bar.start >= begins)
+        if targets is None or not bars or bars[-1].close > 2 * case.price:
+            continue
+        scale = scale_of(bars, source_of(bars, rth=True, cut=False))
+        if scale is None or max(bar.high for bar in bars) < case.price + scale.part(GAP) + Decimal("0.01"):
+            continue
+        seen += 1
+        assert not targets[0].why.startswith("projected"), case
+    assert seen > 50
+
+
+def test_the_report_has_a_line_for_every_symbol_day(capsys: pytest.CaptureFixture[str]) -> None:
+    assert report.main() == 0
+    told = capsys.readouterr().out
+    days = {f"{case.symbol} {case.date}" for case in cases()}
+    assert all(day in told for day in days)
+    assert f"{len(days)} symbol-days" in told
+    assert max(map(len, told.splitlines())) <= 120
