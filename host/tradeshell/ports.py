@@ -265,7 +265,7 @@ SinkOpener: TypeAlias = Callable[[SinkContext], AbstractContextManager[Sink]]
 class PastBars(Protocol):
     """The past as a take-profit method sees it: bars that had closed when it was asked."""
 
-    def __call__(self, seconds: int, count: int, rth: bool) -> tuple[Bar, ...]:
+    def __call__(self, seconds: int, count: int, rth: bool, /) -> tuple[Bar, ...]:
         """Return up to ``count`` bars of ``seconds`` length, oldest first; raises ``BrokerError`` when they cannot be had."""
         ...
 

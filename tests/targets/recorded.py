@@ -9,7 +9,7 @@ instant, and a test moves the future to see that it does not matter.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
@@ -19,7 +19,7 @@ from tests.oracle.cases import DATA
 from tests.oracle.plain import Bar as Minute
 from tests.oracle.plain import is_regular, read_bars
 
-from tradeshell import US_STOCK_GRID, Bar, OperatorError, Target, TargetsWanted
+from tradeshell import US_STOCK_GRID, Bar, OperatorError, PastBars, Target, TargetsWanted
 from tradeshell_paper.feed_replay import replay_market
 from tradeshell_paper.tape import Tape
 from tradeshell_tp_auto.service import find_targets
@@ -65,7 +65,7 @@ def tape(symbol: str) -> Tape:
     return replay_market(sorted((DATA / "1m").glob(f"{symbol}_*_trades.csv.gz")), None).tape(symbol)
 
 
-def past_of(known: Tape, at: datetime) -> Callable[[int, int, bool], tuple[Bar, ...]]:
+def past_of(known: Tape, at: datetime) -> PastBars:
     """Return the history of a tape as the paper venue gives it at an instant."""
 
     def bars(seconds: int, count: int, rth: bool) -> tuple[Bar, ...]:
