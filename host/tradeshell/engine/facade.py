@@ -33,7 +33,7 @@ from tradeshell.upkeep import EXAMINE_WITHIN, Finding
 from tradeshell.words import masked
 
 QUOTE_AGE = 2.0  # seconds: an older touch says nothing about a limit that is typed
-HISTORY_TIMEOUT = 65.0  # real seconds: a broker that limits questions may have it wait for its turn
+HISTORY_TIMEOUT = 30.0  # real seconds: a broker that limits questions has them wait for their turn
 ANSWER_TIMEOUT = 4.0  # real seconds a command gives the broker to answer an order
 
 

@@ -42,6 +42,9 @@ STEPS = (
     Step(3600, 455, 130),  # 65 days, a quarter
     Step(86_400, 250, 380),  # a year
 )
+FAILURES = (
+    2  # refused steps after which a broker that has given nothing is not asked again: each may take long
+)
 NEAREST = 2  # steps that are always looked at
 
 
@@ -55,6 +58,7 @@ class Look(Struct):
     until: datetime | None = None  # when the newest was over
     begins: datetime | None = None  # an overnight jump of the price: what was before it is another scale
     most: int = 0  # bars of the longest answer
+    failures: int = 0  # steps that the broker refused
     missing: str = ""  # why bars of a step cannot be used
 
     def take(self, wanted: TargetsWanted, bars: PastBars, step: Step) -> None:
@@ -63,6 +67,7 @@ class Look(Struct):
             past = bars(step.seconds, step.count, self.rth)
         except BrokerError as error:
             self.missing = self.missing or str(error)
+            self.failures += 1
             return
         oldest = wanted.at - timedelta(days=step.days)
         seen = [bar for bar in past if bar.end <= wanted.at and bar.start >= oldest]
@@ -103,6 +108,8 @@ def find_targets(wanted: TargetsWanted, bars: PastBars) -> tuple[Target, ...]:
         found = _look(wanted, bars, look)
         if found is not None:
             return found.targets
+        if look.failures >= FAILURES:
+            break
     most = max(look.most for look in looks)
     why = next((look.missing for look in looks if look.missing), "")
     seen = (
@@ -120,6 +127,8 @@ def _look(wanted: TargetsWanted, bars: PastBars, look: Look) -> Found | None:
     found: Found | None = None
     for number, step in enumerate(STEPS, 1):
         look.take(wanted, bars, step)
+        if look.scale is None and look.failures >= FAILURES:
+            break
         if look.scale is not None:
             note = ", some missing" if look.missing else ""
             found = targets_from(look.highs, wanted.anchor_price, wanted.count, look.scale, wanted.grid, note)

@@ -122,9 +122,14 @@ def test_bars_that_never_move_are_a_refusal() -> None:
 
 
 def test_a_broker_that_gives_no_history_is_quoted() -> None:
-    assert "IBKR says 162: HMDS query returned no data" in refusal(
-        Past({step.seconds: NO_DATA for step in STEPS})
-    )
+    past = Past({step.seconds: NO_DATA for step in STEPS})
+    assert "IBKR says 162: HMDS query returned no data" in refusal(past)
+    assert past.asked == [(300, True), (60, True)]  # each refusal may take long
+
+
+def test_one_length_of_bars_that_a_broker_does_not_have_is_passed_over() -> None:
+    past = Past({300: NO_DATA, 60: drawn([*quiet(20), 103, 101], seconds=60)})
+    assert find_targets(wanted("101", 1), past)[0].price == Decimal(103)
 
 
 def test_a_level_of_another_scale_is_a_refusal_that_names_the_last_price() -> None:
