@@ -1,30 +1,26 @@
 """``tp=atr``: targets at one, two and three times the average true range of 14 bars of 15 minutes above the level."""
 
-from collections.abc import Sequence
 from decimal import Decimal
 from itertools import pairwise
 
-from tradeshell import Bar, OperatorError, PastBars, Register, TakeProfitOffer, Target, TargetsWanted, hookimpl
+from tradeshell import OperatorError, PastBars, Register, TakeProfitOffer, Target, TargetsWanted, hookimpl
 
 BARS, SECONDS = 14, 900
-
-
-def average_true_range(bars: Sequence[Bar]) -> Decimal:
-    """Return it in USD; the first bar only gives its close."""
-    ranges = [max(bar.high, last.close) - min(bar.low, last.close) for last, bar in pairwise(bars)]
-    return sum(ranges, Decimal(0)) / len(ranges)
 
 
 def find(wanted: TargetsWanted, bars: PastBars) -> list[Target]:
     """Answer with the targets; refuses without enough bars rather than guess."""
     past = bars(SECONDS, BARS + 1, wanted.rth)
     if len(past) <= BARS:
-        raise OperatorError(f"tp=atr: {wanted.symbol} has {len(past)} bars of 15 minutes, {BARS + 1} are needed")
-    grid, atr = wanted.grid, average_true_range(past)
-    step = max(grid.up(atr), grid.increment(wanted.anchor_price))
+        raise OperatorError(
+            f"tp=atr: {wanted.symbol} has {len(past)} bars of 15 minutes, {BARS + 1} are needed"
+        )
+    ranges = [max(bar.high, last.close) - min(bar.low, last.close) for last, bar in pairwise(past)]
+    atr = sum(ranges, Decimal(0)) / BARS
+    step = max(wanted.grid.up(atr), wanted.grid.increment(wanted.anchor_price))
     return [
         Target(
-            price=grid.up(wanted.anchor_price + step * number),
+            price=wanted.grid.up(wanted.anchor_price + step * number),
             why=f"{number} x ATR {atr:.4f} above the level · {BARS} 15m bars",
         )
         for number in range(1, wanted.count + 1)

@@ -102,7 +102,7 @@ def test_M15_without_history_no_watcher_is_started_and_the_line_says_why(
         assert not told.ok
         wrong = "there are no bars" if minutes == 0 else "14 bars, 15 that move are needed"
         assert re.fullmatch(
-            rf"tp=auto: too little history of AAA to compute targets above 12\.00: {wrong} · nothing was started; .*",
+            rf"tp=auto: targets above 12\.00 cannot be computed from the history of AAA: {wrong} · nothing was started; .*",
             told.text.strip(),
         )
         is_untouched(running, tmp_path)

@@ -176,7 +176,7 @@ KEYS = (
         values=(("1", "a bracket"), ("2", "two pairs, 70/30"), ("3", "three pairs, 60/30/10")),
         metavar="COUNT",
         example="3",
-        default="1",
+        default="1, of computed ones",
     ),
     _key("sl", "stop loss, USD", parse_price, metavar="PRICE", example="187", default="none"),
     _key(

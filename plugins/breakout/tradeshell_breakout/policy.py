@@ -21,11 +21,13 @@ from tradeshell import (
     Words,
     check_plan,
     default_weights,
+    money,
     split,
 )
 
 HALF = Decimal("0.5")
 ONE_PERCENT = Decimal("0.01")
+BELOW, CENT = Decimal("0.98"), Decimal("0.0001")  # of an example
 
 
 def chase_limit(level: Decimal, sl: Decimal | None, max_chase: Decimal | None) -> Decimal:
@@ -124,7 +126,7 @@ def check_without_targets(words: Words, defaults: dict[str, Any], wish: Wish) ->
     if wish.count > 1 and sl is None:
         raise OperatorError(
             f"sl: a ladder (tp={wish.method} tp_count={wish.count}) needs a stop for every leg · "
-            f"example: {EXAMPLES[1].partition(' ')[2]}"
+            f"example: sl={money((level * BELOW).quantize(CENT))}"
         )
     beyond = tuple(Target(price=level * (1 + number), why="") for number in range(1, wish.count + 1))
     check_plan(replace(trade_plan(words, defaults, "", beyond), stop_updates=()))

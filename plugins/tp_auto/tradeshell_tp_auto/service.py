@@ -79,7 +79,7 @@ class Look(Struct):
         if is_other_scale(seen, wanted.anchor_price):
             last = money(seen[-1].close)
             self.missing = (
-                self.missing or f"the level is no price of its scale, the last was {last} (a split?)"
+                self.missing or f"the last price was {last}, of another scale than the level (a split?)"
             )
             return
         self.most = max(self.most, len(seen))
@@ -118,7 +118,7 @@ def find_targets(wanted: TargetsWanted, bars: PastBars) -> tuple[Target, ...]:
         else why or "there are no bars"
     )
     raise OperatorError(
-        f"tp=auto: too little history of {wanted.symbol} to compute targets above {money(wanted.anchor_price)}: {seen} · "
+        f"tp=auto: targets above {money(wanted.anchor_price)} cannot be computed from the history of {wanted.symbol}: {seen} · "
         f"nothing was started; name prices · example: tp={_example(wanted)}"
     )
 

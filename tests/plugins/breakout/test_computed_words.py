@@ -78,7 +78,7 @@ def test_prices_that_are_named_ask_no_method(typed: tuple[Runner, FakeTrading]) 
 @pytest.mark.parametrize(
     "words, said",
     [
-        ("190 100 tp-2", "sl: a ladder (tp=auto tp_count=2) needs a stop for every leg · example: sl=187"),
+        ("190 100 tp-2", "sl: a ladder (tp=auto tp_count=2) needs a stop for every leg · example: sl=186.20"),
         ("190 100 tp-3 sl=191", "sl=191.00: the stop of a long trade lies below the level 190.00"),
         ("190 2 tp-3 sl=187", "qty=2: split 60-30-10 leaves leg 3 without a share"),
         ("190 100 tp-3 sl=187 tp_alloc=50-30-30", "sums to 110"),
