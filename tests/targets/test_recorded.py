@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,8 @@ from tests.targets import report
 from tests.targets.recorded import ABSENT, Case, cases, computed, past_of, tape
 
 from tradeshell import US_STOCK_GRID
+from tradeshell.testing import open_shell
+from tradeshell.testing.outcome import Runner
 from tradeshell_paper.series import BarColumns, to_ms
 from tradeshell_paper.tape import Tape
 from tradeshell_tp_auto.calculator import GAP, begin_of_scale, scale_of, source_of
@@ -91,6 +95,29 @@ def test_where_earlier_highs_lie_above_the_level_the_first_target_comes_from_the
         seen += 1
         assert not targets[0].why.startswith("projected"), case
     assert seen > 50
+
+
+def test_a_recorded_day_is_traded_at_the_computed_prices(tmp_path: Path) -> None:
+    """The whole program: SPY breaks the high of its first five minutes, with the days before as its past."""
+    days = sorted(DATA.glob("1m/SPY_2013-10-*_*.csv.gz"))
+    before = [f"--replay={path}" for path in days if path.name < "SPY_2013-10-11"]
+    args = [*before, "--speed", "max", "--from", "2013-10-10T09:35", "--state-dir", str(tmp_path)]
+    with open_shell(args) as shell:
+        runner = Runner(shell)
+        runner.run("breakout SPY 167.48 100 tp-3 sl=166.64 max_chase=off").assert_ok()
+        runner.run("wait ALL timeout=8h")
+        executions = runner.run("executions").text
+    events = [json.loads(line) for line in (tmp_path / "replay/events.jsonl").read_text("utf-8").splitlines()]
+    (computed_,) = (event for event in events if event["event"] == "AutoTpComputed")
+    (started,) = (event for event in events if event["event"] == "BreakoutStarted")
+    assert computed_["seq"] < started["seq"]
+    assert computed_["tp"] == started["tp"]
+    assert computed_["why"] == started["tp_why"]
+    intents = {e["leg"]: e for e in events if e["event"] == "OrderIntent" and str(e["leg"]).startswith("tp")}
+    assert [Decimal(intents[f"tp{n}"]["limit"]) for n in (1, 2, 3)] == [Decimal(p) for p in started["tp"]]
+    sold = [line.split()[2:6] for line in executions.splitlines() if "SELL" in line]
+    assert [leg[0] for leg in sold] == ["tp1", "tp2", "sl3"]
+    assert [Decimal(leg[3]) for leg in sold] == [Decimal(started["tp"][n]) for n in (0, 1, 0)]
 
 
 def test_the_report_has_a_line_for_every_symbol_day(capsys: pytest.CaptureFixture[str]) -> None:

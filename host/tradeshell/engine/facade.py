@@ -50,6 +50,7 @@ class EngineTrading:
     ) -> None:
         self.defaults = defaults
         self._take_profits = take_profits or {}
+        self._methods = tuple((name, offer.words) for name, offer in self._take_profits.items())
         self._facts = facts
         self._engine = engine
         self._reports = reports
@@ -92,7 +93,7 @@ class EngineTrading:
             blind=self._engine.healer.blind(),
             blocked=self._engine.healer.is_blocked,
             logs=self._engine.log_files(),
-            take_profits=tuple((name, offer.words) for name, offer in self._take_profits.items()),
+            take_profits=self._methods,
         )
 
     def instrument(self, symbol: str) -> Instrument:

@@ -62,6 +62,10 @@ def test_the_price_of_a_target_is_one_that_traded_and_its_words_say_when() -> No
     assert target.why == "high of Mar 2 11:15, 1000 shares · 5m bars, 1 day"
 
 
+def test_a_high_between_two_prices_of_the_grid_gives_the_one_below() -> None:
+    assert prices(drawn(peaks(105.2575)), "101", 1) == ["105.25"]
+
+
 def test_highs_close_to_one_another_are_one_level_with_its_touches_and_volume_at_the_lowest() -> None:
     (target,) = found(drawn(peaks(105.1, 105, 105.04)), "101", 1).targets
     assert target.price == Decimal(105)
