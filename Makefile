@@ -146,6 +146,10 @@ bench-peers: setup ## Measure comparable programs the same way
 oracle: setup ## Replay the recorded market and compare every outcome with the oracle
 	@$(BIN)/python -m tests.oracle.table $(ARGS)
 
+.PHONY: tp-report
+tp-report: setup ## Show how often computed targets were reached on the recorded market, next to fixed and random ones
+	@$(BIN)/python -m tests.targets.report
+
 ##@ Release
 
 # uv resolves, pip installs: only who changes a dependency needs uv, and it lives in a venv of its own.

@@ -81,6 +81,7 @@ from tradeshell.core.strategy import (
     Tell,
     Wish,
 )
+from tradeshell.core.targets import Target, TargetsWanted
 from tradeshell.core.trade import Trade, TradePhase, inventory, protection_state
 from tradeshell.differences import (
     CancelOutside,
@@ -123,6 +124,7 @@ from tradeshell.ports import (
     Clock,
     Defaults,
     Handle,
+    PastBars,
     ProgramContext,
     ProgramOffer,
     Record,
@@ -131,6 +133,7 @@ from tradeshell.ports import (
     SinkContext,
     SinkOpener,
     Snapshot,
+    TakeProfitOffer,
     Trading,
     VenueClock,
     VenueOptions,
@@ -232,6 +235,7 @@ __all__ = [
     "Outside",
     "Over",
     "Owner",
+    "PastBars",
     "PlaceOrder",
     "PluginError",
     "PositionReport",
@@ -266,7 +270,10 @@ __all__ = [
     "StreamWitness",
     "StreamWord",
     "Table",
+    "TakeProfitOffer",
     "TakeUp",
+    "Target",
+    "TargetsWanted",
     "Tell",
     "Tif",
     "Trade",

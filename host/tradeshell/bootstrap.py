@@ -148,7 +148,9 @@ def program(
             problems=plugins.problems,
             state_dir=state_dir,
         )
-        trading = EngineTrading(engine, settings.defaults, lambda: plugins.reports, facts)
+        trading = EngineTrading(
+            engine, settings.defaults, lambda: plugins.reports, facts, plugins.take_profits
+        )
         notes = (
             *plugins.problems,
             *_missing(offer, plugins),

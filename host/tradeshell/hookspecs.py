@@ -8,7 +8,7 @@ from tradeshell.core.checks import Check
 from tradeshell.core.strategy import Strategy
 from tradeshell.differences import ReconcilerMaker
 from tradeshell.grammar import Command
-from tradeshell.ports import BrokerOffer, ProgramOffer, Register, SinkOpener
+from tradeshell.ports import BrokerOffer, ProgramOffer, Register, SinkOpener, TakeProfitOffer
 
 PROJECT = "tradeshell"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -42,6 +42,16 @@ def register_strategies(register: Register[Strategy]) -> None:
     Called: once, at start-up, before the first prompt.
     Calls back: the pure methods of ``Strategy`` inside ``step``, on the engine's loop, in the order of arrival.
     On error: a strategy that raises ends its watcher with ``BreakoutStopped`` or its own last word; trades are unaffected.
+    """
+
+
+@hookspec
+def register_take_profits(register: Register[TakeProfitOffer]) -> None:
+    """Offer methods that compute targets from past bars, such as ``auto``.
+
+    Called: once, at start-up, before the first prompt.
+    Calls back: ``TakeProfitOffer.find`` on the main thread for a command that names it (``tp=auto``), before anything is started.
+    On error: the plugin is refused whole; a method that raises, or whose targets break a rule, fails that line only.
     """
 
 

@@ -28,7 +28,14 @@ from tradeshell.differences import ReconcilerMaker
 from tradeshell.errors import PluginError
 from tradeshell.grammar import Command, Grammar, shown
 from tradeshell.hookspecs import PROJECT, hookimpl
-from tradeshell.ports import BrokerOffer, PluginReport, ProgramOffer, Register, SinkOpener
+from tradeshell.ports import (
+    BrokerOffer,
+    PluginReport,
+    ProgramOffer,
+    Register,
+    SinkOpener,
+    TakeProfitOffer,
+)
 
 T = TypeVar("T")
 
@@ -42,6 +49,7 @@ BUNDLED: Mapping[str, str] = MappingProxyType(
         "jsonl_log": "tradeshell-jsonl-log",
         "paper": "tradeshell-paper",
         "reconcile": "tradeshell-reconcile",
+        "tp_auto": "tradeshell-tp-auto",
     }
 )
 NOT_INSTALLED = "not installed: pip install 'tradeshell[all]'"
@@ -115,6 +123,7 @@ class PluginHost:
         self._commands = _Shelf("command", _command)
         self._brokers = _Shelf("broker", _broker)
         self._strategies = _Shelf("strategy", _strategy)
+        self._take_profits = _Shelf("take_profit", _take_profit)
         self._checks = _Shelf("check", _pre_trade_check)
         self._sinks = _Shelf("sink", _sink)
         self._reconcilers = _Shelf("reconciler", _reconciler)
@@ -123,6 +132,7 @@ class PluginHost:
             "register_commands": self._commands,
             "register_brokers": self._brokers,
             "register_strategies": self._strategies,
+            "register_take_profits": self._take_profits,
             "register_pre_trade_checks": self._checks,
             "register_event_sinks": self._sinks,
             "register_reconcilers": self._reconcilers,
@@ -146,6 +156,11 @@ class PluginHost:
     def strategies(self) -> Mapping[str, Strategy]:
         """Strategies by name."""
         return MappingProxyType(self._strategies.things)
+
+    @property
+    def take_profits(self) -> Mapping[str, TakeProfitOffer]:
+        """Methods that compute targets, by name."""
+        return MappingProxyType(self._take_profits.things)
 
     @property
     def checks(self) -> tuple[PreTradeCheck, ...]:
@@ -186,7 +201,7 @@ class PluginHost:
     def owner(self, kind: str, name: str) -> str | None:
         """Return the plugin that provides ``name``.
 
-        ``kind`` is ``command``, ``broker``, ``strategy``, ``check``, ``sink``, ``reconciler`` or ``program``.
+        ``kind`` is ``command``, ``broker``, ``strategy``, ``take_profit``, ``check``, ``sink``, ``reconciler`` or ``program``.
         """
         shelf = next(shelf for shelf in self._shelves.values() if shelf.kind == kind)
         return shelf.owners.get(name)
@@ -478,6 +493,17 @@ def _strategy(name: str, thing: object) -> Strategy:
             )
         _check_callable(f"strategy {name!r}: {method}", function, arguments)
     return cast("Strategy", thing)
+
+
+def _take_profit(name: str, thing: object) -> TakeProfitOffer:
+    if not isinstance(thing, TakeProfitOffer):
+        raise PluginError(f"take_profit {name!r} is {_kind_of(thing)} · offer a tradeshell.TakeProfitOffer")
+    _check_callable(f"take_profit {name!r}: find", thing.find, ("wanted", "bars"))
+    if inspect.isgeneratorfunction(thing.find):
+        raise PluginError(
+            f"take_profit {name!r}: find contains 'yield', its body would never run · return the targets"
+        )
+    return thing
 
 
 def _pre_trade_check(name: str, thing: object) -> Check:

@@ -7,7 +7,7 @@ it opened. All times are aware UTC ``datetime``, prices ``Decimal`` USD, quantit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from tradeshell.core.inputs import ExecutionReport, Input, OrderReport, Position
 from tradeshell.core.market import Bar, Instrument, Price, Quote, Session, Shares
 from tradeshell.core.orders import OrderSpec
 from tradeshell.core.plan import TradePlan
+from tradeshell.core.targets import Target, TargetsWanted
 from tradeshell.differences import Difference
 from tradeshell.upkeep import BlindStream, Finding, LogFile, StreamNews, WireLog
 
@@ -278,6 +279,24 @@ class SinkContext(Struct, frozen=True, kw_only=True):
 SinkOpener: TypeAlias = Callable[[SinkContext], AbstractContextManager[Sink]]
 
 
+# --- take profits -----------------------------------------------------------------------------------------------------
+
+
+class PastBars(Protocol):
+    """The past as a take-profit method sees it: bars that had closed when it was asked."""
+
+    def __call__(self, seconds: int, count: int, rth: bool, /) -> tuple[Bar, ...]:
+        """Return up to ``count`` bars of ``seconds`` length, oldest first; raises ``BrokerError`` when they cannot be had."""
+        ...
+
+
+class TakeProfitOffer(Struct, frozen=True, kw_only=True):
+    """A method by name: ``tp=NAME`` asks it. ``find`` raises ``OperatorError`` with one line when it has no answer."""
+
+    find: Callable[[TargetsWanted, PastBars], Sequence[Target]]
+    words: str
+
+
 # --- programs ---------------------------------------------------------------------------------------------------------
 
 
@@ -307,6 +326,7 @@ class View(Struct, frozen=True, kw_only=True):
     """What the screen may look at: an immutable picture, published by the engine after each change.
 
     ``blind``: streams of bars that are stalled; ``blocked``: another session of the login takes the market data.
+    ``take_profits``: methods that compute targets, with their words.
     """
 
     now: datetime
@@ -319,6 +339,7 @@ class View(Struct, frozen=True, kw_only=True):
     blind: tuple[BlindStream, ...] = ()
     blocked: bool = False
     logs: tuple[LogFile, ...] = ()
+    take_profits: tuple[tuple[str, str], ...] = ()
 
 
 class Defaults(Struct, frozen=True, kw_only=True):
@@ -363,6 +384,12 @@ class Trading(Protocol):
 
     def session(self, symbol: str) -> Session | None:
         """Return today's trading hours."""
+        ...
+
+    def take_profits(
+        self, method: str, symbol: str, level: Price, count: int, rth: bool, sl: Price | None = None
+    ) -> tuple[Target, ...]:
+        """Return ``count`` targets above ``level`` that ``method`` computes from bars closed by now, on the grid and rising."""
         ...
 
     def start_watch(

@@ -600,7 +600,7 @@ def test_a_watcher_that_only_the_state_file_knew_makes_way_for_its_session_once_
     desktop.do(i.WatchRestored, watch=spec, started_at=desktop.at, doubt="no journal")
     with pytest.raises(OperatorError, match="is known already"):
         take_up(desktop)
-    desktop.do(i.ResumeRequested, watch="br-9", found=i.Meanwhile(used_by=SL1))
+    desktop.do(i.ResumeRequested, watch="br-9", found=i.Meanwhile(instrument=AAPL, session=None, used_by=SL1))
     take_up(desktop)
     assert desktop.trade("br-9").phase is TradePhase.OPEN
 

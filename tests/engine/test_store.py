@@ -38,6 +38,19 @@ def test_a_snapshot_reads_back_as_it_was_written(tmp_path: Path) -> None:
     ]
 
 
+def test_targets_that_were_computed_come_back_with_how_they_were_found(tmp_path: Path) -> None:
+    """A watcher that is taken up keeps the targets that were computed when it was typed, and says so."""
+    path, why = tmp_path / "state.toml", ("2 highs 195.00–195.20 · 5m bars, 5 days",)
+    desk = Desktop()
+    desk.watch(tp_method="auto", tp_why=why)
+    save(path, snapshot(desk.desk, session="s1", broker="paper", journal_seq=3))
+    found = load(path).saved
+    assert found is not None
+    spec = found.watchers[0].spec
+    assert spec is not None
+    assert (spec.plan.tp_method, spec.plan.tp_why, found.left_out) == ("auto", why, ())
+
+
 def test_the_snapshot_is_for_its_owner_alone_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "state.toml"
     save(path, picture())

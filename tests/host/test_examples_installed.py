@@ -20,7 +20,7 @@ WRITE_PAGE = ROOT / "docs/write-a-plugin.md"
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installation:
-    """Install the host, all bundled plugins, both samples and the plugin that docs/write-a-plugin.md writes, from wheels."""
+    """Install the host, all bundled plugins, the samples and the plugin that docs/write-a-plugin.md writes, from wheels."""
     place = tmp_path_factory.mktemp("examples")
     written = place / "tradeshell-rr"
     written.mkdir()
@@ -39,8 +39,12 @@ def says(installed: Installation, *words: str, ok: bool = True) -> str:
     return done.stdout + done.stderr
 
 
-def test_there_are_two_samples_and_neither_is_part_of_the_workspace() -> None:
-    assert [path.name for path in EXAMPLES] == ["tradeshell-fills-csv", "tradeshell-risk"]
+def test_there_are_three_samples_and_none_is_part_of_the_workspace() -> None:
+    assert [path.name for path in EXAMPLES] == [
+        "tradeshell-atr-targets",
+        "tradeshell-fills-csv",
+        "tradeshell-risk",
+    ]
     assert (
         "examples" not in (ROOT / "pyproject.toml").read_text(encoding="utf-8").partition("[tool.pytest")[0]
     )
@@ -54,6 +58,8 @@ def test_installed_plugins_are_there_at_the_next_start(installed: Installation) 
     rows = {line.split()[0]: line for line in says(installed, "-c", "plugins").splitlines() if line.split()}
     assert "command size" in rows["risk"]
     assert "sink fills_csv" in rows["fills_csv"]
+    assert "take_profit atr" in rows["atr_targets"]
+    assert "take_profit auto" in rows["tp_auto"]
     assert "command rr" in rows["rr"]
     assert set(BUNDLED) <= set(rows)
     for path in EXAMPLES:
@@ -106,6 +112,33 @@ def test_the_sample_command_has_help(installed: Installation) -> None:
     ):
         assert words in said
     assert "size" in says(installed, "-c", "help")
+
+
+@pytest.mark.timeout(240)
+def test_the_sample_method_computes_targets_that_say_how(installed: Installation) -> None:
+    readme = (ROOT / "examples/tradeshell-atr-targets/README.md").read_text(encoding="utf-8")
+    (typed,) = re.findall(r"^paper> (.*)$", readme, flags=re.MULTILINE)
+    said = says(installed, "-c", typed)
+    found = [
+        Decimal(price)
+        for price in re.findall(r"^  tp\d (\S+): \d x ATR \S+ above the level$", said, re.MULTILINE)
+    ]
+    assert len(found) == 2
+    assert Decimal(190) < found[0] < found[1]
+    assert abs((found[1] - 190) - 2 * (found[0] - 190)) <= Decimal("0.01")
+    assert "14 15m bars" in said
+    assert "tp=auto tp=atr" in says(installed, "-c", "plan AAPL 190 100 tp=rta sl=187", ok=False)
+
+
+@pytest.mark.timeout(240)
+def test_the_sample_method_refuses_without_a_past(installed: Installation, tmp_path: Path) -> None:
+    bars = "ts,open,high,low,close,volume\n2013-10-08T13:30:00Z,10,11,9,10,100\n2013-10-08T13:31:00Z,10,11,9,10,100\n"
+    (tmp_path / "AAA_2013-10-08_trades.csv").write_text(
+        bars + "2013-10-08T13:32:00Z,10,11,9,10,100\n", encoding="utf-8"
+    )
+    replay = f"--replay={tmp_path / 'AAA_2013-10-08_trades.csv'}"
+    said = says(installed, replay, "--speed", "max", "-c", "plan AAA 12 100 tp=atr", ok=False)
+    assert "tp=atr: AAA has 0 bars of 15 minutes, 15 are needed" in said
 
 
 COMPLETE = """
@@ -163,6 +196,6 @@ def test_safe_mode_leaves_the_samples_out(installed: Installation) -> None:
         for line in says(installed, "--safe-mode", "-c", "plugins").splitlines()
         if line.split()
     }
-    for name in ("risk", "fills_csv", "rr"):
+    for name in ("risk", "fills_csv", "atr_targets", "rr"):
         assert "safe mode takes bundled plugins only" in rows[name]
     says(installed, "--safe-mode", "-c", "size AAPL level=190 sl=187 risk=200", ok=False)

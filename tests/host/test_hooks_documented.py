@@ -126,6 +126,7 @@ def test_the_section_of_a_hook_repeats_the_parts_and_shows_one_plugin(name: str)
     kinds = {"register_commands": "command", "register_brokers": "broker", "register_event_sinks": "sink"}
     kinds |= {"register_strategies": "strategy", "register_pre_trade_checks": "check"}
     kinds |= {"register_programs": "program", "register_reconcilers": "reconciler"}
+    kinds |= {"register_take_profits": "take_profit"}
     assert {offer.partition(" ")[0] for offer in report.offers} == {kinds[name]}
 
 

@@ -29,6 +29,7 @@ from tradeshell import (
     Register,
     Sink,
     SinkContext,
+    TakeProfitOffer,
     Verb,
     Words,
     hookimpl,
@@ -82,6 +83,7 @@ def says_yes(context: object) -> None:
     """A check that refuses nothing."""
 
 
+METHOD = TakeProfitOffer(find=lambda wanted, bars: (), words="far away")
 PROGRAM = ProgramOffer(run=lambda context: 0, words="a program")
 BROKER = BrokerOffer(open=open_broker, own_clock=False, words="a broker")
 
@@ -173,6 +175,10 @@ def test_a_plugin_offers_one_thing_of_every_kind() -> None:
         register("patient", PATIENT)
 
     @hookimpl
+    def register_take_profits(register: Register[TakeProfitOffer]) -> None:
+        register("far", METHOD)
+
+    @hookimpl
     def register_pre_trade_checks(register: Register[Any]) -> None:
         register("calm", says_yes)
 
@@ -203,12 +209,14 @@ def test_a_plugin_offers_one_thing_of_every_kind() -> None:
         "command size",
         "broker mine",
         "strategy patient",
+        "take_profit far",
         "check calm",
         "sink webhook",
         "reconciler twin",
         "program serve",
     )
     assert dict(host.programs) == {"serve": PROGRAM}
+    assert dict(host.take_profits) == {"far": METHOD}
     assert host.owner("command", "size") == "all_of_it"
     assert host.owner("command", "sizes") is None
     assert [host.owner(kind, "mine") for kind in ("command", "broker", "sink")] == [None, "all_of_it", None]
@@ -232,11 +240,31 @@ def test_this_file_tries_every_hook_of_the_host() -> None:
         "register_commands",
         "register_brokers",
         "register_strategies",
+        "register_take_profits",
         "register_pre_trade_checks",
         "register_event_sinks",
         "register_reconcilers",
         "register_programs",
     }
+
+
+def never(wanted: object, bars: object) -> Any:
+    yield from ()
+
+
+@pytest.mark.parametrize(
+    "thing, words",
+    [
+        (7, "take_profit 'mine' is a value of type int · offer a tradeshell.TakeProfitOffer"),
+        (TakeProfitOffer(find=lambda: (), words=""), "take_profit 'mine': find cannot be called with (wanted, bars)"),  # type: ignore[arg-type,misc]  # what is tested
+        (TakeProfitOffer(find=slow_run, words=""), "take_profit 'mine': find is 'async def', nobody would await it"),  # type: ignore[arg-type]  # what is tested
+        (TakeProfitOffer(find=never, words=""), "take_profit 'mine': find contains 'yield', its body would never run"),
+    ],
+)  # fmt: skip
+def test_a_method_that_could_not_be_asked_is_refused_when_it_is_offered(thing: object, words: str) -> None:
+    host = loaded(candidate("targets", offering("register_take_profits", ("mine", thing))))
+    assert host.take_profits == {}
+    assert words in host.reports[0].refused
 
 
 @pytest.mark.parametrize(
@@ -768,6 +796,7 @@ def test_bundled_plugins_come_first_then_the_order_is_that_of_the_names() -> Non
         "ibkr",
         "jsonl_log",
         "reconcile",
+        "tp_auto",
     ]
     assert "already provided by 'breakout'" in refusal(host, "alpha")
 

@@ -17,6 +17,7 @@ from tradeshell.core.events import Event
 from tradeshell.core.market import Bar, Instrument, Price, Quote, Session, Shares
 from tradeshell.core.orders import OrderState
 from tradeshell.core.plan import TradePlan
+from tradeshell.core.targets import Target
 from tradeshell.core.trade import first_leg
 from tradeshell.differences import Difference
 from tradeshell.errors import BrokerError, OperatorError
@@ -109,6 +110,7 @@ class FakeTrading:
             blind=self.blind,
             blocked=self.blocked,
             logs=self.logs,
+            take_profits=(("auto", "earlier highs"),),
         )
 
     def glance(self) -> View | None:
@@ -129,6 +131,18 @@ class FakeTrading:
 
     def session(self, symbol: str) -> Session | None:
         raise AssertionError("no command asks for hours")
+
+    def take_profits(
+        self, method: str, symbol: str, level: Price, count: int, rth: bool, sl: Price | None = None
+    ) -> tuple[Target, ...]:
+        self._may_fail()
+        self.asked.append(("targets", method, symbol, level, count, rth, sl))
+        if method != "auto":
+            raise OperatorError(f"tp={method}: no such method")
+        return tuple(
+            Target(price=level + 2 * n, why=f"{n} highs {level + 2 * n} · 5m bars, {n} days")
+            for n in range(1, count + 1)
+        )
 
     def start_watch(
         self, strategy: str, plan: TradePlan, params: Mapping[str, str], another: bool = False

@@ -63,6 +63,8 @@ class TradePlan(Struct, frozen=True, kw_only=True):
     entry: EntryKind = EntryKind.TOUCH
     limit: Price | None = None
     tps: tuple[Price, ...] = ()
+    tp_method: str = ""  # what computed ``tps``; empty: they were typed
+    tp_why: tuple[str, ...] = ()  # how each of ``tps`` was found, when they were computed
     sl: Price | None = None
     sl_type: OrderType = OrderType.STOP_LIMIT
     sl_offset: Price = Decimal(0)

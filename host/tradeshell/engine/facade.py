@@ -24,17 +24,20 @@ from tradeshell.core.orders import Order, OrderState, OrderType, Side
 from tradeshell.core.outside import why_not_change
 from tradeshell.core.plan import TradePlan, check_plan, put_on_grid
 from tradeshell.core.standing import claimed
+from tradeshell.core.targets import Target
 from tradeshell.core.trade import Trade, TradePhase, entry_of
 from tradeshell.differences import CancelOutside, Difference, TakeUp
 from tradeshell.engine.doctor import Facts, examine_broker, examine_host
 from tradeshell.engine.reconciling import Reconciling
 from tradeshell.engine.runtime import Engine, Unanswered
+from tradeshell.engine.targets import compute_targets
 from tradeshell.errors import BrokerError, Interrupted, OperatorError, StateError, TradeshellError
-from tradeshell.ports import Defaults, PluginReport, View
+from tradeshell.ports import Defaults, PluginReport, TakeProfitOffer, View
 from tradeshell.upkeep import EXAMINE_WITHIN, Finding
 from tradeshell.words import masked
 
 QUOTE_AGE = 2.0  # seconds: an older touch says nothing about a limit that is typed
+HISTORY_TIMEOUT = 30.0  # real seconds: a broker that limits questions has them wait for their turn
 RESUME_TIMEOUT = 25.0  # real seconds for what is asked of the broker about a watcher that was left waiting
 ANSWER_TIMEOUT = 4.0  # real seconds a command gives the broker to answer an order
 
@@ -48,8 +51,11 @@ class EngineTrading:
         defaults: Defaults,
         reports: Callable[[], tuple[PluginReport, ...]],
         facts: Facts = Facts(),  # noqa: B008  # frozen
+        take_profits: Mapping[str, TakeProfitOffer] | None = None,
     ) -> None:
         self.defaults = defaults
+        self._take_profits = take_profits or {}
+        self._methods = tuple((name, offer.words) for name, offer in self._take_profits.items())
         self._facts = facts
         self._engine = engine
         self._reports = reports
@@ -92,6 +98,7 @@ class EngineTrading:
             blind=self._engine.healer.blind(),
             blocked=self._engine.healer.is_blocked,
             logs=self._engine.log_files(),
+            take_profits=self._methods,
         )
 
     def instrument(self, symbol: str) -> Instrument:
@@ -119,7 +126,14 @@ class EngineTrading:
             await self._qualify(symbol)
             return await self._engine.broker.history(symbol, seconds, count, rth)
 
-        return self._engine.call(ask(), what="the history")
+        return self._engine.call(ask(), HISTORY_TIMEOUT, "the history")
+
+    def take_profits(
+        self, method: str, symbol: str, level: Price, count: int, rth: bool, sl: Price | None = None
+    ) -> tuple[Target, ...]:
+        """Ask a method for targets."""
+        offers = self._take_profits
+        return compute_targets(self, offers, method, symbol, level, count, rth, sl)
 
     def session(self, symbol: str) -> Session | None:
         """Return today's trading hours."""

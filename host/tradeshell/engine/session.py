@@ -514,8 +514,8 @@ class Session:
             if ended is not None:
                 ended.cancel()
         self._no_picture_until = -math.inf
-        shown = (*answer.orders, *answer.others, *answer.executions)
-        self.names = frozenset(each.ref for each in shown)
+        orders = (*(o.ref for o in answer.orders), *(o.ref for o in answer.others))
+        self.names = frozenset((*orders, *(e.ref for e in answer.executions)))
         self.submit(answer)
         if is_compared and reconciling is not None and self.desk.link.epoch == epoch:
             self.submit(reconciling.compare(before, self.desk, answer, completed))

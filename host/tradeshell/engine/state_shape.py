@@ -59,6 +59,8 @@ class PlanTable(Table):
     entry: Literal["limit", "market"]
     limit: Usd | None = None
     tps: list[Usd] = Field(default=[], max_length=10)
+    tp_method: Text = ""
+    tp_why: list[Text] = Field(default=[], max_length=10)
     sl: Usd | None = None
     sl_type: Literal["STP LMT", "STP"]
     sl_offset: Usd

@@ -13,6 +13,7 @@ from tradeshell import (
     Grammar,
     OperatorError,
     Table,
+    Target,
     TradePlan,
     Trading,
     Watcher,
@@ -26,7 +27,7 @@ from tradeshell import (
 from tradeshell_breakout import planned
 from tradeshell_breakout.events import bar_words
 from tradeshell_breakout.grammar import BREAKOUT_GRAMMAR, PLAN_GRAMMAR
-from tradeshell_breakout.policy import trade_plan, watch_params
+from tradeshell_breakout.policy import check_without_targets, trade_plan, wanted_targets, watch_params
 
 
 def _defaults(trading: Trading) -> dict[str, Any]:
@@ -46,9 +47,17 @@ def _defaults(trading: Trading) -> dict[str, Any]:
 
 def _plan(trading: Trading, words: Words) -> tuple[TradePlan, dict[str, str]]:
     defaults = _defaults(trading)
-    plan = trade_plan(words, defaults, trading.view().desk.account)
+    account = trading.view().desk.account
+    params = watch_params(words, defaults)
+    wish = wanted_targets(words)
+    computed: tuple[Target, ...] = ()
+    if wish is not None:
+        check_without_targets(words, defaults, wish)
+        symbol, level, sl = words.get("symbol"), words.get("level"), words.get("sl")
+        computed = trading.take_profits(wish.method, symbol, level, wish.count, params["rth"] == "true", sl)
+    plan = trade_plan(words, defaults, account, computed)
     check_plan(plan)
-    return plan, watch_params(words, defaults)
+    return plan, params
 
 
 def run_breakout(trading: Trading, words: Words) -> Answer:
@@ -59,7 +68,8 @@ def run_breakout(trading: Trading, words: Words) -> Answer:
         return _resume(trading, words)
     plan, params = _plan(trading, words)
     id_ = trading.start_watch("breakout", plan, params, words.get("another", False))
-    return Answer(data={"watch": id_, "symbol": plan.symbol, "level": plan.level, "qty": plan.qty})
+    data = {"watch": id_, "symbol": plan.symbol, "level": plan.level, "qty": plan.qty}
+    return Answer(data=data | ({"tp": plan.tps, "tp_why": plan.tp_why} if plan.tp_why else {}))
 
 
 def _cancel(trading: Trading, words: Words) -> Answer:
@@ -176,6 +186,7 @@ def _data(watcher: Watcher, blind: Collection[str]) -> dict[str, Any]:
         "level": plan.level,
         "qty": plan.qty,
         "tp": plan.tps,
+        "tp_why": plan.tp_why,
         "sl": plan.sl,
         "mode": plan.mode,
         "legs": split(plan.qty, plan.parts) if plan.mode.is_detached else (),
@@ -215,6 +226,8 @@ def commands() -> tuple[Command, ...]:
                 "breakout AAPL level=190 qty=1",
                 "breakout AAPL level=190 qty=100 tp=195-198 sl=187",
                 "breakout AAPL level=190 qty=100 tp=195-198-205 sl=187 tp_alloc=50-30-20",
+                "breakout AAPL level=190 qty=100 tp=auto tp_count=3 sl=187",
+                "breakout AAPL 190 100 tp-2 sl=187",
                 "breakout AAPL 190 100 sl=187 bar=5m",
                 "breakout cancel AAPL",
                 "breakout resume AAPL",
@@ -222,7 +235,8 @@ def commands() -> tuple[Command, ...]:
             ),
             notes="Enters at the ask when a closed bar closes at or above the level; one entry, for ever. Two or three targets "
             "make a ladder: a pair of target and stop for each, armed when the bought shares are confirmed; when a target is "
-            "filled the later stops move up. `plan` with the same words shows it.",
+            "filled the later stops move up. tp=auto computes targets from earlier bars when the line is "
+            "typed, and says how each was found; they stay as they are. `plan` with the same words shows it.",
         ),
         Command(
             name="breakouts",
@@ -238,6 +252,10 @@ def commands() -> tuple[Command, ...]:
             grammar=PLAN_GRAMMAR,
             run=run_plan,
             group="Breakouts",
-            examples=("plan AAPL 190 100 tp=195 sl=187", "plan AAPL 190 100 tp=195-198-205 sl=187"),
+            examples=(
+                "plan AAPL 190 100 tp=195 sl=187",
+                "plan AAPL 190 100 tp=195-198-205 sl=187",
+                "plan AAPL 190 100 tp-3 sl=187",
+            ),
         ),
     )

@@ -22,7 +22,8 @@ def bar_words(seconds: int) -> str:
 class BreakoutStarted(Event, frozen=True, kw_only=True):
     """A watcher was armed. Prices USD, ``qty`` shares, ``legs`` those of each leg of a ladder, ``bar`` seconds.
 
-    ``updates``: where the stops of later legs go after each target; ``max_bars``: how many bars it waits.
+    ``updates``: where the stops of later legs go after each target; ``max_bars``: how many bars it waits; ``tp_why``: how each
+    target was found, when they were computed.
     """
 
     level: Price
@@ -34,6 +35,7 @@ class BreakoutStarted(Event, frozen=True, kw_only=True):
     legs: tuple[Shares, ...] = ()
     updates: tuple[Price, ...] = ()
     max_bars: int | None = None
+    tp_why: tuple[str, ...] = ()
 
     def label(self) -> str:
         return "armed"
@@ -49,7 +51,21 @@ class BreakoutStarted(Event, frozen=True, kw_only=True):
             else "exit"
         )
         held = f"{kind} {' '.join(exits)}" if exits else "no exits"
-        return f"{self.watch} · {held} · watching {bar_words(self.bar)} closes ≥ {money(self.level)}"
+        found = [f"tp{number}: {why.partition(' · ')[0]}" for number, why in enumerate(self.tp_why, 1)]
+        watching = f"watching {bar_words(self.bar)} closes ≥ {money(self.level)}"
+        return " · ".join((str(self.watch), held, watching, *found))
+
+
+class AutoTpComputed(Event, frozen=True, kw_only=True):
+    """The targets of a watcher were computed before it was armed: by which method, above which level, and how each was found.
+
+    For the log: the line of ``BreakoutStarted`` tells it. Prices USD.
+    """
+
+    method: str
+    level: Price
+    tp: tuple[Price, ...]
+    why: tuple[str, ...]
 
 
 class BreakoutBreakDetected(Event, frozen=True, kw_only=True):

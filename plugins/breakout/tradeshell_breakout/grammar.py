@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, TypeVar
+
+from msgspec import Struct
 
 from tradeshell import (
     Flag,
@@ -40,13 +43,28 @@ BOOLEANS = (("true", "yes"), ("false", "no"))
 EXAMPLE = "breakout AAPL level=190 qty=100 tp=195 sl=187"
 EXAMPLE_PARTS = "50-30-20"
 MOST_TARGETS = 3
+_METHOD = re.compile(r"[a-z][a-z0-9_]{0,40}", re.ASCII)  # no price begins with a letter
 
 
-def parse_targets(text: str) -> tuple[Decimal, ...]:
-    """Return the take-profit prices of ``195`` or of a ladder ``195-198-205``; ``auto`` is a known word that comes later."""
-    if text.lower() == "auto":
-        raise ValueError(f"computed targets are {LATER}; name prices")
+class Computed(Struct, frozen=True):
+    """``tp=auto``: targets are computed by the method of that name."""
+
+    method: str
+
+
+def parse_targets(text: str) -> tuple[Decimal, ...] | Computed:
+    """Return the take-profit prices of ``195`` or of a ladder ``195-198-205``, or the method of ``auto``."""
+    if _METHOD.fullmatch(text.lower()):
+        return Computed(text.lower())
     return _joined(text, parse_price, "target", MOST_TARGETS)
+
+
+def parse_target_count(text: str) -> int:
+    """Return the number of computed targets."""
+    count = parse_count(text)
+    if count > MOST_TARGETS:
+        raise ValueError(f"at most {MOST_TARGETS} targets")
+    return count
 
 
 def parse_updates(text: str) -> tuple[Decimal, ...]:
@@ -114,6 +132,12 @@ def watched_symbols(view: View, before: tuple[str, ...]) -> list[tuple[str, str]
     return [*((symbol, "watched") for symbol in found), *([("ALL", "every watcher")] if live else [])]
 
 
+def methods(view: View, before: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Return the methods that compute targets."""
+    del before
+    return list(view.take_profits)
+
+
 def paused_symbols(view: View, before: tuple[str, ...]) -> list[tuple[str, str]]:
     """Return the symbols of watchers that an earlier session left waiting, and ALL."""
     del before
@@ -125,7 +149,10 @@ def paused_symbols(view: View, before: tuple[str, ...]) -> list[tuple[str, str]]
 def usual_parts(view: View, before: tuple[str, ...]) -> list[tuple[str, str]]:
     """Return splits that fit the targets typed before."""
     del view
-    targets = next((word.count("-") + 1 for word in before if word.startswith("tp=")), None)
+    targets = next((word.count("-") + 1 for word in before if word.startswith("tp=") and "-" in word), None)
+    for word in before:  # targets that are computed
+        if word.startswith(("tp_count=", "tp-")) and word[-1].isdigit():
+            targets = int(word[-1])
     offers = {
         2: [("70-30", "two targets are always shared so")],
         3: [("60-30-10", "the default"), ("50-30-20", "percentages that sum to 100")],
@@ -143,11 +170,21 @@ KEYS = (
     _key("qty", "whole shares", parse_quantity, metavar="SHARES", example="100"),
     _key(
         "tp",
-        "take profit, USD; two or three joined by dashes make a ladder",
+        "take profit, USD; two or three joined by dashes make a ladder; auto computes tp_count of them",
         parse_targets,
-        metavar="PRICE[-PRICE…]",
+        values=methods,
+        metavar="PRICE[-PRICE…]|auto",
         example="195-198-205",
         default="none",
+    ),
+    _key(
+        "tp_count",
+        "number of computed targets, 1 to 3; tp-2 stands for tp=auto tp_count=2",
+        parse_target_count,
+        values=(("1", "a bracket"), ("2", "two pairs, 70/30"), ("3", "three pairs, 60/30/10")),
+        metavar="COUNT",
+        example="3",
+        default="1, of computed ones",
     ),
     _key("sl", "stop loss, USD", parse_price, metavar="PRICE", example="187", default="none"),
     _key(
@@ -278,7 +315,6 @@ KEYS = (
     *(
         Key(name=name, help=help_, later=LATER)
         for name, help_ in (
-            ("tp_count", "number of computed targets"),
             ("risk", "quantity from the risk in USD or %"),
             ("fast", "enter on fast bars"),
             ("fast_bar", "length of the fast bars"),

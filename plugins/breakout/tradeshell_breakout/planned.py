@@ -154,8 +154,12 @@ def table(legs: tuple[PlannedLeg, ...]) -> Table:
 
 
 def sentences(plan: TradePlan) -> tuple[str, ...]:
-    """Return what a table of legs does not say: pairs, cover, how stops move, the kind of stop, the risk."""
+    """Return what a table of legs does not say: computed targets, pairs, cover, how stops move, the kind of stop, the risk."""
     lines = []
+    for number, (price, why) in enumerate(zip(plan.tps, plan.tp_why, strict=False), 1):
+        what, _, detail = why.partition(" · ")
+        lines.append(f"tp{number} {money(price)}: {what}")
+        lines += [f"    {detail}"] if detail else []
     if plan.mode.is_detached:
         lines += [
             f"{len(plan.tps)} OCA pairs, type 2: a fill reduces the other order of its pair",
@@ -205,6 +209,7 @@ def data(plan: TradePlan, bar: int) -> dict[str, Any]:
         "qty": plan.qty,
         "level": plan.level,
         "mode": plan.mode,
+        "tp_method": plan.tp_method or None,
         "cover": plan.cover if plan.mode.is_detached else None,
         "bar": bar,
         "chase_limit": plan.chase_limit,
@@ -215,6 +220,7 @@ def data(plan: TradePlan, bar: int) -> dict[str, Any]:
                 "qty": leg.qty,
                 "orders": leg.orders,
                 "tp": leg.tp,
+                "tp_why": plan.tp_why[leg.number - 1] if plan.tp_why else None,
                 "sl": leg.sl,
                 "stops": leg.stops,
                 "risk_usd": leg.risk,

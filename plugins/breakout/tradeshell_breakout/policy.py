@@ -5,6 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from tradeshell import (
     Cover,
     EntryKind,
@@ -12,15 +15,19 @@ from tradeshell import (
     OperatorError,
     OrderType,
     Shares,
+    Target,
     Tif,
     TradePlan,
     Words,
+    check_plan,
     default_weights,
+    money,
     split,
 )
 
 HALF = Decimal("0.5")
 ONE_PERCENT = Decimal("0.01")
+BELOW, CENT = Decimal("0.98"), Decimal("0.0001")  # of an example
 
 
 def chase_limit(level: Decimal, sl: Decimal | None, max_chase: Decimal | None) -> Decimal:
@@ -30,6 +37,7 @@ def chase_limit(level: Decimal, sl: Decimal | None, max_chase: Decimal | None) -
     return level + ((level - sl) * HALF if sl is not None else level * ONE_PERCENT)
 
 
+DEFAULT_METHOD = "auto"
 BY_TARGETS = {1: ExitMode.ATTACHED, 2: ExitMode.DETACHED70, 3: ExitMode.DETACHED}
 EXAMPLES = {1: "tp=195 sl=187", 2: "tp=195-198 sl=187", 3: "tp=195-198-205 sl=187"}
 NUMBERS = ("no target", "one target", "two targets", "three targets")
@@ -87,17 +95,61 @@ def _weights(mode: ExitMode, qty: Shares, typed: tuple[int, ...]) -> tuple[int, 
     return fixed
 
 
-def trade_plan(words: Words, defaults: dict[str, Any], account: str) -> TradePlan:
+class Wish(Struct, frozen=True):
+    """Targets that are to be computed: by which method, and how many."""
+
+    method: str
+    count: int
+
+
+def wanted_targets(words: Words) -> Wish | None:
+    """Return which targets are to be computed, ``None`` when prices are named or there is no target.
+
+    Raises ``OperatorError`` for a count beside prices.
+    """
+    typed = words.get("tp")
+    if isinstance(typed, tuple):
+        if words.has("tp_count"):
+            raise OperatorError(
+                f"tp_count={words.get('tp_count')}: counts computed targets, and tp={_as_typed(typed)} names prices · leave "
+                f"one of them away · example: tp={DEFAULT_METHOD} tp_count=2"
+            )
+        return None
+    if typed is None and not words.has("tp_count"):
+        return None
+    return Wish(DEFAULT_METHOD if typed is None else typed.method, words.get("tp_count", 1))
+
+
+def check_without_targets(words: Words, defaults: dict[str, Any], wish: Wish) -> None:
+    """Refuse now what no computed price could repair: nobody should wait for history to hear it."""
+    level, sl = words.get("level"), words.get("sl")
+    if wish.count > 1 and sl is None:
+        raise OperatorError(
+            f"sl: a ladder (tp={wish.method} tp_count={wish.count}) needs a stop for every leg · "
+            f"example: sl={money((level * BELOW).quantize(CENT))}"
+        )
+    beyond = tuple(Target(price=level * (1 + number), why="") for number in range(1, wish.count + 1))
+    check_plan(replace(trade_plan(words, defaults, "", beyond), stop_updates=()))
+
+
+def trade_plan(
+    words: Words,
+    defaults: dict[str, Any],
+    account: str,
+    computed: tuple[Target, ...] = (),
+) -> TradePlan:
     """Return the plan; raises ``OperatorError`` naming word, rule and example when words contradict one another.
 
-    ``defaults`` holds the parsed defaults of the config by key; a key that was typed wins.
+    ``defaults`` holds the parsed defaults of the config by key; a key that was typed wins. ``computed`` are the targets of
+    ``wanted_targets``.
     """
 
     def get(name: str, fallback: Any) -> Any:
         return words.get(name, defaults.get(name, fallback))
 
     level, sl = words.get("level"), words.get("sl")
-    tps = words.get("tp", ())
+    wish = wanted_targets(words)
+    tps = words.get("tp", ()) if wish is None else tuple(target.price for target in computed)
     rth = get("rth", True)
     outside_rth = get("outside_rth", not rth)
     sl_type = OrderType.STOP if get("sl_type", "stop_limit") == "stop" else OrderType.STOP_LIMIT
@@ -134,6 +186,8 @@ def trade_plan(words: Words, defaults: dict[str, Any], account: str) -> TradePla
         level=level,
         entry=EntryKind.MARKET if get("entry", "limit") == "market" else EntryKind.TOUCH,
         tps=tps,
+        tp_method="" if wish is None else wish.method,
+        tp_why=tuple(target.why for target in computed),
         sl=sl,
         sl_type=sl_type,
         sl_offset=get("sl_offset", Decimal(0)),

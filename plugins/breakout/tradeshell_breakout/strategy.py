@@ -19,6 +19,7 @@ from tradeshell import (
     split,
 )
 from tradeshell_breakout.events import (
+    AutoTpComputed,
     BreakoutBreakDetected,
     BreakoutConfirmed,
     BreakoutRejected,
@@ -57,8 +58,19 @@ class Breakout:
             legs=split(plan.qty, plan.parts) if plan.mode.is_detached else (),
             updates=plan.updates,
             max_bars=int(watch.params["max_bars"]) if watch.params["max_bars"] else None,
+            tp_why=plan.tp_why,
         )
-        return QUIET_STATE, (Tell(started),)
+        if not plan.tp_method:
+            return QUIET_STATE, (Tell(started),)
+        computed = AutoTpComputed(
+            symbol=plan.symbol,
+            watch=watch.id,
+            method=plan.tp_method,
+            level=plan.level,
+            tp=plan.tps,
+            why=plan.tp_why,
+        )
+        return QUIET_STATE, (Tell(computed), Tell(started))
 
     def on_bar(
         self, watch: WatchSpec, state: BreakoutState, bar: Bar, at: datetime

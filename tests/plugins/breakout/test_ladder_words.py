@@ -95,8 +95,11 @@ LADDER = "AAPL 190 100 tp=195-198-205 sl=187"
         ("AAPL 190 100 tp=195--205 sl=187", ["target 2 is empty"]),
         ("AAPL 190 100 tp=195-1e3 sl=187", ["target 2 (1e3)", "exponents"]),
         ("AAPL 190 100 tp=195-198,5 sl=187", ["target 2 (198,5)", "a comma is not read"]),
-        ("AAPL 190 100 tp=auto sl=187", ["computed targets are not available"]),
-        ("XRTX 0.42 1000 tp-2 sl=0.37", ["tp-2 is not available"]),
+        ("AAPL 190 100 tp=195 tp_count=2 sl=187", ["tp_count=2", "tp=195 names prices", "tp=auto tp_count=2"]),
+        ("AAPL 190 100 tp=195 tp-1 sl=187", ["tp_count=1", "tp=195 names prices"]),
+        ("AAPL 190 100 tp=auto tp_count=4 sl=187", ["tp_count=4", "at most 3 targets"]),
+        ("AAPL 190 100 tp=auto tp_count=0 sl=187", ["tp_count=0"]),
+        ("AAPL 190 100 tp-2 tp-3 sl=187", ["tp_count is given twice"]),
         ("AAPL 190 2 tp=195-198-205 sl=187", ["qty=2", "without a share", "fewer targets"]),
         ("AAPL 190 1 tp=195-198 sl=187", ["qty=1", "without a share"]),
         ("AAPL 190 100 tp=195 sl=187 tp_alloc=100", ["tp_alloc=100", "splits a ladder"]),
@@ -250,6 +253,15 @@ def test_splits_that_fit_the_targets_are_offered_and_accepted(targets: str, offe
 
 
 def test_words_that_do_not_work_yet_are_not_offered() -> None:
+    assert complete(BREAKOUT_GRAMMAR, "fas", ("AAPL", "190", "100"), None) == ""
     found = complete(BREAKOUT_GRAMMAR, "tp", ("AAPL", "190", "100"), None)
     assert not isinstance(found, str)
-    assert {offer.text for offer in found} == {"tp=", "tp_exec=", "tp_alloc="}
+    assert {offer.text for offer in found} == {
+        "tp=",
+        "tp_count=",
+        "tp-1",
+        "tp-2",
+        "tp-3",
+        "tp_exec=",
+        "tp_alloc=",
+    }
