@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from tests.core.support import OPEN
 
 from tradeshell.core.desk import Desk
@@ -79,8 +80,11 @@ def test_a_reconciler_that_raises_or_answers_nonsense_costs_its_own_findings() -
     ]
 
 
-def test_the_gate_opens_after_the_comparison_and_rows_can_be_settled() -> None:
+def test_the_gate_opens_after_the_comparison_and_rows_can_be_settled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The whole program: the closing events come before the gate; `reconcile` compares again and numbers the rows."""
+    monkeypatch.setenv("COLUMNS", "120")  # no cell of the table is folded
     with open_runner("--market DEMO=100 --speed max") as runner:
         assert runner.run("reconcile").assert_ok().text.startswith("nothing differs")
         runner.run("buy DEMO 100 tp=105 sl=98").assert_ok()
