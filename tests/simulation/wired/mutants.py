@@ -71,8 +71,8 @@ MUTANTS = (
             Edit("tradeshell_ibkr.connection:Connection._notice", " or code not in CODES", ""),
             Edit(
                 "tradeshell_ibkr.orders:Orders._error",
-                "known = self._by_id.get(order_id)",
-                "known = self._by_id.get(order_id)\n    if code not in CODES: return",
+                "known = self._by_id.get(order_id) or self._strangers.get(order_id)",
+                "known = self._by_id.get(order_id) or self._strangers.get(order_id)\n    if code not in CODES: return",
             ),
         ),
     ),
