@@ -15,6 +15,7 @@ from tradeshell import (
     CompletedOrder,
     ConfigError,
     Desk,
+    DetachedSessionRestored,
     Difference,
     Differences,
     ExecutionReport,
@@ -299,3 +300,19 @@ def test_a_trade_is_told_with_what_it_holds_and_only_on_the_first_picture() -> N
         (row,) = [each for each in what.found if each.finding == "session"]
         assert row.broker.startswith("100 shares")
         assert sum(each.event is not None for each in what.found if each.finding == "session") == count
+
+
+def test_D11_shares_that_were_bought_without_a_stop_are_told_too_and_not_as_good_news() -> None:
+    """No stop was planned, so there is no gap; after a restart nobody else would say that the shares stand alone.
+
+    Kills: a restart that is silent about shares without a stop.
+    """
+    desktop = Desktop()
+    desktop.open_position(sl=None, tps=(), mode=ExitMode.NONE)
+    left = replace(desktop.desk, account=US, takes_up=True)
+    what = compare(Settings(), seen(desk=left, at=desktop.at))
+    assert found(what, "no stop") == []
+    (row,) = found(what, "session")
+    assert isinstance(row.event, DetachedSessionRestored)
+    assert (row.event.held, row.event.protected, row.event.source) == (100, 0, "journal")
+    assert row.event.how() is Weight.BAD
