@@ -97,8 +97,8 @@ def test_R02_R03_killed_while_a_ladder_arms_and_started_again_leaves_one_ladder(
         shown = both.shown()
         assert shown.held("AAPL") == 100
         assert sum(order.side == "BUY" for order in shown.orders) == 1
+        both.until(lambda: '"state":"PROTECTED"' in said(tmp_path / "program"), "the program knows that")
         assert after.end() == 0
-        assert '"state":"PROTECTED"' in said(tmp_path / "program")
         assert "Traceback" not in said(tmp_path / "program")
 
 
