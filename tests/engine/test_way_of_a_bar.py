@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +19,7 @@ from tradeshell.core.commands import PlaceOrder
 from tradeshell.core.desk import Desk
 from tradeshell.core.orders import OrderState
 from tradeshell.core.step import Core
+from tradeshell.engine import syncer
 from tradeshell.engine.journal import read_journal
 from tradeshell_breakout.strategy import Breakout
 
@@ -142,3 +145,18 @@ def test_the_journal_of_a_program_that_asked_in_two_steps_is_still_repeated(stag
         now, commands = step(now, event)
         found += [each for each in commands if isinstance(each, PlaceOrder)]
     assert tuple(found) == entries[-1].orders
+
+
+def test_what_was_written_is_synced_soon_after_the_decision_and_not_by_a_thread_that_looks_all_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(syncer, "SYNC_ANYWAY", 3600.0)
+    synced = threading.Event()
+    monkeypatch.setattr(os, "fdatasync", lambda fd: synced.set())
+    stage = Stage(tmp_path)
+    try:
+        assert not synced.is_set()
+        stage.connect()
+        assert synced.wait(10)
+    finally:
+        stage.close()

@@ -28,10 +28,9 @@ from tradeshell.core.trade import (
     Leg,
     Trade,
     TradePhase,
+    begun,
     inventory,
     is_over,
-    leg_number,
-    leg_of,
     leg_orders,
     leg_shares,
     live,
@@ -83,13 +82,9 @@ def _wants_cover(turn: Turn, trade: Trade) -> bool:
     is_bought = is_over(book.orders[trade.refs[0]])
     if is_bought and book.agrees():
         return False  # the legs are armed in this very turn
-    if is_bought and not trade.is_unconfirmed and _legs_began(trade):
+    if is_bought and not trade.is_unconfirmed and begun(trade):
         return False  # they came late: the position that confirms them is about to come
     return trade.plan.cover is Cover.OWN or (trade.is_unconfirmed and turn.desk.policy.stop_on_unconfirmed)
-
-
-def _legs_began(trade: Trade) -> bool:
-    return any(leg_number(leg_of(ref)) for ref in trade.refs[1:])
 
 
 def _tell_cover(turn: Turn, trade: Trade, ref: str, qty: Shares) -> None:
@@ -129,7 +124,7 @@ def _is_kept(turn: Turn, trade: Trade) -> bool:
 def _armed(trade: Trade, orders: dict[str, Order]) -> Shares:
     """Return the shares of legs that have had their exits."""
     shares = leg_shares(trade, orders)
-    began = {leg_number(leg_of(ref)) for ref in trade.refs[1:]}
+    began = begun(trade)
     return sum(qty for number, qty in shares.items() if number in began)
 
 
@@ -191,7 +186,7 @@ def _trades(cover: Order) -> bool:
 def _stops_work(trade: Trade, orders: dict[str, Order]) -> bool:
     """Whether every leg that was armed and holds shares has a stop that the broker has acknowledged."""
     shares = leg_shares(trade, orders)
-    began = {leg_number(leg_of(ref)) for ref in trade.refs[1:]} - {0}
+    began = begun(trade)
     return all(
         any(
             order.state in (OrderState.HELD, OrderState.WORKING) and order.absent_at is None
@@ -220,7 +215,7 @@ def _all_armed(turn: Turn, trade: Trade, covers: tuple[Order, ...]) -> Trade:
         return trade
     orders = turn.book(trade.plan.symbol).orders
     shares = leg_shares(trade, orders)  # somebody else may have sold some of a leg's shares before
-    began = {leg_number(leg_of(ref)) for ref in trade.refs[1:]}
+    began = begun(trade)
     if not any(shares.values()) or any(leg.number not in began and shares[leg.number] for leg in trade.legs):
         return trade
     trade = replace(trade, is_armed=True)

@@ -51,9 +51,6 @@ class Watcher(Struct, frozen=True, kw_only=True):
     doubt: str = ""
 
 
-RESTARTED = "restarted"  # why there is no link when a program takes up what another one left
-
-
 class Link(Struct, frozen=True, kw_only=True):
     """The connection. Entries may leave only while it is up *and* reconciled; ``since`` when it is up."""
 

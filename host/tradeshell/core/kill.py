@@ -11,7 +11,7 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from tradeshell.core import inputs as i
-from tradeshell.core.desk import RESTARTED, Link
+from tradeshell.core.desk import Link
 from tradeshell.core.entry import CHASE_EVERY, HALT_EVERY
 from tradeshell.core.exit_events import FlattenStarted, KillSwitchEngaged, KillSwitchLifted
 from tradeshell.core.orders import Side, Signal, advance
@@ -19,6 +19,8 @@ from tradeshell.core.resume import pause
 from tradeshell.core.trade import Trade, TradePhase, entry_of, inventory
 from tradeshell.core.turn import ACK_TIMEOUT, Turn
 from tradeshell.core.watch import Watchers
+
+RESTARTED = "restarted"  # what a new program says of what an earlier one left unfinished
 
 
 def stop_entries(turn: Turn, request: i.StopEntryRequested) -> list[Trade]:

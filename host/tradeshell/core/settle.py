@@ -36,6 +36,7 @@ from tradeshell.core.trade import (
     Trade,
     TradePhase,
     awaited,
+    begun,
     ended_with,
     entry_of,
     exits_of,
@@ -148,7 +149,7 @@ def _assign_legs(turn: Turn, trade: Trade) -> Trade:
         return trade
     if trade.plan.sl is None and not trade.plan.tps and not trade.is_flattening:
         return trade
-    if trade.plan.mode.is_detached and not any(leg_number(leg_of(ref)) for ref in trade.refs[1:]):
+    if trade.plan.mode.is_detached and not begun(trade):
         legs = list(first_legs(trade.plan, entry.filled))  # nothing has left for any leg: they are sized anew
     else:
         legs = _resized(trade, entry.filled - sum(leg.qty for leg in trade.legs), orders)

@@ -262,11 +262,16 @@ def has_bought(entry: Order) -> bool:
     return is_over(entry) and (entry.done > 0 or entry.untrue > 0 or entry.executed_at is not None)
 
 
+def begun(trade: Trade) -> frozenset[int]:
+    """Return the numbers of the legs that have had exits sent for them; a cover stop is none."""
+    return frozenset(leg_number(leg_of(ref)) for ref in trade.refs[1:]) - {0}
+
+
 def has_legs(trade: Trade, orders: Mapping[str, Order]) -> bool:
     """Return whether the legs have exits of their own: the entry is over, or it came back to life after they were armed."""
     if is_over(entry_of(trade, orders)):
         return True
-    return trade.plan.mode.is_detached and any(leg_number(leg_of(ref)) for ref in trade.refs[1:])
+    return trade.plan.mode.is_detached and bool(begun(trade))
 
 
 def orphans(trade: Trade, orders: Mapping[str, Order]) -> frozenset[str]:

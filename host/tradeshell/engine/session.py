@@ -256,6 +256,8 @@ class Session:
         """Do what could wait."""
         self._has_changed = False
         self.audit.keep()
+        if self._journal is not None:
+            self._journal.sync_soon()
         later, self._later = self._later, deque()
         for command in later:
             self._execute(command, "", _NONE)
