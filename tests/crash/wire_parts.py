@@ -58,7 +58,7 @@ class Life:
             "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]),
         }
         self.folder, self.number, self.began = folder, number, time.monotonic()
-        self._out = (folder / f"life-{number}.out").open("wb")
+        self._out = (folder / f"life-{number}.out").open("wb", buffering=0)  # a test reads it meanwhile
         self._errors = (folder / f"life-{number}.err").open("wb")
         words = ("--broker", "ibkr", "--state-dir", str(folder / "state"), "--json", "--keep-going")
         self._process = subprocess.Popen(
