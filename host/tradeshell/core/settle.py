@@ -211,6 +211,8 @@ def _cancel_entry(turn: Turn, trade: Trade) -> Trade:
             words = "its stop trades already"
         elif stops and not any(order.state.is_live for order in stops):
             words = "its stop is gone"
+        elif entry.undone > 0 and not trade.plan.mode.is_detached and exits_of(trade, orders):
+            words = "part of it was taken back"  # the broker releases its children for all of it, which is too much
         if words:
             trade = replace(trade, cancel_wanted=words)
             turn.put_trade(trade)
