@@ -205,13 +205,14 @@ def _cancel_entry(turn: Turn, trade: Trade) -> Trade:
     if not entry.state.is_live:
         return trade
     if not trade.cancel_wanted:
-        stops = [order for order in exits_of(trade, orders) if order.spec.type.is_stop]
+        exits = exits_of(trade, orders)
+        stops = [order for order in exits if order.spec.type.is_stop]
         words = ""
         if any(order.filled > 0 or order.state is OrderState.WORKING for order in stops):
             words = "its stop trades already"
         elif stops and not any(order.state.is_live for order in stops):
             words = "its stop is gone"
-        elif entry.undone > 0 and not trade.plan.mode.is_detached and exits_of(trade, orders):
+        elif entry.undone > 0 and not (entry.is_veiled or trade.plan.mode.is_detached) and exits:
             words = "part of it was taken back"  # the broker releases its children for all of it, which is too much
         if words:
             trade = replace(trade, cancel_wanted=words)
