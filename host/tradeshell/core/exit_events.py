@@ -82,16 +82,18 @@ class LegsGaveWay(Event, frozen=True, kw_only=True):
 
 
 class LegsTookBack(Event, frozen=True, kw_only=True):
-    """Shares that were to be sold and were not get exits again."""
+    """Shares that were to be sold and were not have a stop again; ``aimless`` shares of the legs have no target any more."""
 
     weight: ClassVar[Weight] = Weight.BAD
     qty: Shares
+    aimless: Shares = 0
 
     def label(self) -> str:
         return "exits"
 
     def story(self) -> str | None:
-        return f"{self.qty} shares were not sold: they get their stop again"
+        words = f"{self.qty} shares were not sold: they get their stop again"
+        return words + (f", and {self.aimless} have no target any more" if self.aimless else "")
 
 
 class StopThrough(Event, frozen=True, kw_only=True):

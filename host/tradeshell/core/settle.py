@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from tradeshell.core import arming, hours, incidents, yielding
 from tradeshell.core.book import OLD, moved
-from tradeshell.core.diff import ChangeExit, DropExit, compare, is_patient
+from tradeshell.core.diff import ChangeExit, DropExit, PlaceExit, compare, is_patient
 from tradeshell.core.events import (
     InventoryConfirmed,
     LadderProtectionStateChanged,
@@ -266,7 +266,10 @@ def _correct(turn: Turn, trade: Trade) -> Trade:
                 if order.spec.ref not in held or order.sure > names.get(leg_of(order.spec.ref), 0)
             )
     missing: list[DesiredExit] = []
+    waits = trade.yielded > 0 and yielding.holds_stops(trade, orders)
     for change in compare(wanted, living, turn.at):
+        if waits and not isinstance(change, PlaceExit) and change.order.spec.type.is_stop and _gives(change):
+            continue
         if isinstance(change, ChangeExit):
             _change(turn, trade, change)
         elif isinstance(change, DropExit):
@@ -276,6 +279,11 @@ def _correct(turn: Turn, trade: Trade) -> Trade:
     if turn.book(trade.plan.symbol).frozen and not trade.is_flattening:
         return trade
     return _place_missing(turn, trade, missing)
+
+
+def _gives(change: ChangeExit | DropExit) -> bool:
+    """Whether a change makes an exit smaller."""
+    return isinstance(change, DropExit) or change.qty < change.order.spec.qty
 
 
 def _split_off(turn: Turn, trade: Trade) -> Trade:

@@ -340,7 +340,11 @@ def protected(trade: Trade, orders: Mapping[str, Order], at: datetime | None = N
             covered += order.sure
         elif is_over_:
             by_leg[number] = by_leg.get(number, 0) + order.sure
-    return covered + sum(min(shares.get(number, 0), qty) for number, qty in by_leg.items())
+    covered += sum(min(shares.get(number, 0), qty) for number, qty in by_leg.items())
+    if trade.yielded:  # stops are still as large as they were, or a sale that came to nothing left them so
+        spare = sum(max(0, qty - shares.get(number, 0)) for number, qty in by_leg.items())
+        covered += max(0, min(spare, inventory(trade, orders) - sum(shares.values())))
+    return covered
 
 
 def selling_since(order: Order) -> datetime | None:

@@ -1,8 +1,8 @@
 """Legs that give way to a sale that was typed: they become smaller, the broker acknowledges it, then the sale leaves.
 
 Laws: nothing is sold twice: the sale leaves when no exit can take its shares any more. Nothing lies open longer than it must:
-no leg gives way before all that are asked can, a sale waits 2.5 s for them and works for 10 s at most, and what it leaves unsold
-gets a stop again, never a looser one than the shares of the trade have. What a leg gave away is in no leg until it is sold.
+no leg gives way before all that are asked can, targets do so before stops, a sale waits 2.5 s for them and works for 10 s at
+most, and what it leaves unsold has its stop again, never a looser one. What a leg gave away is in no leg until it is sold.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from tradeshell.core.book import Book
-from tradeshell.core.cap import exposures
+from tradeshell.core.cap import could_sell, exposures
 from tradeshell.core.commands import AskQuote
 from tradeshell.core.diff import is_patient
 from tradeshell.core.exit_events import LegsGaveWay, LegsTookBack
@@ -210,6 +210,22 @@ def _is_calm(turn: Turn, exits: tuple[Order, ...]) -> bool:
     )
 
 
+def holds_stops(trade: Trade, orders: dict[str, Order]) -> bool:
+    """Return whether stops stay as large as they are for now: a target that has to become smaller first is not yet."""
+    exposed = sum(exposures({ref: orders[ref] for ref in trade.refs}).values())
+    if not _loose(trade, orders) or exposed > inventory(
+        trade, orders
+    ):  # what could be sold twice goes at once
+        return False
+    shares = leg_shares(trade, orders)
+    return any(
+        could_sell(order) > shares[leg.number]
+        for leg in trade.legs
+        for order in live(leg_orders(trade, leg, orders))
+        if not order.spec.type.is_stop
+    )
+
+
 # --- what is not sold -------------------------------------------------------------------------------------------------
 
 
@@ -220,18 +236,21 @@ def _take_back(turn: Turn, book: Book, left: Shares, loose: dict[str, Shares]) -
         part = min(left, loose[trade.id])
         if part:
             left -= part
-            turn.put_trade(_with_back(trade, part, book.orders))
-            turn.say(LegsTookBack(symbol=trade.plan.symbol, watch=trade.id, qty=part))
+            after = _with_back(trade, part, book.orders)
+            turn.put_trade(after)
+            aimless = _aimless(after, book.orders)
+            turn.say(LegsTookBack(symbol=trade.plan.symbol, watch=trade.id, qty=part, aimless=aimless))
             changed.append(trade.id)
     return tuple(changed)
 
 
 def _with_back(trade: Trade, qty: Shares, orders: dict[str, Order]) -> Trade:
-    """Return the trade with shares in legs again: where exits still are as large as they were, else in a leg of their own."""
+    """Return the trade with shares in legs again: where stops still are as large as they were, else in a leg of their own."""
     trade = replace(trade, yielded=trade.yielded - qty)
     shares = leg_shares(trade, orders)
     for leg in trade.legs:
-        sure = [order.sure for order in live(leg_orders(trade, leg, orders))]
+        living = live(leg_orders(trade, leg, orders))
+        sure = [order.sure for order in living if order.spec.type.is_stop] or [order.sure for order in living]
         # One that has sold all it had is about to lose the exit that is left.
         spare = min(sure) - shares[leg.number] if sure and shares[leg.number] > 0 else 0
         part = max(0, min(qty, spare))
@@ -239,6 +258,13 @@ def _with_back(trade: Trade, qty: Shares, orders: dict[str, Order]) -> Trade:
             trade = with_leg(trade, replace(leg, qty=leg.qty + part))
             qty -= part
     return replace(trade, legs=(*trade.legs, _own_leg(trade, qty, orders))) if qty else trade
+
+
+def _aimless(trade: Trade, orders: dict[str, Order]) -> Shares:
+    """Return the shares that targets became smaller by for a sale that came to nothing: no quantity grows again in its group."""
+    shares = leg_shares(trade, orders)
+    aims = [(leg, live(orders_of(trade, f"tp{leg.number}", orders))) for leg in trade.legs]
+    return sum(max(0, shares[leg.number] - targets[-1].sure) for leg, targets in aims if targets)
 
 
 def _own_leg(trade: Trade, qty: Shares, orders: dict[str, Order]) -> Leg:
