@@ -81,7 +81,7 @@ def rearrange(turn: Turn, symbol: str) -> tuple[str, ...]:
     if not (sales := _sales(book)):
         return ()
     loose = {trade.id: _loose(trade, book.orders) for trade in _buys(book)}
-    wanted = _wanted(turn, book, sales)
+    wanted = _wanted(book, sales)
     missing = wanted - sum(loose.values())
     if missing < 0:
         return _take_back(turn, book, -missing, loose)
@@ -98,9 +98,9 @@ def _buys(book: Book) -> list[Trade]:
     return sorted(held, key=lambda trade: trade.asked_at, reverse=True)
 
 
-def _wanted(turn: Turn, book: Book, sales: list[Trade]) -> Shares:
+def _wanted(book: Book, sales: list[Trade]) -> Shares:
     """Return the shares that should be in no leg: what the sales may still take, less what no exit holds anyway."""
-    asked = sum(_may_take(turn, sale, book.orders) for sale in sales)
+    asked = sum(_may_take(sale, book.orders) for sale in sales)
     refs = {ref for sale in sales for ref in sale.refs}
     others = sum(
         exposures(
@@ -111,13 +111,12 @@ def _wanted(turn: Turn, book: Book, sales: list[Trade]) -> Shares:
     return min(asked, max(0, ours - sum(_bare(trade, book.orders) for trade in _buys(book))))
 
 
-def _may_take(turn: Turn, sale: Trade, orders: dict[str, Order]) -> Shares:
-    """Return the shares that a sale may still take. What came back of it on a live account nobody but the operator deals with."""
+def _may_take(sale: Trade, orders: dict[str, Order]) -> Shares:
+    """Return the shares that a sale may still take."""
     if not sale.refs:
         return sale.plan.qty if sale.phase is TradePhase.ASKING else 0
     order = orders[sale.refs[0]]
-    returned = 0 if turn.desk.paper else order.undone
-    return sum(exposures({order.spec.ref: order}).values()) + returned
+    return sum(exposures({order.spec.ref: order}).values())
 
 
 def _loose(trade: Trade, orders: dict[str, Order]) -> Shares:
