@@ -65,6 +65,37 @@ class StopUpdatePostponed(Event, frozen=True, kw_only=True):
         return f"stays where it is: {bid}, a stop at {money(self.stop)} would sell at once · tried again"
 
 
+class LegsGaveWay(Event, frozen=True, kw_only=True):
+    """Exits become smaller for shares that are typed to be sold: ``qty`` leave the legs, each keeps its part of ``legs``."""
+
+    weight: ClassVar[Weight] = Weight.BAD
+    sale: str
+    qty: Shares
+    legs: tuple[Shares, ...]
+
+    def label(self) -> str:
+        return "exits"
+
+    def story(self) -> str | None:
+        kept = " + ".join(map(str, self.legs))
+        return f"make room: {self.qty} shares are to be sold and lose their stop, the legs keep {kept}"
+
+
+class LegsTookBack(Event, frozen=True, kw_only=True):
+    """Shares that were to be sold and were not have a stop again; ``aimless`` shares of the legs have no target any more."""
+
+    weight: ClassVar[Weight] = Weight.BAD
+    qty: Shares
+    aimless: Shares = 0
+
+    def label(self) -> str:
+        return "exits"
+
+    def story(self) -> str | None:
+        words = f"{self.qty} shares were not sold: they get their stop again"
+        return words + (f", and {self.aimless} have no target any more" if self.aimless else "")
+
+
 class StopThrough(Event, frozen=True, kw_only=True):
     """The market is below the stop when the legs are armed: the stops sell at once."""
 

@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+from msgspec.structs import replace
+
 from tradeshell.core.book import Book
 from tradeshell.core.desk import Desk
 from tradeshell.core.events import money
@@ -104,7 +106,10 @@ def check_duplicate(desk: Desk, plan: TradePlan, now: datetime) -> Refusal | Non
     book = desk.books.get(plan.symbol)
     for trade in () if book is None else book.trades.values():
         is_fresh = now - trade.asked_at < timedelta(seconds=window)
-        if is_fresh and trade.origin == MANUAL and trade.plan == plan and not _came_to_nothing(trade, book):  # type: ignore[arg-type]  # book is set here
+        same = replace(
+            trade.plan, entry_timeout=plan.entry_timeout
+        )  # a sale that exits made room for got one
+        if is_fresh and trade.origin == MANUAL and same == plan and not _came_to_nothing(trade, book):  # type: ignore[arg-type]  # book is set here
             return Refusal(
                 "duplicate",
                 f"the same order was sent less than {window:g} s ago; again=true sends it once more",

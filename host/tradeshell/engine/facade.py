@@ -26,6 +26,7 @@ from tradeshell.core.plan import TradePlan, check_plan, put_on_grid
 from tradeshell.core.standing import claimed
 from tradeshell.core.targets import Target
 from tradeshell.core.trade import Trade, TradePhase, entry_of
+from tradeshell.core.yielding import check_sale
 from tradeshell.differences import CancelOutside, Difference, TakeUp
 from tradeshell.engine.doctor import Facts, examine_broker, examine_host
 from tradeshell.engine.reconciling import Reconciling
@@ -280,8 +281,8 @@ class EngineTrading:
             raise OperatorError(f"{plan.side.value.lower()} {plan.symbol} {plan.qty}: {duplicate.detail}")
         if plan.side is Side.SELL:
             book = session.desk.books.get(plan.symbol)
-            held, committed = self._others(plan.symbol) if book is None else (book.held(), book.committed())
-            _refuse(check_sell(plan.symbol, plan.qty, held, committed))
+            others = check_sell(plan.symbol, plan.qty, *self._others(plan.symbol)) if book is None else None
+            _refuse(others if book is None else check_sale(book, plan.qty))
         _refuse(check_plan_limits(session.desk, plan, self._price_of(plan)))
         self._sending = id_ = self._new_id("m")
         try:
