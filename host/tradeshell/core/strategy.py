@@ -17,10 +17,19 @@ from tradeshell.core.market import Bar, Quote
 
 
 class BarNeed(Struct, frozen=True):
-    """Which bars a watcher wants: ``seconds`` long, ``rth`` only or all hours."""
+    """Which bars a watcher wants: ``seconds`` long, ``rth`` only or all hours; with ``fast`` a second stream of so many seconds.
+
+    Both streams go to ``on_bar``, each bar once, in the order in which they close; which one it is its length says.
+    """
 
     seconds: int
     rth: bool
+    fast: int | None = None
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """The lengths of its streams in seconds."""
+        return (self.seconds,) if self.fast is None else (self.seconds, self.fast)
 
 
 class Tell(Struct, frozen=True):

@@ -64,7 +64,7 @@ class Watchers:
         self._heed(turn, watcher, wishes)
         if turn.desk.watchers[spec.id].phase is not WatchPhase.ARMED:
             return  # it has finished already
-        turn.commands.append(WatchBars(spec.id, symbol, need.seconds, need.rth))
+        turn.commands += [WatchBars(spec.id, symbol, seconds, need.rth) for seconds in need.lengths]
         if spec.session is not None:
             end = spec.session.extended_close if spec.plan.outside_rth else spec.session.close
             turn.timer(f"close:{spec.id}", (end - turn.at).total_seconds() + CLOSE_GRACE)
@@ -82,7 +82,9 @@ class Watchers:
         for id_ in ids:
             watcher = desk.watchers[id_]
             need, spec = watcher.need, watcher.spec
-            if need.seconds != bar.seconds or need.rth is not closed.rth or end <= watcher.started_at:
+            if bar.seconds not in (need.seconds, need.fast):
+                continue
+            if need.rth is not closed.rth or end <= watcher.started_at:
                 continue
             try:
                 state, wishes = self._strategies[spec.strategy].on_bar(spec, watcher.state, bar, closed.at)

@@ -27,7 +27,13 @@ from tradeshell import (
 from tradeshell_breakout import planned
 from tradeshell_breakout.events import bar_words
 from tradeshell_breakout.grammar import BREAKOUT_GRAMMAR, PLAN_GRAMMAR
-from tradeshell_breakout.policy import check_without_targets, trade_plan, wanted_targets, watch_params
+from tradeshell_breakout.policy import (
+    check_fast,
+    check_without_targets,
+    trade_plan,
+    wanted_targets,
+    watch_params,
+)
 
 
 def _defaults(trading: Trading) -> dict[str, Any]:
@@ -162,7 +168,7 @@ def _row(watcher: Watcher, blind: Collection[str]) -> tuple[str, ...]:
         str(plan.qty),
         _targets(plan),
         "–" if plan.sl is None else money(plan.sl),
-        bar_words(watcher.need.seconds) if watcher.need.seconds else "–",
+        " ".join(map(bar_words, watcher.need.lengths)) if watcher.need.seconds else "–",
         f"{watcher.started_at.astimezone(ZoneInfo('America/New_York')):%H:%M:%S}",
     )
 
@@ -193,6 +199,7 @@ def _data(watcher: Watcher, blind: Collection[str]) -> dict[str, Any]:
         "stop_updates": plan.updates,
         "cover": plan.cover if plan.mode.is_detached else None,
         "bar": watcher.need.seconds,
+        "fast_bar": watcher.need.fast,
         "since": watcher.started_at,
     }
 
@@ -203,13 +210,16 @@ def run_plan(trading: Trading, words: Words) -> Answer:
     instrument = trading.instrument(plan.symbol)
     plan = put_on_grid(plan, instrument.grid)
     check_plan(plan)
+    fast = None
+    if params["fast_bar"]:
+        fast = planned.Fast(int(params["fast_bar"]), check_fast(plan, params, instrument.grid))
     bar = int(params["bar"])
     legs = planned.legs_of(plan)
-    lines: list[str | Table] = [*planned.head(plan, bar)]
+    lines: list[str | Table] = [*planned.head(plan, bar, fast)]
     if legs:
         lines.append(planned.table(legs))
     lines += planned.sentences(plan)
-    return Answer(lines=tuple(lines), data=planned.data(plan, bar))
+    return Answer(lines=tuple(lines), data=planned.data(plan, bar, fast))
 
 
 def commands() -> tuple[Command, ...]:
@@ -229,6 +239,7 @@ def commands() -> tuple[Command, ...]:
                 "breakout AAPL level=190 qty=100 tp=auto tp_count=3 sl=187",
                 "breakout AAPL 190 100 tp-2 sl=187",
                 "breakout AAPL 190 100 sl=187 bar=5m",
+                "breakout AAPL 190 100 sl=187 fast=true fast_bar=5s",
                 "breakout cancel AAPL",
                 "breakout resume AAPL",
                 "breakout cancel ALL",

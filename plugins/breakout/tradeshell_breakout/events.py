@@ -23,7 +23,8 @@ class BreakoutStarted(Event, frozen=True, kw_only=True):
     """A watcher was armed. Prices USD, ``qty`` shares, ``legs`` those of each leg of a ladder, ``bar`` seconds.
 
     ``updates``: where the stops of later legs go after each target; ``max_bars``: how many bars it waits; ``tp_why``: how each
-    target was found, when they were computed.
+    target was found, when they were computed. ``fast_bar`` seconds, ``fast_level``: the second stream, and the close of it that
+    enters.
     """
 
     level: Price
@@ -36,6 +37,8 @@ class BreakoutStarted(Event, frozen=True, kw_only=True):
     updates: tuple[Price, ...] = ()
     max_bars: int | None = None
     tp_why: tuple[str, ...] = ()
+    fast_bar: int | None = None
+    fast_level: Price | None = None
 
     def label(self) -> str:
         return "armed"
@@ -53,6 +56,8 @@ class BreakoutStarted(Event, frozen=True, kw_only=True):
         held = f"{kind} {' '.join(exits)}" if exits else "no exits"
         found = [f"tp{number}: {why.partition(' · ')[0]}" for number, why in enumerate(self.tp_why, 1)]
         watching = f"watching {bar_words(self.bar)} closes ≥ {money(self.level)}"
+        if self.fast_bar is not None and self.fast_level is not None:
+            watching += f", {bar_words(self.fast_bar)} closes ≥ {money(self.fast_level)}"
         return " · ".join((str(self.watch), held, watching, *found))
 
 
@@ -81,6 +86,25 @@ class BreakoutBreakDetected(Event, frozen=True, kw_only=True):
 
     def story(self) -> str | None:
         return f"high {money(self.high)} touched the level {money(self.level)}, close {money(self.close)}"
+
+
+class BreakoutFastTriggered(Event, frozen=True, kw_only=True):
+    """A fast bar of ``bar`` seconds closed at or above ``fast_level``, the level and the buffer: it asks for the entry.
+
+    What becomes of it follows, as for a slow bar.
+    """
+
+    level: Price
+    fast_level: Price
+    close: Price
+    bar: int
+    bar_start: datetime
+
+    def label(self) -> str:
+        return "fast"
+
+    def story(self) -> str | None:
+        return f"a {bar_words(self.bar)} bar closed at {money(self.close)} ≥ {money(self.fast_level)}"
 
 
 class BreakoutConfirmed(Event, frozen=True, kw_only=True):

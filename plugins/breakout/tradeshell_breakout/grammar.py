@@ -33,6 +33,7 @@ from tradeshell import (
 T = TypeVar("T")
 
 BARS = {"1m": 60, "2m": 120, "3m": 180, "5m": 300, "15m": 900, "30m": 1800, "1h": 3600}
+FAST_BARS = {"1s": 1, "5s": 5}
 LATER = "not available with this broker/plugin yet"
 MODES = {
     "attached": "bracket: one target, one stop",
@@ -101,6 +102,13 @@ def parse_bar(text: str) -> int:
     if text.lower() not in BARS:
         raise ValueError(f"is one of {' '.join(BARS)}")
     return BARS[text.lower()]
+
+
+def parse_fast_bar(text: str) -> int:
+    """Return the length in seconds of the fast bars."""
+    if text.lower() not in FAST_BARS:
+        raise ValueError(f"is one of {' '.join(FAST_BARS)}")
+    return FAST_BARS[text.lower()]
 
 
 def parse_off_or_seconds(text: str) -> float | None:
@@ -263,6 +271,31 @@ KEYS = (
         default="1m",
     ),
     _key(
+        "fast",
+        "enter on fast bars too, whichever closes first",
+        parse_boolean,
+        values=BOOLEANS,
+        example="true",
+        default="false",
+    ),
+    _key(
+        "fast_bar",
+        "length of the fast bars",
+        parse_fast_bar,
+        values=tuple((b, "") for b in FAST_BARS),
+        metavar="BAR",
+        example="5s",
+        default="1s",
+    ),
+    _key(
+        "fast_buffer",
+        "fast bars enter when they close at or above level + this, USD",
+        parse_decimal,
+        metavar="USD",
+        example="0.10",
+        default="0.05 % of the level, at least a tick",
+    ),
+    _key(
         "max_bars", "give up after so many bars", parse_count, metavar="COUNT", example="30", default="none"
     ),
     _key(
@@ -316,9 +349,6 @@ KEYS = (
         Key(name=name, help=help_, later=LATER)
         for name, help_ in (
             ("risk", "quantity from the risk in USD or %"),
-            ("fast", "enter on fast bars"),
-            ("fast_bar", "length of the fast bars"),
-            ("fast_buffer", "distance above the level for the fast path"),
             ("flat_by", "close the position by this time"),
             ("after", "start watching at this time"),
             ("until", "stop watching at this time"),

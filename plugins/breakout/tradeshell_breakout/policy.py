@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +15,7 @@ from tradeshell import (
     ExitMode,
     OperatorError,
     OrderType,
+    PriceGrid,
     Shares,
     Target,
     Tif,
@@ -24,7 +26,9 @@ from tradeshell import (
     money,
     split,
 )
+from tradeshell_breakout.logic import fast_level
 
+FAST_WORDS = {1: "1s", 5: "5s"}
 HALF = Decimal("0.5")
 ONE_PERCENT = Decimal("0.01")
 BELOW, CENT = Decimal("0.98"), Decimal("0.0001")  # of an example
@@ -210,10 +214,48 @@ def _refuse_exit_tif(tif: Tif) -> Tif:
 
 
 def watch_params(words: Words, defaults: dict[str, Any]) -> dict[str, str]:
-    """Return the strategy's own words: bar length in seconds, hours, and the bar limit."""
-    rth = words.get("rth", defaults.get("rth", True))
+    """Return the strategy's own words: bar length in seconds, hours, the bar limit, and the fast path.
+
+    Raises ``OperatorError`` for words of the fast path without ``fast=true``.
+    """
+
+    def get(name: str, fallback: Any) -> Any:
+        return words.get(name, defaults.get(name, fallback))
+
+    is_fast = get("fast", False)
+    for name, example in (("fast_bar", "5s"), ("fast_buffer", "0.10")):
+        if words.has(name) and not is_fast:
+            raise OperatorError(
+                f"{name}={FAST_WORDS.get(words.get(name), words.get(name))}: belongs to the fast path, which is off · "
+                f"example: fast=true {name}={example}"
+            )
     return {
-        "bar": str(words.get("bar", defaults.get("bar", 60))),
-        "rth": "true" if rth else "false",
-        "max_bars": str(words.get("max_bars", defaults.get("max_bars", ""))),
+        "bar": str(get("bar", 60)),
+        "rth": "true" if get("rth", True) else "false",
+        "max_bars": str(get("max_bars", "")),
+        "fast_bar": str(get("fast_bar", 1)) if is_fast else "",
+        "fast_buffer": str(get("fast_buffer", "")) if is_fast else "",
     }
+
+
+def buffer_of(params: Mapping[str, str]) -> Decimal | None:
+    """Return the buffer above the level that was typed for the fast path (USD), ``None`` for the default."""
+    typed = params.get("fast_buffer")
+    return Decimal(typed) if typed else None
+
+
+def check_fast(plan: TradePlan, params: Mapping[str, str], grid: PriceGrid) -> Decimal:
+    """Return the close (USD) from which a fast bar enters; raises ``OperatorError`` where every such entry would be refused."""
+    assert plan.level is not None, "a breakout has a level"
+    buffer = buffer_of(params)
+    enters_at = fast_level(plan.level, grid, buffer)
+    bounds = [] if plan.chase_limit is None else [(plan.chase_limit, "max_chase")]
+    bounds += [(plan.tps[0], "the first target")] if plan.tps else []
+    bound, name = min(bounds, default=(None, ""))
+    if bound is not None and enters_at >= bound:
+        word = "fast=true" if buffer is None else f"fast_buffer={buffer}"
+        raise OperatorError(
+            f"{word}: fast closes enter from {money(enters_at)}, where entries are refused from {money(bound)} on ({name}) · "
+            f"use a smaller buffer, such as fast_buffer={grid.increment(plan.level)}"
+        )
+    return enters_at

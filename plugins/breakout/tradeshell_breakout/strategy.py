@@ -22,11 +22,13 @@ from tradeshell_breakout.events import (
     AutoTpComputed,
     BreakoutBreakDetected,
     BreakoutConfirmed,
+    BreakoutFastTriggered,
     BreakoutRejected,
     BreakoutStarted,
     BreakoutStopped,
 )
-from tradeshell_breakout.logic import QUIET_STATE, BreakoutState, read_bar
+from tradeshell_breakout.logic import QUIET_STATE, BreakoutState, fast_level, read_bar, read_fast_bar
+from tradeshell_breakout.policy import buffer_of, check_fast
 
 NOTHING: tuple[Wish, ...] = ()
 
@@ -34,18 +36,22 @@ NOTHING: tuple[Wish, ...] = ()
 class Breakout:
     """Enter when a closed bar's close is at or above ``plan.level``; single-fire is the host's promise.
 
-    ``params``: ``bar`` (seconds), ``rth`` (``true``/``false``), ``max_bars`` (a count, or empty).
+    ``params``: ``bar`` (seconds), ``rth`` (``true``/``false``), ``max_bars`` (a count, or empty). With ``fast_bar`` (seconds, or
+    empty) the bars of a second stream race them: they enter when they close at or above the level and ``fast_buffer`` (USD, or
+    empty: the default).
     """
 
     def needs(self, watch: WatchSpec) -> BarNeed:
         """Return the bars this watcher looks at."""
-        return BarNeed(int(watch.params["bar"]), watch.params["rth"] == "true")
+        fast = watch.params.get("fast_bar")
+        return BarNeed(int(watch.params["bar"]), watch.params["rth"] == "true", int(fast) if fast else None)
 
     def start(self, watch: WatchSpec, at: datetime) -> tuple[BreakoutState, tuple[Wish, ...]]:
         """Return an untouched state and the start's announcement."""
         del at
         plan = watch.plan
         assert plan.level is not None, "the command always gives a level"
+        fast = self.needs(watch).fast
         started = BreakoutStarted(
             symbol=plan.symbol,
             watch=watch.id,
@@ -59,6 +65,8 @@ class Breakout:
             updates=plan.updates,
             max_bars=int(watch.params["max_bars"]) if watch.params["max_bars"] else None,
             tp_why=plan.tp_why,
+            fast_bar=fast,
+            fast_level=None if fast is None else check_fast(plan, watch.params, watch.instrument.grid),
         )
         if not plan.tp_method:
             return QUIET_STATE, (Tell(started),)
@@ -79,8 +87,15 @@ class Breakout:
         del at
         level = watch.plan.level
         assert level is not None, "the command always gives a level"
-        max_bars = watch.params["max_bars"]
-        reading = read_bar(state, bar, level, int(max_bars) if max_bars else None)
+        params = watch.params
+        enters_at = level
+        if is_slow := bar.seconds == int(params["bar"]):
+            reading = read_bar(state, bar, level, int(params["max_bars"]) if params["max_bars"] else None)
+        elif bar.high < level:
+            return state, NOTHING
+        else:
+            enters_at = fast_level(level, watch.instrument.grid, buffer_of(params))
+            reading = read_fast_bar(state, bar, level, enters_at)
         if reading is None:
             return state, NOTHING
         wishes: list[Wish] = []
@@ -98,6 +113,20 @@ class Breakout:
                 )
             )
         if reading.broke_out:
+            if not is_slow:
+                wishes.append(
+                    Tell(
+                        BreakoutFastTriggered(
+                            symbol=bar.symbol,
+                            watch=watch.id,
+                            level=level,
+                            fast_level=enters_at,
+                            close=bar.close,
+                            bar=bar.seconds,
+                            bar_start=bar.start,
+                        )
+                    )
+                )
             wishes.append(Enter(bar))
         elif reading.gave_up:
             wishes.append(Finish("max_bars"))
