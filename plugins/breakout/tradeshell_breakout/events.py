@@ -24,7 +24,8 @@ class BreakoutStarted(Event, frozen=True, kw_only=True):
 
     ``updates``: where the stops of later legs go after each target; ``max_bars``: how many bars it waits; ``tp_why``: how each
     target was found, when they were computed. ``fast_bar`` seconds, ``fast_level``: the second stream, and the close of it that
-    enters.
+    enters. ``risk`` USD: ``qty`` is what that comes to at the level, it is counted at the trigger. ``flat_by``, ``after`` and
+    ``until``: times of day in New York; ``days``: on how many trading days it looks.
     """
 
     level: Price
@@ -39,6 +40,11 @@ class BreakoutStarted(Event, frozen=True, kw_only=True):
     tp_why: tuple[str, ...] = ()
     fast_bar: int | None = None
     fast_level: Price | None = None
+    risk: Price | None = None
+    flat_by: str | None = None
+    after: str | None = None
+    until: str | None = None
+    days: int = 1
 
     def label(self) -> str:
         return "armed"
@@ -58,7 +64,13 @@ class BreakoutStarted(Event, frozen=True, kw_only=True):
         watching = f"watching {bar_words(self.bar)} closes ≥ {money(self.level)}"
         if self.fast_bar is not None and self.fast_level is not None:
             watching += f", {bar_words(self.fast_bar)} closes ≥ {money(self.fast_level)}"
-        return " · ".join((str(self.watch), held, watching, *found))
+        sized = [] if self.risk is None else [f"risk {money(self.risk)}, ~{self.qty} shares"]
+        times = [
+            f"{word} {at}" for word, at in (("from", self.after), ("until", self.until)) if at is not None
+        ]
+        times += [f"on {self.days} days"] if self.days > 1 else []
+        flat = [] if self.flat_by is None else [f"flat by {self.flat_by}"]
+        return " · ".join((str(self.watch), held, *sized, " ".join((watching, *times)), *flat, *found))
 
 
 class AutoTpComputed(Event, frozen=True, kw_only=True):
@@ -108,7 +120,10 @@ class BreakoutFastTriggered(Event, frozen=True, kw_only=True):
 
 
 class BreakoutConfirmed(Event, frozen=True, kw_only=True):
-    """The entry goes out: the bar closed at or above the level and every check passed. ``quote_age`` seconds."""
+    """The entry goes out: the bar closed at or above the level and every check passed. ``quote_age`` seconds.
+
+    ``qty`` shares, and ``risk``, the USD that they were counted from, if they were.
+    """
 
     level: Price
     close: Price
@@ -116,6 +131,8 @@ class BreakoutConfirmed(Event, frozen=True, kw_only=True):
     ask: Price | None
     quote_age: float | None
     order_ref: str
+    qty: Shares | None = None
+    risk: Price | None = None
 
     def label(self) -> str:
         return "trigger"
@@ -123,7 +140,8 @@ class BreakoutConfirmed(Event, frozen=True, kw_only=True):
     def story(self) -> str | None:
         age = "" if self.quote_age is None else f" ({self.quote_age:.1f} s old)"
         ask = "" if self.ask is None else f" · ask {money(self.ask)}{age}"
-        return f"close {money(self.close)} ≥ {money(self.level)}{ask}"
+        size = "" if self.risk is None else f" · risk {money(self.risk)} buys {self.qty}"
+        return f"close {money(self.close)} ≥ {money(self.level)}{ask}{size}"
 
 
 class BreakoutRejected(Event, frozen=True, kw_only=True):
@@ -166,6 +184,7 @@ class BreakoutStopped(Event, frozen=True, kw_only=True):
             "entry_timeout": "the entry was not filled in time",
             "unfilled": "the entry was not filled",
             "session_end": "the session is over, the level was not broken",
+            "until": "its time of day is over, the level was not broken",
             "no_bars": "the bars it wants cannot be had",
             "max_bars": "max_bars reached, the level was not broken",
             "restarted": "the program ended before its order had left",

@@ -129,7 +129,7 @@ def head(plan: TradePlan, bar: int, fast: Fast | None = None) -> tuple[str, ...]
             if fast is None
             else (f"  or when a {bar_words(fast.bar)} bar closes at or above {money(fast.level)}",)
         ),
-        f"  buy {plan.qty} · {price}{chase} · quote ≤ {plan.quote_age:g} s old",
+        f"  buy {'' if plan.risk_usd is None else '~'}{plan.qty} · {price}{chase} · quote ≤ {plan.quote_age:g} s old",
     )
 
 
@@ -168,6 +168,11 @@ def table(legs: tuple[PlannedLeg, ...]) -> Table:
 def sentences(plan: TradePlan) -> tuple[str, ...]:
     """Return what a table of legs does not say: computed targets, pairs, cover, how stops move, the kind of stop, the risk."""
     lines = []
+    if plan.risk_usd is not None and plan.sl is not None:
+        lines.append(
+            f"shares: {_dollars(plan.risk_usd)} / (ask at the trigger - {money(plan.sl)}), rounded down; "
+            f"{plan.qty} at the level"
+        )
     for number, (price, why) in enumerate(zip(plan.tps, plan.tp_why, strict=False), 1):
         what, _, detail = why.partition(" · ")
         lines.append(f"tp{number} {money(price)}: {what}")
@@ -194,6 +199,8 @@ def sentences(plan: TradePlan) -> tuple[str, ...]:
         exits.append(f"exits {plan.exit_tif.value}")
     if exits:
         lines.append(" · ".join(exits))
+    if plan.flat_by is not None:
+        lines.append(f"sold by {plan.flat_by:%H:%M} New York of its day, whatever it brings")
     lines.append(_risk_words(plan))
     return tuple(f"  {line}" for line in lines)
 

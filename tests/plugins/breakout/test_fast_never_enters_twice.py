@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from itertools import product
 from random import Random
+from typing import Any
 
 import pytest
 from tests.core.support import AAPL, ACCOUNT, OPEN, SESSION, Desktop, bar, d, plan, quote
@@ -164,7 +165,7 @@ def test_the_buffer_is_what_was_typed_or_a_twentieth_of_a_percent_and_at_least_a
     ],
 )  # fmt: skip
 def test_a_fast_path_whose_every_entry_would_be_refused_is_not_begun(
-    more: dict[str, object], buffer: str, words: str
+    more: dict[str, Any], buffer: str, words: str
 ) -> None:
     with pytest.raises(OperatorError) as refused:
         Race().watch(words={**FAST, "fast_buffer": buffer}, **more)
