@@ -204,6 +204,15 @@ class WritesTogether(Protocol):
         ...
 
 
+@runtime_checkable
+class KnowsEquity(Protocol):
+    """A broker that says what the account is worth. Offered by having the method."""
+
+    async def equity(self) -> Price:
+        """Return the account's net liquidation value in USD; raises ``BrokerError`` when it cannot be had."""
+        ...
+
+
 class VenueOptions(Struct, frozen=True, kw_only=True):
     """How a simulated venue is fed. ``speed`` is a factor or infinity (``max``); ``start`` is ``HH:MM`` New York or ISO."""
 
@@ -451,6 +460,10 @@ class Trading(Protocol):
 
     def settle_difference(self, row: int) -> Difference:
         """Do what the row of the last comparison offers, and return it; rows count from 1."""
+        ...
+
+    def equity(self) -> Price:
+        """Return what the account is worth in USD; a broker that does not say so is refused."""
         ...
 
     def plugins(self) -> tuple[PluginReport, ...]:

@@ -6,6 +6,7 @@ import io
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,10 @@ class FakeTrading:
 
     def glance(self) -> View | None:
         return self.view()
+
+    def equity(self) -> Price:
+        self._may_fail()
+        return Decimal(100_000)
 
     def instrument(self, symbol: str) -> Instrument:
         self._may_fail()

@@ -20,16 +20,19 @@ from tradeshell.core.exits import chased_limit, first_legs, is_at_floor
 from tradeshell.core.guards import Approved, Refusal, check_entry, pays
 from tradeshell.core.incidents import tend_stuck
 from tradeshell.core.inputs import BarClosed, QuoteAnswered, TradeRequested
-from tradeshell.core.limits import check_limits, check_stopped
-from tradeshell.core.market import Bar, DataKind, Quote
+from tradeshell.core.limits import check_limits, check_stopped, usd
+from tradeshell.core.market import Bar, DataKind, Price, Quote
 from tradeshell.core.milestones import answer_raise, tell_stop_through
 from tradeshell.core.orders import Order, Side
+from tradeshell.core.plan import check_plan, shares_at_risk
 from tradeshell.core.settle import settle, sibling_just_executed
 from tradeshell.core.specs import entry_specs
 from tradeshell.core.strategy import Entered, Refused
 from tradeshell.core.trade import Trade, TradePhase, first_leg, leg_of, most
 from tradeshell.core.turn import EARLY, Evidence, Turn
 from tradeshell.core.watch import Watchers
+from tradeshell.core.window import clock, flat_at
+from tradeshell.errors import OperatorError
 
 HALT_EVERY = 2.0  # seconds between looks whether a symbol is halted whose entry works
 CHASE_EVERY = 1.0  # seconds between looks at an elected stop
@@ -39,7 +42,7 @@ LOOK_EVERY = 0.5  # seconds between looks at a sale that waits for exits to beco
 TOO_LATE = 3.0  # seconds after its trigger at which an entry may not leave any more
 # A watcher's strategy tells these refusals itself; every other one is a matter of risk and told as such, too.
 OF_THE_MARKET = frozenset({
-    "not_connected", "not_reconciled", "too_late", "session_closed", "no_quote", "halted", "delayed_data",
+    "not_connected", "not_reconciled", "too_late", "session_closed", "past_flat_by", "no_quote", "halted", "delayed_data",
     "no_ask", "no_bid", "stale_quote", "crossed_quote", "chase", "below_stop",
 })  # fmt: skip
 
@@ -112,6 +115,9 @@ def answer_quote(
             _chase(turn, order, answer.quote)
         return
     kind, _, id_ = answer.key.partition(":")
+    if kind == "day":
+        watchers.begin_day(turn, id_, answer.session)
+        return
     if kind in ("raise", "hours", "flat", "armed", "halt"):
         _answer_open_trade(turn, kind, turn.desk.trade(id_), answer)
         return
@@ -122,27 +128,38 @@ def answer_quote(
     if isinstance(verdict, Refusal):
         _refuse(turn, watchers, trade, verdict)
         return
+    trade, approved = verdict
     if trade.plan.side is Side.SELL and not yielding.is_free(turn.book(trade.plan.symbol), trade.plan.qty):
-        _make_room(turn, watchers, trade, verdict, answer.quote)
+        _make_room(turn, watchers, trade, approved, answer.quote)
         return
     if trade.room_at is not None:  # its shares have no stop: it does not rest
         trade = replace(trade, plan=replace(trade.plan, entry_timeout=yielding.SOLD_WITHIN))
-    trade = replace(trade, phase=TradePhase.ENTERING, session=answer.session)
+    trade = replace(
+        trade,
+        phase=TradePhase.ENTERING,
+        session=answer.session,
+        flat_at=flat_at(answer.session, trade.plan.flat_by, trade.plan.outside_rth),
+    )
     # The watcher speaks first (`trigger …`), then the orders that follow from it.
     touch = None if answer.quote is None else answer.quote.ask
     age = None if answer.quote is None else answer.quote.age(turn.at)
-    specs = entry_specs(trade, verdict, turn.at)
-    watchers.news(turn, trade.id, Entered(specs[0].ref, touch, age, trade.bar))
+    specs = entry_specs(trade, approved, turn.at)
+    watchers.news(turn, trade.id, Entered(specs[0].ref, touch, age, trade.bar, trade.plan.qty))
     trade = turn.place(trade, specs, Evidence(answer.quote, trade.bar))
     if trade.plan.entry_timeout is not None:
         turn.timer(f"entry:{trade.id}", trade.plan.entry_timeout)
     turn.timer(f"halt:{trade.id}", HALT_EVERY)
+    if trade.flat_at is not None:
+        turn.again(trade, trade.flat_at, "flat_by")
 
 
 def _judge(
     turn: Turn, trade: Trade, answer: QuoteAnswered, checks: Sequence[PreTradeCheck]
-) -> Approved | Refusal:
-    """Return the priced entry, or the first refusal: the gate, the market, the account's limits, the plugins' checks."""
+) -> tuple[Trade, Approved] | Refusal:
+    """Return the sized trade and its priced entry, or the first refusal.
+
+    In this order: the gate, the market, the size, the account's limits, the plugins' checks.
+    """
     plan, desk = trade.plan, turn.desk
     if (refusal := _gate(turn, trade)) is not None:
         return refusal
@@ -153,6 +170,11 @@ def _judge(
     )
     if short is not None:
         return short
+    flat = flat_at(answer.session, plan.flat_by, plan.outside_rth)
+    if flat is not None and turn.at >= flat:
+        return Refusal(
+            "past_flat_by", f"the trade would have to be closed at {clock(flat)} already (flat_by)"
+        )
     reference = None if trade.bar is None else trade.bar.close
     grid, collar = trade.instrument.grid, desk.policy.limits.collar
     holds = desk.policy.hold_through_halt
@@ -162,8 +184,31 @@ def _judge(
     if isinstance(verdict, Refusal):
         return verdict
     price = pays(plan, verdict, answer.quote, reference)
-    refusal = check_limits(desk, trade, price, turn.at)
-    return refusal or ask_checks(checks, desk, trade, price, answer.quote, turn.at) or verdict
+    sized = _sized(trade, price)
+    if isinstance(sized, Refusal):
+        return sized
+    refusal = check_limits(desk, sized, price, turn.at)
+    refusal = refusal or ask_checks(checks, desk, sized, price, answer.quote, turn.at)
+    return refusal or (sized, verdict)
+
+
+def _sized(trade: Trade, price: Price | None) -> Trade | Refusal:
+    """Return a trade with the shares that its risk allows at ``price`` (USD); one whose shares were typed keeps them."""
+    plan = trade.plan
+    if plan.risk_usd is None:
+        return trade
+    assert plan.sl is not None, "a plan with a risk has a stop"
+    assert price is not None, "a plan with a risk has a level"
+    qty = shares_at_risk(plan.risk_usd, price, plan.sl)
+    if qty < 1:
+        way = f"from {money(price)} to the stop {money(plan.sl)} one loses {money(price - plan.sl)}"
+        return Refusal("too_small", f"a risk of {usd(plan.risk_usd)} buys no share: {way}")
+    plan = replace(plan, qty=qty)
+    try:
+        check_plan(plan)
+    except OperatorError as error:  # too few shares for its legs
+        return Refusal("too_small", str(error))
+    return replace(trade, plan=plan, legs=() if plan.mode.is_detached else first_legs(plan, qty))
 
 
 def _make_room(turn: Turn, watchers: Watchers, trade: Trade, verdict: Approved, quote: Quote | None) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
 from msgspec.structs import replace
 
@@ -23,8 +22,8 @@ from tradeshell.core.orders import Order, OrderState, Side
 from tradeshell.core.plan import TradePlan
 from tradeshell.core.policy import Limits
 from tradeshell.core.trade import Trade, TradePhase, entry_of, exits_of, inventory, is_exit, live
+from tradeshell.core.window import NEW_YORK
 
-NEW_YORK = ZoneInfo("America/New_York")
 MINUTE = timedelta(minutes=1)
 ASKED_LONG_AGO = timedelta(minutes=2)  # an order leaves within seconds after it was asked for
 NOTHING = Decimal(0)

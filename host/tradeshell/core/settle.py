@@ -92,7 +92,7 @@ def _settle(turn: Turn, trade: Trade) -> Trade:
         if trade.plan.side is Side.SELL and turn.desk.link.is_open:
             incidents.seek_explanation(turn, trade)  # the exchange took back what it had sold
         return trade
-    trade = _start_clocks(turn, trade)
+    trade = hours.flatten_by(turn, _start_clocks(turn, trade))
     trade = _assign_legs(turn, _advance_phase(turn, trade))
     if trade.plan.side is Side.BUY:
         trade = tell_milestones(turn, trade)
@@ -525,7 +525,8 @@ def _close_if_over(turn: Turn, trade: Trade) -> Trade:
     if trade.plan.side is Side.BUY and fills.sold > 0 and fills.bought > 0:
         _tell_result(turn, trade)
     book = turn.book(trade.plan.symbol)
-    if was_flattening and not any(each.is_flattening for each in book.trades.values()):
+    others = sum(inventory(each, book.orders) for each in book.trades.values())
+    if was_flattening and others <= 0 and not any(each.is_flattening for each in book.trades.values()):
         turn.say(FlattenCompleted(symbol=trade.plan.symbol, watch=trade.id, left=book.foreign()))
     return trade
 

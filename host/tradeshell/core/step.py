@@ -151,9 +151,9 @@ class Core:
                 turn.look_again()
                 turn.watch()
         elif kind == "close":
-            watcher = turn.desk.watchers.get(rest)
-            if watcher is not None and watcher.phase is WatchPhase.ARMED:
-                self.watchers.end(turn, rest, "session_end")
+            self.watchers.close_day(turn, rest)
+        elif kind == "day":
+            self.watchers.look_for_day(turn, rest)
         elif kind == "hours":
             if (open_ := turn.desk.trade(rest)) is not None:
                 hours.look(turn, open_)

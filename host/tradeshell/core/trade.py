@@ -98,7 +98,10 @@ class Trade(Struct, frozen=True, kw_only=True):
     fees: Decimal = Decimal(0)
     confirmed: Shares = 0
     cancel_wanted: str = ""  # why the entry is to be cancelled, while that has not happened
-    flatten_at: datetime | None = None  # when the operator asked to sell its shares
+    flat_at: datetime | None = None  # when its shares are sold, whatever they bring
+    flatten_at: datetime | None = (
+        None  # since when its shares are to be sold: the operator asked, or it was time
+    )
     is_armed: bool = False  # every leg has had its exits
     is_unconfirmed: bool = False  # the broker did not confirm the shares in time
     milestone: int = 0  # targets that were told to be reached

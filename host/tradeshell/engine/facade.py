@@ -33,7 +33,7 @@ from tradeshell.engine.reconciling import Reconciling
 from tradeshell.engine.runtime import Engine, Unanswered
 from tradeshell.engine.targets import compute_targets
 from tradeshell.errors import BrokerError, Interrupted, OperatorError, StateError, TradeshellError
-from tradeshell.ports import Defaults, PluginReport, TakeProfitOffer, View
+from tradeshell.ports import Defaults, KnowsEquity, PluginReport, TakeProfitOffer, View
 from tradeshell.upkeep import EXAMINE_WITHIN, Finding
 from tradeshell.words import masked
 
@@ -143,6 +143,19 @@ class EngineTrading:
             return self._engine.broker.session(symbol, self._engine.session.clock.now())
 
         return self._engine.call(ask(), what="the trading hours")
+
+    def equity(self) -> Price:
+        """Ask what the account is worth."""
+
+        async def ask() -> Price:
+            self._must_be_connected()
+            broker = self._engine.broker
+            if not isinstance(broker, KnowsEquity):
+                raise OperatorError(f"{broker.info().name} does not say what the account is worth")
+            with self._flowing():
+                return await broker.equity()
+
+        return self._engine.call(ask(), ANSWER_TIMEOUT * 2, "the account's equity")
 
     def plugins(self) -> tuple[PluginReport, ...]:
         """Return what is loaded and what was refused."""
