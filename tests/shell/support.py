@@ -20,6 +20,7 @@ from tradeshell.core.plan import TradePlan
 from tradeshell.core.targets import Target
 from tradeshell.core.trade import first_leg
 from tradeshell.differences import Difference
+from tradeshell.engine.accounts import not_typed
 from tradeshell.errors import BrokerError, OperatorError
 from tradeshell.grammar import Command
 from tradeshell.ports import BrokerInfo, Defaults, PluginReport, Record, View
@@ -28,6 +29,7 @@ from tradeshell.shell.commands import BUILTIN_COMMANDS
 from tradeshell.shell.pump import EventPump
 from tradeshell.testing.outcome import Runner
 from tradeshell.upkeep import BlindStream, Finding, LogFile
+from tradeshell.words import masked
 
 ACCOUNT = "DU1230001"
 PAPER = BrokerInfo(name="paper", account=ACCOUNT, paper=True, words="paper venue", embedded=True)
@@ -75,6 +77,7 @@ class FakeTrading:
         self.over = threading.Event()  # what ``wait`` waits for
         self.on_wait: Callable[[], None] = lambda: None
         self.is_kept = True  # the disk takes the state
+        self.waits_for_id = ""  # of the live account that is not traded yet
         self.becomes_flat = True
         self._seq = 0
         self._trades = 0
@@ -111,6 +114,7 @@ class FakeTrading:
             blocked=self.blocked,
             logs=self.logs,
             take_profits=(("auto", "earlier highs"),),
+            unconfirmed=masked(self.waits_for_id),
         )
 
     def glance(self) -> View | None:
@@ -218,6 +222,14 @@ class FakeTrading:
     def connect(self) -> None:
         self._may_fail()
         self.asked.append(("connect",))
+        if self.waits_for_id:
+            raise BrokerError(not_typed(self.waits_for_id))
+
+    def confirm_live(self, typed: str) -> None:
+        self.asked.append(("confirm", typed))
+        if typed != self.waits_for_id:
+            raise OperatorError(f"that is not the id of {masked(self.waits_for_id)}: it is not traded")
+        self.waits_for_id = ""
 
     def disconnect(self) -> None:
         self._may_fail()

@@ -34,7 +34,7 @@ from tradeshell.shell import (
 )
 from tradeshell.shell.base import is_usage_error
 from tradeshell.shell.commands import ALIASES, KEPT
-from tradeshell.shell.consent import NeedsConsent
+from tradeshell.shell.consent import NeedsAccount, NeedsConsent
 from tradeshell.shell.life import LivingShell
 from tradeshell.shell.pump import EventPump
 from tradeshell.version import VERSION
@@ -163,6 +163,14 @@ class TradeShell(LivingShell):
             if agreed is False:
                 return Answer(lines=("nothing was done",), ok=False)
             return command.run(self.trading, parse(command.name, command.grammar, [*words, question.word]))
+        except NeedsAccount as question:
+            typed = self.typed_account(question)
+            if typed is None:
+                raise
+            if not typed:
+                return Answer(lines=("it is left alone · `connect` asks again",), ok=False)
+            self.trading.confirm_live(typed)
+            return command.run(self.trading, parse(command.name, command.grammar, words))
 
     def _show(self, answer: Answer) -> None:
         self.last_result = answer.ok
@@ -363,10 +371,13 @@ class TradeShell(LivingShell):
             self.stderr_line(render.clean(note))
         if self.batch or self.as_json:
             return ""
+        view = self.trading.view()
+        if view.unconfirmed:
+            self.run_first("connect")
         loaded = sum(1 for report in self.trading.plugins() if not report.refused)
         watch = self.commands.get("breakout")
         example = "" if watch is None else next(iter(watch.examples), "")
-        return picture.intro(self.trading.view(), VERSION, loaded, example)
+        return picture.intro(view, VERSION, loaded, example)
 
     # --- lines of scripts ---------------------------------------------------------------------------------------------
 
