@@ -64,6 +64,7 @@ class FakeTrading:
         self.broker = broker
         self.desktop = Desktop()
         self.quotes: dict[str, Quote] = {"AAPL": quote(self.desktop.at)}
+        self.bars: tuple[Bar, ...] = ()
         self.symbols: tuple[str, ...] = ("AAPL", "MSFT")
         self.replaying = False
         self.reports: tuple[PluginReport, ...] = ()
@@ -131,7 +132,9 @@ class FakeTrading:
         return self.quotes.get(symbol)
 
     def history(self, symbol: str, seconds: int, count: int, rth: bool) -> tuple[Bar, ...]:
-        raise AssertionError("no command asks for history")
+        self._may_fail()
+        self.asked.append(("history", symbol, seconds, count, rth))
+        return self.bars[-count:]
 
     def session(self, symbol: str) -> Session | None:
         raise AssertionError("no command asks for hours")

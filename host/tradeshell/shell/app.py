@@ -40,6 +40,7 @@ from tradeshell.shell.pump import EventPump
 from tradeshell.version import VERSION
 
 HOST = "tradeshell"
+SPARE_ROWS = 4  # of the terminal, beside a picture: what was typed, the prompt, the toolbar
 _TOOLBAR_STYLES = {"": "", "live": "fg:ansired bold", "alarm": "fg:ansired"}
 
 
@@ -278,9 +279,9 @@ class TradeShell(LivingShell):
     def screen(self) -> render.Screen:
         """Return what text is made for now: the terminal's width, and whether colour is wanted."""
         tty = self.out.isatty()
-        columns = shutil.get_terminal_size((100, 40)).columns
-        colour = self.wants_colour(tty)
-        return render.Screen(max(20, columns), tty, colour)
+        size = shutil.get_terminal_size((100, render.FALLBACK_HEIGHT))
+        rows = size.lines if tty else render.FALLBACK_HEIGHT
+        return render.Screen(max(20, size.columns), tty, self.wants_colour(tty), rows - SPARE_ROWS)
 
     def _tell(self, record: Record) -> str | None:
         try:
