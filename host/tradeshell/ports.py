@@ -335,7 +335,8 @@ class View(Struct, frozen=True, kw_only=True):
     """What the screen may look at: an immutable picture, published by the engine after each change.
 
     ``blind``: streams of bars that are stalled; ``blocked``: another session of the login takes the market data.
-    ``take_profits``: methods that compute targets, with their words.
+    ``take_profits``: methods that compute targets, with their words. ``unconfirmed``: the alias of a live account that is not
+    traded before somebody types its id.
     """
 
     now: datetime
@@ -349,6 +350,7 @@ class View(Struct, frozen=True, kw_only=True):
     blocked: bool = False
     logs: tuple[LogFile, ...] = ()
     take_profits: tuple[tuple[str, str], ...] = ()
+    unconfirmed: str = ""
 
 
 class Defaults(Struct, frozen=True, kw_only=True):
@@ -448,6 +450,10 @@ class Trading(Protocol):
 
     def connect(self) -> None:
         """Connect to the broker and reconcile."""
+        ...
+
+    def confirm_live(self, typed: str) -> None:
+        """Allow the live account that waits for its id, when ``typed`` is that id; ``connect`` goes on with it."""
         ...
 
     def disconnect(self) -> None:

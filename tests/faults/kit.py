@@ -113,6 +113,7 @@ class Stage(Looking):
             Core({"breakout": Breakout()}), self.clock, self.journal, audit, CrashFile(self.crashes)
         )
         self.session.paper_only = not self.live
+        self.session.live_account = self.venue.info().account
         self.session.attach(self.venue)
 
     def _begin(self, *, connect: bool) -> None:

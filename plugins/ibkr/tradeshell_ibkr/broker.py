@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from tradeshell import (
     Bar,
@@ -74,6 +75,14 @@ class IbkrBroker:
     async def connect(self) -> None:
         """Connect; raises ``BrokerError`` with one line when that fails."""
         await self.connection.connect()
+
+    def unconfirmed(self) -> str:
+        """Return the live account that was left because nobody has typed its id."""
+        return self.connection.unconfirmed
+
+    def confirm_live(self, account: str) -> None:
+        """Allow a live account from the next attempt on."""
+        self.connection.settings = replace(self.connection.settings, live_account=account)
 
     async def disconnect(self) -> None:
         """Disconnect and stay so; orders work on at the broker."""
