@@ -4,6 +4,7 @@ from tradeshell.core.checks import Check, CheckContext, DeskView
 from tradeshell.core.commands import Announce, CancelOrder, ModifyOrder, PlaceOrder
 from tradeshell.core.desk import Desk, Link, Watcher, WatchPhase
 from tradeshell.core.events import (
+    ConnectionChanged,
     Event,
     OrderFilled,
     OrderIntent,
@@ -191,6 +192,7 @@ __all__ = [
     "Comparison",
     "CompletedOrder",
     "ConfigError",
+    "ConnectionChanged",
     "Cover",
     "DataError",
     "DataKind",

@@ -277,12 +277,22 @@ class Record(Struct, frozen=True, kw_only=True):
 Sink: TypeAlias = Callable[[Record], None]
 
 
+def _untold(event: Event) -> None:
+    """Take an event for a host that tells none."""
+    del event
+
+
 class SinkContext(Struct, frozen=True, kw_only=True):
-    """What a sink gets when it is opened. ``settings`` is its table of the config, ``environ`` the environment."""
+    """What a sink gets when it is opened. ``settings`` is its table of the config, ``environ`` the environment.
+
+    ``tell`` announces an event of the sink's own, from any thread, without waiting; ``replaying``: a recording is played.
+    """
 
     state_dir: Path
     settings: Mapping[str, Any]
     environ: Mapping[str, str]
+    tell: Callable[[Event], None] = _untold
+    replaying: bool = False
 
 
 SinkOpener: TypeAlias = Callable[[SinkContext], AbstractContextManager[Sink]]
@@ -474,6 +484,10 @@ class Trading(Protocol):
 
     def plugins(self) -> tuple[PluginReport, ...]:
         """Return what is loaded and what was refused."""
+        ...
+
+    def sink(self, name: str) -> Sink | None:
+        """Return the open sink ``name`` for the command of the plugin that brought it, ``None`` while it is off."""
         ...
 
     def examine(self) -> tuple[Finding, ...]:

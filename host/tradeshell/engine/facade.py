@@ -29,12 +29,12 @@ from tradeshell.core.trade import Trade, TradePhase, entry_of
 from tradeshell.core.yielding import check_sale
 from tradeshell.differences import CancelOutside, Difference, TakeUp
 from tradeshell.engine.accounts import not_typed
-from tradeshell.engine.doctor import Facts, examine_broker, examine_host
+from tradeshell.engine.doctor import Facts, examine_broker, examine_host, examine_sinks
 from tradeshell.engine.reconciling import Reconciling
 from tradeshell.engine.runtime import Engine, Unanswered
 from tradeshell.engine.targets import compute_targets
 from tradeshell.errors import BrokerError, Interrupted, OperatorError, StateError, TradeshellError
-from tradeshell.ports import Defaults, KnowsEquity, PluginReport, TakeProfitOffer, View
+from tradeshell.ports import Defaults, KnowsEquity, PluginReport, Sink, TakeProfitOffer, View
 from tradeshell.upkeep import EXAMINE_WITHIN, ConfirmsLive, Finding
 from tradeshell.words import masked
 
@@ -163,6 +163,10 @@ class EngineTrading:
         """Return what is loaded and what was refused."""
         return self._reports()
 
+    def sink(self, name: str) -> Sink | None:
+        """Return an open sink."""
+        return next((sink for its, sink in self._engine.session.audit.sinks if its == name), None)
+
     def examine(self) -> tuple[Finding, ...]:
         """Examine the host, then the broker."""
         engine = self._engine
@@ -170,7 +174,8 @@ class EngineTrading:
 
         async def ask() -> tuple[Finding, ...]:
             with self._flowing():
-                return await examine_broker(engine.broker, engine.session.clock)
+                sinks = await examine_sinks(engine.session.audit.sinks)
+                return (*sinks, *await examine_broker(engine.broker, engine.session.clock))
 
         return (*found, *engine.call(ask(), EXAMINE_WITHIN * 2, "the broker"))
 
