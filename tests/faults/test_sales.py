@@ -404,9 +404,9 @@ def test_E20_shares_that_come_back_get_the_highest_stop_of_their_trade(laddered:
 
     Kills: a stop at the plan's price for shares that had a better one.
     """
-    laddered.submit(
-        i.ReplaceRequested(at=laddered.now, ref="ts:br-1:sl2:1", stop=laddered.working("sl2")[0].stop + 2)
-    )
+    stop = laddered.working("sl2")[0].stop
+    assert stop is not None
+    laddered.submit(i.ReplaceRequested(at=laddered.now, ref="ts:br-1:sl2:1", stop=stop + 2))
     laddered.wait(1)
     laddered.refuse("place", "sell")
     sell(laddered)
