@@ -147,6 +147,50 @@ def test_E20_two_sales_one_after_the_other_take_what_they_say(laddered: Stage) -
     is_protected(laddered, 30)
 
 
+@pytest.fixture
+def twice(laddered: Stage) -> Stage:
+    """Return a stage with a second ladder of 100 shares, asked for later."""
+    laddered.quote("189.90", "189.92")
+    laddered.watch(id_="br-2", level=usd("190.05"))
+    laddered.wait(60 - laddered.t % 60)
+    laddered.quote("190.04", "190.06")
+    laddered.close_bar_now("190.07")
+    laddered.quote("190.10", "190.12")
+    laddered.wait(5)
+    assert laddered.position() == 200
+    return laddered
+
+
+def test_E20_the_newest_trade_gives_way_first(twice: Stage) -> None:
+    """As with a sale by somebody else. One that is larger than it takes the rest from the trade before.
+
+    Kills: `yielding._buys` in another order than `book.with_taken` has.
+    """
+    sell(twice, 30)
+    twice.wait(5)
+    assert [told.watch for told in twice.told(LegsGaveWay)] == ["br-2"]
+    assert [(twice.trade_of(id_).taken, twice.trade_of(id_).yielded) for id_ in ("br-1", "br-2")] == [
+        (0, 0),
+        (30, 30),
+    ]
+    sell(twice, 100, "m-3")
+    twice.wait(6)
+    assert [(told.watch, told.qty) for told in twice.told(LegsGaveWay)[1:]] == [("br-2", 70), ("br-1", 30)]
+    assert twice.position() == 70
+    assert twice.exits_at_most() == 70
+    assert twice.worst[0] <= 0
+
+
+def test_E20_only_the_trade_that_gave_way_takes_its_shares_back(twice: Stage) -> None:
+    """Kills: shares given to a trade that they are not of."""
+    twice.refuse("place", "sell")
+    sell(twice, 30)
+    twice.wait(15)
+    assert [(told.watch, told.qty) for told in twice.told(LegsTookBack)] == [("br-2", 30)]
+    assert twice.exits_at_most() == 200
+    assert twice.worst[0] <= 0
+
+
 # --- what is refused --------------------------------------------------------------------------------------------------
 
 
@@ -281,6 +325,22 @@ def test_E20_a_stop_that_sells_gives_nothing(laddered: Stage) -> None:
     laddered.sells_at_most(laddered.position())
 
 
+def test_E20_a_sale_waits_for_a_ladder_that_is_being_armed(stage: Stage) -> None:
+    """The entry still works and a cover stands: nothing gives way, and the sale ends.
+
+    Kills: legs that give way before they are known.
+    """
+    stage.trigger(60)
+    stage.wait(1)
+    assert stage.shares("cover") == {"cover": 60}
+    sell(stage, 30)
+    stage.wait(4)
+    assert reasons(stage) == ["no_room"]
+    stage.wait(30)
+    assert stage.position() == 60
+    stage.sells_at_most(60)
+
+
 # --- link and process -------------------------------------------------------------------------------------------------
 
 
@@ -404,9 +464,9 @@ def test_E20_shares_that_come_back_get_the_highest_stop_of_their_trade(laddered:
 
     Kills: a stop at the plan's price for shares that had a better one.
     """
-    laddered.submit(
-        i.ReplaceRequested(at=laddered.now, ref="ts:br-1:sl2:1", stop=laddered.working("sl2")[0].stop + 2)
-    )
+    stop = laddered.working("sl2")[0].stop
+    assert stop is not None
+    laddered.submit(i.ReplaceRequested(at=laddered.now, ref="ts:br-1:sl2:1", stop=stop + 2))
     laddered.wait(1)
     laddered.refuse("place", "sell")
     sell(laddered)
@@ -429,6 +489,26 @@ def test_E20_a_foreign_sale_meanwhile_ends_ours_and_the_stops_keep_theirs(ladder
     assert laddered.position() == 80
     assert sum(laddered.shares("sl").values()) == 80
     assert laddered.exits_at_most() == 80
+
+
+def test_E20_a_sale_of_free_shares_that_somebody_else_sells_first_is_cancelled(stage: Stage) -> None:
+    """No leg gave anything: the shares had no exits at all. What is left of our sale would be short.
+
+    Kills: a sale that rests over shares which are gone.
+    """
+    stage.order_now("m-1", Side.BUY, 100)
+    stage.wait(3)
+    stage.delay("place", 0.01, "sell")
+    sell(stage, 100)
+    stage.quote("189.90", "189.92")
+    stage.wait(1)
+    stage.foreign(Side.SELL, 60)
+    stage.wait(3)
+    assert sales(stage) == ["place", "cancel"]
+    assert stage.position() == 40
+    stage.move_to("190.20")
+    stage.wait(3)
+    assert stage.position() == 40
 
 
 def test_E20_flatten_takes_the_shares_of_a_sale_too(laddered: Stage) -> None:
