@@ -87,12 +87,7 @@ def test_a_target_that_sells_while_the_touch_is_asked_for_lets_the_sale_wait_aga
     desk.execute("ts:br-1:tp1:1", 30, "195", "e8.01")
     desk.answer(quote(desk.at), "m-1")
     assert desk.sent(c.PlaceOrder) == []  # the stop beside it may still sell as much
-    desk.report("ts:br-1:sl1:1", OrderState.CANCELLED)
-    assert [ask.key for ask in desk.sent(c.AskQuote)] == ["m-1"]
-    desk.answer(quote(desk.at), "m-1")
-    assert [(place.order.ref, place.order.qty) for place in desk.sent(c.PlaceOrder)] == [
-        ("ts:m-1:sell:1", 50)
-    ]
+    assert desk.trade("m-1").free_at is None
 
 
 def test_a_restart_ends_a_sale_that_has_not_left_and_gives_its_shares_back() -> None:
