@@ -226,7 +226,72 @@ def test_E20_in_a_halt_no_leg_gives_way(laddered: Stage) -> None:
 # --- the legs do not give way -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("leg", ["sl1", "tp2", "sl3"])
+def test_E20_no_stop_becomes_smaller_before_every_target_is(laddered: Stage) -> None:
+    """The broker refuses to change one target: the sale ends, and no stop was touched. What lost its target is told.
+
+    Kills: `yielding.holds_stops`.
+    """
+    laddered.refuse("modify", "tp2", times=100)
+    sell(laddered)
+    laddered.wait(20)
+    assert [sent.leg for sent in laddered.sent if sent.action == "modify" and sent.leg.startswith("sl")] == []
+    assert laddered.shares("sl") == LEGS
+    assert reasons(laddered) == ["no_room"]
+    laddered.line(
+        "exits", "50 shares were not sold: they get their stop again, and 35 have no target any more"
+    )
+    assert laddered.trade_of().protection == "PROTECTED"
+
+
+def test_E20_a_sale_waits_until_nothing_of_the_legs_is_on_its_way(laddered: Stage) -> None:
+    """A stop is being moved by hand; only then the legs give way, and the broker takes its time with that too.
+
+    Kills: `yielding._is_busy`; a sale that gives up while what it asked for is on its way.
+    """
+    stop = laddered.working("sl2")[0].stop
+    assert stop is not None
+    laddered.delay("modify", 1.5, "sl2")
+    laddered.submit(i.ReplaceRequested(at=laddered.now, ref="ts:br-1:sl2:1", stop=stop + 1))
+    sell(laddered)
+    laddered.wait(1.4)
+    assert laddered.told(LegsGaveWay) == []
+    laddered.delay("modify", 1.8, "tp1")
+    laddered.wait(1.7)
+    assert sales(laddered) == []
+    laddered.wait(5)
+    assert sales(laddered) == ["place"]
+    is_protected(laddered, 50)
+
+
+def test_E20_what_is_being_flattened_gives_nothing_away(laddered: Stage) -> None:
+    """`flatten`, and `sell` while its market orders are on their way.
+
+    Kills: shares taken from a leg that is being sold.
+    """
+    laddered.delay("place", 0.8, "flat", times=3)
+    laddered.flatten()
+    laddered.wait(0.2)
+    sell(laddered)
+    laddered.wait(15)
+    assert laddered.told(LegsGaveWay) == []
+    assert laddered.position() == 0
+    assert sales(laddered) == []
+    laddered.sells_at_most(0)
+
+
+def test_E20_flatten_ends_a_sale_that_waits(laddered: Stage) -> None:
+    """Kills: a sale that leaves after `flatten`."""
+    laddered.delay("modify", 1.0, "tp1")
+    sell(laddered)
+    laddered.wait(0.5)
+    laddered.flatten()
+    laddered.wait(15)
+    assert laddered.position() == 0
+    assert sales(laddered) == []
+    laddered.sells_at_most(0)
+
+
+@pytest.mark.parametrize("leg", ["sl1", "sl3"])
 def test_E20_a_refused_reduction_ends_the_sale_and_every_share_has_its_stop(
     laddered: Stage, leg: str
 ) -> None:
@@ -314,7 +379,7 @@ def test_E20_the_stops_are_elected_while_the_legs_shrink(laddered: Stage) -> Non
 def test_E20_a_stop_that_sells_gives_nothing(laddered: Stage) -> None:
     """The stops are elected and find no buyer: the sale is refused, they go on.
 
-    Kills: `yielding._is_calm` that lets an elected stop become smaller.
+    Kills: `yielding._may_shrink` that lets an elected stop become smaller.
     """
     laddered.quote("186.90", "186.92", size=1)
     laddered.trade("186.90", 1)

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from tradeshell.core.book import Book
 from tradeshell.core.cap import could_sell, exposures
 from tradeshell.core.commands import AskQuote
-from tradeshell.core.diff import is_patient
+from tradeshell.core.diff import is_patient, rests
 from tradeshell.core.exit_events import LegsGaveWay, LegsTookBack
 from tradeshell.core.guards import Refusal, check_sell
 from tradeshell.core.market import Price, Shares
@@ -195,24 +195,29 @@ def shared(qty: Shares, legs: dict[int, Shares]) -> dict[int, Shares]:
 
 
 def _able(turn: Turn, trade: Trade, orders: dict[str, Order]) -> dict[int, Shares]:
-    """Return the shares of the legs that can become smaller right now: nothing of them is on its way, no stop sells."""
+    """Return the shares of the legs that can become smaller right now; none while something of one is on its way."""
     if not trade.is_armed or trade.is_flattening or trade.phase is not TradePhase.OPEN:
         return {}
     shares = leg_shares(trade, orders)
-    return {
-        leg.number: shares[leg.number]
-        for leg in trade.legs
-        if shares[leg.number] > 0 and _is_calm(turn, leg_orders(trade, leg, orders))
-    }
+    held = [(leg.number, leg_orders(trade, leg, orders)) for leg in trade.legs if shares[leg.number] > 0]
+    if any(_is_busy(turn, exits) for _, exits in held):
+        return {}
+    return {number: shares[number] for number, exits in held if _may_shrink(turn, exits)}
 
 
-def _is_calm(turn: Turn, exits: tuple[Order, ...]) -> bool:
+def _is_busy(turn: Turn, exits: tuple[Order, ...]) -> bool:
+    """Return whether it will be known in a moment what a leg's exits are: something is on its way."""
+    if any(order.executed_at is not None and turn.at - order.executed_at < CALM for order in exits):
+        return True
+    on_its_way = (is_patient(order, turn.at) and not rests(order, turn.at) for order in live(exits))
+    return any(on_its_way) or any(awaited(order) for order in exits)
+
+
+def _may_shrink(turn: Turn, exits: tuple[Order, ...]) -> bool:
+    """Return whether a leg has exits, none of which sells what it should only protect, or is left alone for now."""
     living = live(exits)
-    just = (order.executed_at is not None and turn.at - order.executed_at < CALM for order in exits)
-    if not living or any(just) or any(awaited(order) for order in exits):
-        return False
-    return not any(
-        is_patient(order, turn.at)
+    return bool(living) and not any(
+        rests(order, turn.at)
         or order.absent_at is not None
         or (order.spec.type.is_stop and order.state is OrderState.WORKING)
         for order in living
