@@ -381,12 +381,13 @@ def test_E20_a_stop_that_sells_gives_nothing(laddered: Stage) -> None:
 
     Kills: `yielding._may_shrink` that lets an elected stop become smaller.
     """
-    laddered.quote("186.90", "186.92", size=1)
-    laddered.trade("186.90", 1)
+    laddered.quote(None, "187.50")
+    laddered.trade("186.95", 1)
     laddered.wait(0.1)
-    sell(laddered, 30)
+    sell(laddered, 30, entry=EntryKind.MARKET)
     laddered.wait(6)
-    assert sales(laddered) == []
+    assert laddered.told(LegsGaveWay) == []
+    assert reasons(laddered) == ["no_room"]
     laddered.sells_at_most(laddered.position())
 
 

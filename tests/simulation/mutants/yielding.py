@@ -80,6 +80,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "V03 V25 D8",
         "What a sale leaves unsold gets no stop again.",
         (Edit("core.yielding:rearrange", "if missing < 0:", "if False:"),),
+        caught_by=SALES + "a_sale_that_the_broker_refuses_gives_the_shares_back",
+        why=RARE,
     ),
     Mutant(
         "unsold_shares_get_the_plans_stop",
