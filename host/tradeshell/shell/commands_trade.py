@@ -241,7 +241,8 @@ SELL_COMMAND = Command(
     run=sell,
     group=GROUP,
     examples=("sell AAPL 50", "sell AAPL 50 limit=198", "sell AAPL 50 entry=market"),
-    notes="Selling more than is held and free of working sells is refused: this shell never goes short by accident.",
+    notes="Shares behind exits are sold too: the exits become smaller first, and what is not sold within 10 s has its stop "
+    "again. Selling more than is held is refused: this shell never goes short by accident.",
 )
 
 COMMANDS = (BUY_COMMAND, SELL_COMMAND)
