@@ -174,7 +174,7 @@ def test_a_watcher_of_three_days_rests_at_night_and_enters_on_the_third() -> Non
         close = session(number - 1).close + timedelta(seconds=1)
         fires(desk, "close", close)
         (rests,) = desk.told(WatchRests)
-        assert (rests.day, rests.days) == (number, 3)
+        assert (rests.label(), rests.day, rests.days) == ("rests", number, 3)
         assert f"day {number} of 3 is over, the level 190.00 was not broken" in str(rests.story())
         assert timers(desk) == {"day:br-1": close + timedelta(minutes=30)}
         closes_at(desk, close + MINUTE)
@@ -183,7 +183,7 @@ def test_a_watcher_of_three_days_rests_at_night_and_enters_on_the_third() -> Non
         assert timers(desk) == {"day:br-1": desk.at + timedelta(minutes=30)}
         night(desk, session(number), OPEN + number * DAY - timedelta(hours=9))
         (began,) = desk.told(WatchDayBegan)
-        assert (began.day, began.since) == (number + 1, session(number).open)
+        assert (began.label(), began.day, began.since) == ("watches", number + 1, session(number).open)
         assert f"day {number + 1} of 3 for closes ≥ 190.00 from 09:30" in str(began.story())
         assert timers(desk) == {"close:br-1": session(number).close + timedelta(seconds=1)}
     closes_at(desk, OPEN + 2 * DAY + 5 * MINUTE)
