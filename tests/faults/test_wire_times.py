@@ -1,4 +1,4 @@
-"""Sizes and times over the wire (groups E, R and K of the scenarios): they outlive the program, and the trade is closed on time.
+"""Sizes and times over the wire (groups E and R of the scenarios): they outlive the program, and the trade is closed on time.
 
 Laws: as in ``test_wire_restart``. The market stands at 10:00 New York when it begins.
 """
@@ -40,7 +40,7 @@ def is_flat(stage: WireStage) -> None:
     stage.sells_at_most(100)
 
 
-def test_K02_a_trade_is_closed_at_its_time_and_not_before(wire: WireStage) -> None:
+def test_a_trade_is_closed_at_its_time_and_not_before(wire: WireStage) -> None:
     """Kills: a time that no timer looks at; exits that are not cancelled first."""
     watched(wire, **BY)
     fires(wire)
@@ -55,7 +55,7 @@ def test_K02_a_trade_is_closed_at_its_time_and_not_before(wire: WireStage) -> No
 
 
 @pytest.mark.parametrize("down", [5.0, 700.0])
-def test_K02_a_trade_whose_program_was_killed_is_closed_at_its_time_or_at_the_next_start(
+def test_a_trade_whose_program_was_killed_is_closed_at_its_time_or_at_the_next_start(
     wire: WireStage, down: float
 ) -> None:
     """Killed with a ladder open; back before its time, or long behind it.
@@ -75,7 +75,7 @@ def test_K02_a_trade_whose_program_was_killed_is_closed_at_its_time_or_at_the_ne
     is_flat(wire)
 
 
-def test_K02_a_link_that_is_lost_at_the_time_delays_it(wire: WireStage) -> None:
+def test_a_link_that_is_lost_at_the_time_delays_it(wire: WireStage) -> None:
     """Kills: a sale that is tried once."""
     watched(wire, **BY)
     fires(wire)
