@@ -67,6 +67,7 @@ OCCASIONS = (
     Occasion("emergency stop", ("B emergency stop",), FEATURES.ladders),
     Occasion("freeze", ("SymbolFrozen",), FEATURES.ladders),
     Occasion("flatten", ("FlattenStarted",), FEATURES.flatten),
+    Occasion("fast entry", ("BreakoutFastTriggered",)),
     Occasion("kill switch", ("KillSwitchEngaged",), FEATURES.stopentry),
 )
 

@@ -29,7 +29,7 @@ from tradeshell import (
     split,
 )
 from tradeshell_breakout import planned
-from tradeshell_breakout.events import bar_words
+from tradeshell_breakout.events import bar_words, seconds_of
 from tradeshell_breakout.grammar import BREAKOUT_GRAMMAR, PLAN_GRAMMAR
 from tradeshell_breakout.policy import (
     check_fast,
@@ -235,8 +235,8 @@ def run_plan(trading: Trading, words: Words) -> Answer:
     check_plan(plan)
     fast = None
     if params["fast_bar"]:
-        fast = planned.Fast(int(params["fast_bar"]), check_fast(plan, params, instrument.grid))
-    bar = int(params["bar"])
+        fast = planned.Fast(seconds_of(params["fast_bar"]), check_fast(plan, params, instrument.grid))
+    bar = seconds_of(params["bar"])
     legs = planned.legs_of(plan)
     lines: list[str | Table] = [*planned.head(plan, bar, fast)]
     if legs:

@@ -35,6 +35,8 @@ class Plan:
         self.cover: str = told.get("cover", "own")
         self.quote_age = float(told.get("quote_age", 2.0))
         self.entry_timeout = told.get("entry_timeout", 20.0)
+        self.risk = price(told.get("risk_usd"))  # USD; its shares are counted at the trigger
+        self.flat_at: float | None = told.get("flat_at")  # seconds: from then on its shares are sold
         self.outside_rth = bool(told.get("outside_rth", False))
         self.updates = [Decimal(str(update)) for update in told.get("stop_updates") or ()]
         if not self.updates and self.is_detached:
