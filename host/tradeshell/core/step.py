@@ -14,7 +14,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from tradeshell.core import entry, hours, kill, outside, pictures, reports, resume, takeup
+from tradeshell.core import entry, hours, kill, outside, pictures, reports, resume, retire, takeup
 from tradeshell.core import inputs as i
 from tradeshell.core.changes import check_replace, replaced
 from tradeshell.core.checks import PreTradeCheck
@@ -306,6 +306,10 @@ class Core:
         self._look_at_all(turn, event)
         if is_first and event.opens and before.takes_up:
             resume.tell_restored(turn, before, event.executions)
+        if turn.desk.link.reconciled:
+            retire.retire(turn)
+        if turn.desk == before:  # most looks show what is known: nobody has to remember them
+            turn.desk = before
 
     def _open(self, turn: Turn, epoch: int, orders: int, executions: int, positions: int) -> None:
         """Open the gate for entries: the account is known."""
