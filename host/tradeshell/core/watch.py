@@ -24,6 +24,7 @@ BAR_GRACE = timedelta(seconds=5)  # a closed bar may reach us this late and stil
 CLOSE_GRACE = 1.0  # seconds after the close at which a watcher ends, so that the last bar is still looked at
 
 WISHES = (Tell, Enter, Finish)
+MOST_WISHES = 100  # at once: what is more floods the log and the screen
 AskEntry = Callable[[Turn, Watcher, Bar], None]
 
 
@@ -188,6 +189,8 @@ class Watchers:
 def _check(wishes: object) -> None:
     """Raise ``TypeError`` for what is not a tuple of wishes: a plugin's slip must be its own."""
     if isinstance(wishes, tuple):
+        if len(wishes) > MOST_WISHES:
+            raise TypeError(f"a strategy may wish for {MOST_WISHES} things at once, not for {len(wishes)}")
         for wish in wishes:
             if not isinstance(wish, WISHES):
                 break
