@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from tests.simulation.days.calendar import AUTUMNS, trading_days
+from tests.simulation.days.calendar import AUTUMNS, Autumn, trading_days
 from tests.simulation.days.draw import draw_run
 from tests.simulation.days.run import grown
 from tests.simulation.days.world import DaysWorld, Evening
@@ -43,8 +43,8 @@ def test_days_over_nights_and_weekends_break_no_rule(seed: int, first: date, fol
 
 
 @pytest.mark.parametrize("autumn", AUTUMNS)
-def test_the_calendar_told_by_hand_is_the_exchanges(autumn: object) -> None:
-    days = list(trading_days(AUTUMNS[AUTUMNS.index(autumn)], 30))  # type: ignore[arg-type]  # parametrize has no types
+def test_the_calendar_told_by_hand_is_the_exchanges(autumn: Autumn) -> None:
+    days = list(trading_days(autumn, 30))
     for day in days:
         session = session_on(day.day)
         assert session is not None
