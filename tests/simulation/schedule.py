@@ -169,7 +169,7 @@ def _draw(seed: int, features: Features) -> Schedule:
         shape = _draw_shape(part)
         bars = part.choice((5, 5, 10))
         count = part.choice((1, 1, 1, 1, 2))
-        asks += [_draw_ask(part, symbol, shape, bars, features, near_close) for _ in range(count)]
+        asks += [draw_ask(part, symbol, shape, bars, features, near_close) for _ in range(count)]
         paths[symbol] = draw_path(
             chance(f"path {symbol}"), shape, seconds, CALM, bars, partial=habits.settings["partial"]
         )
@@ -236,7 +236,8 @@ def _draw_shape(dice: Random) -> Shape:
     return Shape(tick, level, risk, tuple(targets))
 
 
-def _draw_ask(dice: Random, symbol: str, shape: Shape, bars: int, features: Features, expires: bool) -> Ask:
+def draw_ask(dice: Random, symbol: str, shape: Shape, bars: int, features: Features, expires: bool) -> Ask:
+    """Return what the operator starts; ``expires``: its exits live for the day, more often than not."""
     is_typed = dice.random() < 0.2
     for _ in range(50):
         plan = _draw_plan(dice, symbol, shape, is_typed, features)

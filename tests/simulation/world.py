@@ -81,6 +81,8 @@ class Outcome(NamedTuple):
 class World:
     """Runs one schedule in ``folder``, which it leaves as it ends. ``kills``: also the kills that it holds."""
 
+    look_every = LOOK_EVERY
+
     def __init__(self, schedule: Schedule, folder: Path, *, kills: bool = FEATURES.resume) -> None:
         self.schedule = schedule
         self.folder = folder
@@ -180,7 +182,7 @@ class World:
         if PolicySet in life.session._core._handlers:
             policy = Policy(
                 flatten_live=self.schedule.flatten_live,
-                look_every=LOOK_EVERY,
+                look_every=self.look_every,
                 limits=Limits(**self.schedule.limits),
                 # A doubt about a watcher that was left waiting leaves it as it is, or arms it.
                 resume=Resume.ARM if self.schedule.seed % 2 else Resume.ASK,

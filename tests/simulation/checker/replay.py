@@ -62,12 +62,18 @@ class Replay:
         for record in b:
             t = record["t"]
             if t > self.now:
-                self.move_to(t)
+                self.go_to(t)
             handlers[record["event"]](record)
-        self.move_to(max(self.now, self.facts.end))
+        self.go_to(max(self.now, self.facts.end))
         self.settle()
 
     # --- time ---------------------------------------------------------------------------------------------------------
+
+    def go_to(self, t: float) -> None:
+        """Let time pass, over the begins and ends of hours one by one."""
+        for border in self.facts.borders(self.now, t):
+            self.move_to(border)
+        self.move_to(t)
 
     def move_to(self, t: float) -> None:
         """End this instant, and let time pass."""
