@@ -169,6 +169,15 @@ class KeepsTime(Protocol):
 
 
 @runtime_checkable
+class NamesSymbols(Protocol):
+    """A venue that has only so many symbols, or some that are worth a look: completion offers them."""
+
+    def symbols(self) -> tuple[str, ...]:
+        """Return the symbols, without waiting."""
+        ...
+
+
+@runtime_checkable
 class ConfirmsLive(Protocol):
     """A broker that asks nothing of a live account before its id was typed. The host lets others go as soon as they connect."""
 

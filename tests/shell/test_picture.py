@@ -93,9 +93,17 @@ def test_a_defect_of_the_toolbar_does_not_take_the_prompt_away(tmp_path: Path) -
 
 
 def test_the_first_line_says_what_to_try(held: FakeTrading) -> None:
-    line = picture.intro(held.view(), "0.1.0", 3, "breakout DEMO 101 100 sl=99")
-    assert line == (
-        "tradeshell 0.1 · paper venue · account DU…0001 · 3 plugins · type `help`, or try: breakout DEMO 101 100 sl=99"
+    held.symbols = ("AAPL", "DEMO")
+    first, second = picture.intro(held.view(), "0.1.0", 3, ("breakout",))
+    assert first == "tradeshell 0.1 · paper venue · account DU…0001 · 3 plugins"
+    assert second == "type `help`, or try: breakout DEMO 101 100 tp-3 sl=99"
+    held.replaying = True
+    assert picture.intro(held.view(), "0.1.0", 3, ("breakout",))[1] == "type `help`, or try: chart AAPL"
+    held.replaying, held.broker = False, LIVE
+    assert picture.intro(held.view(), "0.1.0", 1, ())[1] == "type `help`, or try: status"
+    held.desktop.do(i.LinkChanged, up=False, account="x", paper=True)
+    assert picture.intro(held.view(), "0.1.0", 1, ())[1].endswith(
+        "or `doctor`: it says what keeps the link down"
     )
 
 

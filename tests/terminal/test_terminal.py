@@ -23,9 +23,8 @@ def numbers(opened: Terminal) -> list[int]:
 def test_the_first_screen_says_where_one_is(tmp_path: Path) -> None:
     with terminal(tmp_path, "--hold") as opened:
         opened.prompts("paper>")
-        assert (
-            opened.everything[0] == "tradeshell 0.1 · paper venue · account DU…0001 · 0 plugins · type `help`"
-        )
+        assert opened.everything[0] == "tradeshell 0.1 · paper venue · account DU…0001 · 0 plugins"
+        assert opened.everything[1] == "type `help`, or try: status"
         opened.sees("paper · link up · DU…0001 · risk 315.00 · protected 100 %")
 
 

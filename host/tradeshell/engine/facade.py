@@ -34,7 +34,7 @@ from tradeshell.engine.runtime import Engine, Unanswered
 from tradeshell.engine.targets import compute_targets
 from tradeshell.errors import BrokerError, Interrupted, OperatorError, StateError, TradeshellError
 from tradeshell.ports import Defaults, PluginReport, TakeProfitOffer, View
-from tradeshell.upkeep import EXAMINE_WITHIN, ConfirmsLive, Finding
+from tradeshell.upkeep import EXAMINE_WITHIN, ConfirmsLive, Finding, NamesSymbols
 from tradeshell.words import masked
 
 QUOTE_AGE = 2.0  # seconds: an older touch says nothing about a limit that is typed
@@ -88,12 +88,13 @@ class EngineTrading:
         session, broker = self._engine.session, self._engine.broker
         known = dict.fromkeys((*session.desk.books, *session.desk.armed, *self._symbols))
         quotes = {symbol: quote for symbol in known if (quote := broker.latest(symbol)) is not None}
+        named = broker.symbols() if isinstance(broker, NamesSymbols) else ()
         return View(
             now=session.clock.now(),
             desk=session.desk,
             broker=broker.info(),
             quotes=quotes,
-            symbols=tuple(known),
+            symbols=tuple(dict.fromkeys((*known, *named))),
             sinks=session.audit.names,
             replaying=bool(self._engine.plan.options.replay),
             blind=self._engine.healer.blind(),

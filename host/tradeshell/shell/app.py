@@ -49,7 +49,8 @@ class TradeShell(LivingShell):
 
     ``commands`` are those of the host and of all plugins by name, ``owners`` who brought each. ``commands_to_run`` are run
     instead of reading lines. ``batch``: the first failing line ends the run. ``live``: events are printed while commands run;
-    without it only around them, which makes a transcript repeatable. ``notes`` are lines for the operator, shown first.
+    without it only around them, which makes a transcript repeatable. ``notes`` are lines for the operator, shown first;
+    ``hints`` are shown to a person only.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class TradeShell(LivingShell):
         keep_going: bool = False,
         commands_to_run: tuple[str, ...] | None = None,
         notes: Iterable[str] = (),
+        hints: Iterable[str] = (),
         live: bool = True,
         stdin: TextIO | None = None,
         stdout: TextIO | None = None,
@@ -75,7 +77,7 @@ class TradeShell(LivingShell):
         self.owners = {HOST: HOST, **owners}
         self._state_dir = state_dir
         self._day: date | None = None  # of the last line told
-        self._notes = tuple(notes)
+        self._notes, self._hints = tuple(notes), tuple(hints)
         if commands_to_run is not None:
             stdin = io.StringIO("\n".join((*commands_to_run, "")))
         typed = not batch and (sys.stdin if stdin is None else stdin).isatty()
@@ -367,18 +369,17 @@ class TradeShell(LivingShell):
         return self.trading.view() if view is None else view
 
     def intro_line(self) -> str:
-        """Tell the notes, and return the first line for a person; nothing for a script."""
+        """Tell the notes, and return the first lines for a person; nothing for a script."""
         for note in self._notes:
-            self.stderr_line(render.clean(note))
+            self.stderr_line(render.answer_text((note,), self.screen()))
         if self.batch or self.as_json:
             return ""
         view = self.trading.view()
         if view.unconfirmed:
             self.run_first("connect")
         loaded = sum(1 for report in self.trading.plugins() if not report.refused)
-        watch = self.commands.get("breakout")
-        example = "" if watch is None else next(iter(watch.examples), "")
-        return picture.intro(view, VERSION, loaded, example)
+        where, what = picture.intro(view, VERSION, loaded, self.commands)
+        return render.answer_text((where, *self._hints, what), self.screen())
 
     # --- lines of scripts ---------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from tradeshell.grammar import Answer, Column, Command, Grammar, Key, Table, Wor
 from tradeshell.ports import Trading, View
 from tradeshell.shell import choices, targets
 from tradeshell.shell.consent import NeedsAccount
+from tradeshell.shell.helptext import CONNECT, LOOK, SHELL_GROUP
 from tradeshell.shell.picture import (
     STALE,
     armed,
@@ -214,7 +215,7 @@ COMMANDS = (
         help="Show mode, link, account, watchers, risk, protection, data",
         grammar=NOTHING,
         run=status,
-        group="Session",
+        group=LOOK,
         examples=("status",),
     ),
     Command(
@@ -222,7 +223,7 @@ COMMANDS = (
         help="Connect to the broker and reconcile",
         grammar=NOTHING,
         run=connect,
-        group="Session",
+        group=CONNECT,
         examples=("connect",),
     ),
     Command(
@@ -230,7 +231,7 @@ COMMANDS = (
         help="Leave the broker; orders stay there",
         grammar=NOTHING,
         run=disconnect,
-        group="Session",
+        group=CONNECT,
         examples=("disconnect",),
     ),
     Command(
@@ -238,7 +239,7 @@ COMMANDS = (
         help="List plugins: what each offers, what was refused and why",
         grammar=NOTHING,
         run=plugins,
-        group="Session",
+        group=CONNECT,
         examples=("plugins",),
     ),
     Command(
@@ -246,7 +247,7 @@ COMMANDS = (
         help="Wait until watchers and their trades are over",
         grammar=WAIT,
         run=wait,
-        group="Session",
+        group=SHELL_GROUP,
         examples=("wait", "wait AAPL timeout=5m"),
         notes="Ctrl-C stops waiting; watchers and trades go on. In a script, a timeout counts as a failure.",
     ),

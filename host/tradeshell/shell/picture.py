@@ -5,6 +5,7 @@ Laws: the mode comes from the account, never from a port; an account is shown ma
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -19,6 +20,8 @@ from tradeshell.words import masked
 
 STALE = 15.0  # seconds: an older touch of something watched or held is worth a word in the toolbar
 
+
+EXAMPLE_SYMBOL = "DEMO"  # starts at 100.00 in the generated market
 
 SHOWN = 2  # symbols named in the toolbar because of their protection
 
@@ -166,14 +169,24 @@ def _age(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
 
 
-def intro(view: View, version: str, plugins: int, try_line: str) -> str:
-    """Return the first line on the screen."""
+def intro(view: View, version: str, plugins: int, commands: Collection[str]) -> tuple[str, str]:
+    """Return the first lines on the screen: where one is, and what to type next."""
     short = ".".join(version.split(".")[:2])
-    hint = f", or try: {try_line}" if try_line else ""
-    return (
-        f"tradeshell {short} · {view.broker.words} · account {masked(view.desk.account or view.broker.account)} · "
-        f"{plugins} plugin{'' if plugins == 1 else 's'} · type `help`{hint}"
-    )
+    account = masked(view.desk.account or view.broker.account)
+    parts = [f"tradeshell {short}", view.broker.words, f"account {account}" if account else "no account yet"]
+    parts.append(f"{plugins} plugin{'' if plugins == 1 else 's'}")
+    return " · ".join(parts), f"type `help`{_try(view, commands)}"
+
+
+def _try(view: View, commands: Collection[str]) -> str:
+    """Return a line that is worth a try where one is."""
+    if not view.desk.link.up and not view.broker.embedded:
+        return ", or `doctor`: it says what keeps the link down"
+    if view.replaying and view.symbols:
+        return f", or try: chart {view.symbols[0]}"
+    if view.broker.embedded and EXAMPLE_SYMBOL in view.symbols and "breakout" in commands:
+        return f", or try: breakout {EXAMPLE_SYMBOL} 101 100 tp-3 sl=99"
+    return ", or try: status"
 
 
 def leaving(view: View) -> tuple[str, ...]:

@@ -220,7 +220,7 @@ def commands() -> tuple[Command, ...]:
             help="watch a level and trade its breakout, once",
             grammar=BREAKOUT_GRAMMAR,
             run=run_breakout,
-            group="Breakouts",
+            group="Enter",
             examples=(
                 "breakout AAPL level=190 qty=100 tp=195 sl=187",
                 "breakout AAPL level=190 qty=1",
@@ -243,7 +243,7 @@ def commands() -> tuple[Command, ...]:
             help="list watchers",
             grammar=Grammar(),
             run=run_breakouts,
-            group="Breakouts",
+            group="Enter",
             examples=("breakouts",),
         ),
         Command(
@@ -251,7 +251,7 @@ def commands() -> tuple[Command, ...]:
             help="say what a breakout would send, without sending",
             grammar=PLAN_GRAMMAR,
             run=run_plan,
-            group="Breakouts",
+            group="Enter",
             examples=(
                 "plan AAPL 190 100 tp=195 sl=187",
                 "plan AAPL 190 100 tp=195-198-205 sl=187",
