@@ -176,7 +176,7 @@ def program(
             stdin=run.stdin,
             stdout=run.stdout,
         )
-        engine.idle = pump.drain
+        engine.idle = shell.while_waiting
         yield Program(
             settings=settings, plugins=plugins, engine=engine, trading=trading, shell=shell, pump=pump
         )

@@ -45,7 +45,7 @@ def test_the_prompt_says_the_mode(tmp_path: Path) -> None:
 
 
 def test_the_toolbar_is_the_desk_in_a_line(held: FakeTrading) -> None:
-    assert bar(held) == ["paper", "link up", "DU…0001", "risk 315.00", "protected 100 %"]
+    assert bar(held) == ["paper", "link up", "DU…0001", "risk 315.00 (1.0 R)", "protected 100 %"]
     held.desktop.watch("br-2")
     assert "1 armed" in bar(held)
 
@@ -72,7 +72,7 @@ def test_shares_without_a_stop_are_an_alarm(held: FakeTrading) -> None:
     held.desktop.report("ts:br-1:sl1:1", OrderState.CANCELLED)
     pieces = {piece.text: piece.style for piece in picture.toolbar(held.view(), 100)}
     assert pieces["AAPL 0 % UNPROTECTED"] == "alarm"
-    assert picture.open_risk(held.view().desk) == (d("0"), 1)
+    assert picture.open_risk(held.view().desk) == picture.OpenRisk(d("0"), d("0"), 1)
     assert picture.protected_share(held.view()) == 0
 
 

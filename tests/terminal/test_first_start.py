@@ -49,3 +49,15 @@ def test_the_symbols_of_the_market_are_offered_before_anything_was_traded(tmp_pa
         opened.prompts("paper>")
         opened.type("quote zv\t")
         opened.prompts("paper> quote ZVZZT")
+
+
+def test_what_is_waited_for_is_named_and_leaves_no_trace(tmp_path: Path) -> None:
+    with program(tmp_path) as opened:
+        opened.prompts("paper>")
+        opened.type("breakout DEMO 150 10 sl=140\r")
+        opened.sees("armed     br-")
+        opened.type("wait timeout=3\r")
+        opened.sees("… waiting for the end of watchers and trades · 1 s · Ctrl-C stops waiting")
+        opened.sees("not over after 3 s: br-")
+        opened.prompts("paper>")
+        assert not [line for line in opened.everything if "waiting for" in line]

@@ -129,7 +129,7 @@ class EngineTrading:
             await self._qualify(symbol)
             return await self._engine.broker.history(symbol, seconds, count, rth)
 
-        return self._engine.call(ask(), HISTORY_TIMEOUT, "the history")
+        return self._engine.call(ask(), HISTORY_TIMEOUT, f"the history of {symbol}")
 
     def take_profits(
         self, method: str, symbol: str, level: Price, count: int, rth: bool, sl: Price | None = None
@@ -403,7 +403,7 @@ class EngineTrading:
 
     def wait(self, symbols: tuple[str, ...], timeout: float | None) -> bool:
         """Block until watchers and trades are over."""
-        return self._engine.call(self._wait(symbols, timeout), None)
+        return self._engine.call(self._wait(symbols, timeout), None, "the end of watchers and trades")
 
     async def _wait(self, symbols: tuple[str, ...], seconds: float | None) -> bool:
         with self._flowing():
@@ -425,7 +425,7 @@ class EngineTrading:
                 return False
             return True
 
-        return self._engine.call(wait(), None)
+        return self._engine.call(wait(), None, "the last share to be sold")
 
     def connect(self) -> None:
         """Connect and reconcile."""

@@ -32,10 +32,10 @@ from tradeshell.shell import (
     picture,
     render,
 )
+from tradeshell.shell.attended import AttendedShell
 from tradeshell.shell.base import is_usage_error
 from tradeshell.shell.commands import ALIASES, KEPT
 from tradeshell.shell.consent import NeedsAccount, NeedsConsent
-from tradeshell.shell.life import LivingShell
 from tradeshell.shell.pump import EventPump
 from tradeshell.version import VERSION
 
@@ -44,7 +44,7 @@ SPARE_ROWS = 4  # of the terminal, beside a picture: what was typed, the prompt,
 _TOOLBAR_STYLES = {"": "", "live": "fg:ansired bold", "alarm": "fg:ansired"}
 
 
-class TradeShell(LivingShell):
+class TradeShell(AttendedShell):
     """The cmd2 application.
 
     ``commands`` are those of the host and of all plugins by name, ``owners`` who brought each. ``commands_to_run`` are run
@@ -302,6 +302,10 @@ class TradeShell(LivingShell):
 
     def write(self, text: str) -> None:
         """Write to the screen or into the file in its place; a screen that is gone ends nothing."""
+        self.progress.clear()
+        self.put(text)
+
+    def put(self, text: str) -> None:
         stream = self.out if self.as_json else self.stdout
         try:
             stream.write(text)
@@ -324,6 +328,7 @@ class TradeShell(LivingShell):
 
     def say_error(self, message: str) -> None:
         """Show one line in red on standard error."""
+        self.progress.clear()
         screen = self.screen()._replace(colour=self.screen().colour and sys.stderr.isatty())
         self.stderr_line(render.error_line(message, screen))
 
@@ -355,12 +360,6 @@ class TradeShell(LivingShell):
             found += [("", " · " if found else " "), (_TOOLBAR_STYLES[piece.style], render.clean(piece.text))]
         return found
 
-    def before_line(self) -> None:
-        """Take printing back from the prompt and show what happened meanwhile."""
-        with self.sigint_protection:
-            self.pump.leave_prompt()
-            self.pump.drain()
-
     # --- what the life of a shell needs -------------------------------------------------------------------------------
 
     def _glance(self) -> View:
@@ -378,6 +377,7 @@ class TradeShell(LivingShell):
         if view.unconfirmed:
             self.run_first("connect")
         loaded = sum(1 for report in self.trading.plugins() if not report.refused)
+        self.seen = view
         where, what = picture.intro(view, VERSION, loaded, self.commands)
         return render.answer_text((where, *self._hints, what), self.screen())
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 from tradeshell import words as w
 from tradeshell.core.desk import Desk
-from tradeshell.core.events import money
 from tradeshell.errors import BrokerError, OperatorError
 from tradeshell.grammar import Answer, Column, Command, Grammar, Key, Table, Words
 from tradeshell.ports import Trading, View
@@ -43,7 +40,7 @@ def status(trading: Trading, words: Words) -> Answer:
     desk = view.desk
     open_link = "up, reconciled" if desk.stopped else "up, reconciled: entries may leave"
     link = open_link if desk.link.is_open else _link_words(desk)
-    risk, bare = open_risk(desk)
+    risk = open_risk(desk)
     share = protected_share(view)
     sinks = [name for name in view.sinks if name not in OURS]
     trouble = next((log.why for log in view.logs if log.name == "events" and log.path is not None), "")
@@ -58,8 +55,7 @@ def status(trading: Trading, words: Words) -> Answer:
         ("orders", _count(len(targets.working(desk)), "working")),
         (
             "risk",
-            f"{money(risk.quantize(Decimal('0.01')))} to the stops"
-            + (f" · {bare} without a stop" if bare else ""),
+            f"{risk.words} to the stops" + (f" · {risk.bare} without a stop" if risk.bare else ""),
         ),
         ("protected", "nothing is held" if share is None else f"{share} % of the shares held"),
         ("quotes", _quotes(view)),
@@ -77,8 +73,9 @@ def status(trading: Trading, words: Words) -> Answer:
         "armed": [watcher.spec.id for watcher in armed(desk)],
         "open": [trade.id for trade in open_trades(desk)],
         "working_orders": len(targets.working(desk)),
-        "risk": risk,
-        "without_stop": bare,
+        "risk": risk.usd,
+        "risk_r": risk.r,
+        "without_stop": risk.bare,
         "protected": share,
         "blind": view.blind,
         "blocked": view.blocked,

@@ -229,7 +229,8 @@ BUY_COMMAND = Command(
     run=buy,
     group=ENTER,
     examples=("buy AAPL 100", "buy AAPL 100 limit=189.50 tif=GTC", "buy AAPL 100 tp=195 sl=187", "buy AAPL 100 entry=market"),
-    notes="A limit at the ask, unless limit= or entry= say otherwise. The order rests until it fills, its time ends or it is cancelled. tp= and sl= wait at the broker, hold one another "
+    notes="A limit at the ask, unless limit= or entry= say otherwise. "
+    "The order rests until it fills, its time ends or it is cancelled. tp= and sl= wait at the broker, hold one another "
     "(one fills, the other is reduced) and start to work when the entry has filled.",
 )  # fmt: skip
 
@@ -240,7 +241,8 @@ SELL_COMMAND = Command(
     run=sell,
     group=PROTECT,
     examples=("sell AAPL 50", "sell AAPL 50 limit=198", "sell AAPL 50 entry=market"),
-    notes="A limit at the bid, unless limit= or entry= say otherwise. Selling more than is held and free of working sells is refused: this shell never goes short by accident.",
+    notes="A limit at the bid, unless limit= or entry= say otherwise. "
+    "Selling more than is held and free of working sells is refused: this shell never goes short by accident.",
 )
 
 COMMANDS = (BUY_COMMAND, SELL_COMMAND)
