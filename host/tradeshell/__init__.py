@@ -4,6 +4,7 @@ from tradeshell.core.checks import Check, CheckContext, DeskView
 from tradeshell.core.commands import Announce, CancelOrder, ModifyOrder, PlaceOrder
 from tradeshell.core.desk import Desk, Link, Watcher, WatchPhase
 from tradeshell.core.events import (
+    ConnectionChanged,
     Event,
     OrderFilled,
     OrderIntent,
@@ -65,6 +66,7 @@ from tradeshell.core.plan import (
     default_updates,
     default_weights,
     put_on_grid,
+    shares_at_risk,
     split,
 )
 from tradeshell.core.recon_events import DetachedSessionRestored
@@ -124,6 +126,7 @@ from tradeshell.ports import (
     Clock,
     Defaults,
     Handle,
+    KnowsEquity,
     PastBars,
     ProgramContext,
     ProgramOffer,
@@ -155,6 +158,7 @@ from tradeshell.upkeep import (
 from tradeshell.version import VERSION as __version__  # noqa: N811  # Python's own spelling
 from tradeshell.words import account as parse_account
 from tradeshell.words import boolean as parse_boolean
+from tradeshell.words import clock as parse_clock
 from tradeshell.words import count as parse_count
 from tradeshell.words import decimal as parse_decimal
 from tradeshell.words import masked, one_of
@@ -188,6 +192,7 @@ __all__ = [
     "Comparison",
     "CompletedOrder",
     "ConfigError",
+    "ConnectionChanged",
     "Cover",
     "DataError",
     "DataKind",
@@ -215,6 +220,7 @@ __all__ = [
     "Instrument",
     "KeepsTime",
     "Key",
+    "KnowsEquity",
     "Link",
     "LinkChanged",
     "LogFile",
@@ -307,6 +313,7 @@ __all__ = [
     "order_words",
     "parse_account",
     "parse_boolean",
+    "parse_clock",
     "parse_count",
     "parse_decimal",
     "parse_price",
@@ -318,6 +325,7 @@ __all__ = [
     "parse_tif",
     "protection_state",
     "put_on_grid",
+    "shares_at_risk",
     "shown",
     "signed",
     "split",

@@ -247,7 +247,15 @@ def _sinks(
             known = ", ".join(plugins.sinks) or "none"
             raise ConfigError(f"[sinks.{name}] in the config: no plugin offers this sink; there are: {known}")
         if opener is not None:
-            chosen[name] = (opener, SinkContext(state_dir=state_dir, settings=table, environ=environ))
+            chosen[name] = (
+                opener,
+                SinkContext(
+                    state_dir=state_dir,
+                    settings=table,
+                    environ=environ,
+                    replaying=bool(settings.venue.replay),
+                ),
+            )
     return chosen
 
 

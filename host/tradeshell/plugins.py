@@ -47,6 +47,7 @@ BUNDLED: Mapping[str, str] = MappingProxyType(
         "breakout": "tradeshell-breakout",
         "ibkr": "tradeshell-ibkr",
         "jsonl_log": "tradeshell-jsonl-log",
+        "notify": "tradeshell-notify",
         "paper": "tradeshell-paper",
         "reconcile": "tradeshell-reconcile",
         "tp_auto": "tradeshell-tp-auto",

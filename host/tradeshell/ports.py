@@ -204,6 +204,15 @@ class WritesTogether(Protocol):
         ...
 
 
+@runtime_checkable
+class KnowsEquity(Protocol):
+    """A broker that says what the account is worth. Offered by having the method."""
+
+    async def equity(self) -> Price:
+        """Return the account's net liquidation value in USD; raises ``BrokerError`` when it cannot be had."""
+        ...
+
+
 class VenueOptions(Struct, frozen=True, kw_only=True):
     """How a simulated venue is fed. ``speed`` is a factor or infinity (``max``); ``start`` is ``HH:MM`` New York or ISO."""
 
@@ -268,12 +277,22 @@ class Record(Struct, frozen=True, kw_only=True):
 Sink: TypeAlias = Callable[[Record], None]
 
 
+def _untold(event: Event) -> None:
+    """Take an event for a host that tells none."""
+    del event
+
+
 class SinkContext(Struct, frozen=True, kw_only=True):
-    """What a sink gets when it is opened. ``settings`` is its table of the config, ``environ`` the environment."""
+    """What a sink gets when it is opened. ``settings`` is its table of the config, ``environ`` the environment.
+
+    ``tell`` announces an event of the sink's own, from any thread, without waiting; ``replaying``: a recording is played.
+    """
 
     state_dir: Path
     settings: Mapping[str, Any]
     environ: Mapping[str, str]
+    tell: Callable[[Event], None] = _untold
+    replaying: bool = False
 
 
 SinkOpener: TypeAlias = Callable[[SinkContext], AbstractContextManager[Sink]]
@@ -459,8 +478,16 @@ class Trading(Protocol):
         """Do what the row of the last comparison offers, and return it; rows count from 1."""
         ...
 
+    def equity(self) -> Price:
+        """Return what the account is worth in USD; a broker that does not say so is refused."""
+        ...
+
     def plugins(self) -> tuple[PluginReport, ...]:
         """Return what is loaded and what was refused."""
+        ...
+
+    def sink(self, name: str) -> Sink | None:
+        """Return the open sink ``name`` for the command of the plugin that brought it, ``None`` while it is off."""
         ...
 
     def examine(self) -> tuple[Finding, ...]:

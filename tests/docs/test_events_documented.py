@@ -16,6 +16,7 @@ from tests.docs.pages import DOCS, sections, tables
 import tradeshell.core
 import tradeshell_breakout
 import tradeshell_jsonl_log
+import tradeshell_notify
 import tradeshell_paper
 import tradeshell_reconcile
 from tradeshell import Event, Record
@@ -37,6 +38,7 @@ def classes() -> dict[str, type[Event]]:
         tradeshell.core,
         tradeshell_breakout,
         tradeshell_jsonl_log,
+        tradeshell_notify,
         tradeshell_paper,
         tradeshell_reconcile,
     )

@@ -16,7 +16,7 @@ import pytest
 from tradeshell.core.desk import Desk, Link
 from tradeshell.engine import doctor
 from tradeshell.engine.clock import LoopClock, VenueLoop
-from tradeshell.engine.doctor import Facts, examine_broker, examine_host
+from tradeshell.engine.doctor import Facts, examine_broker, examine_host, examine_sinks
 from tradeshell.errors import BrokerError
 from tradeshell.ports import BrokerInfo, PluginReport, View
 from tradeshell.testing.pytest_plugin import fix_terminal
@@ -217,3 +217,35 @@ def test_a_lost_link_fails_the_command(wide: None) -> None:
         found = runner.run("doctor")
         assert not found.ok
         found.assert_says("FAILED", "type: connect", "failed: link")
+
+
+# --- sinks ------------------------------------------------------------------------------------------------------------
+
+
+def sinks(**examined: Any) -> list[tuple[str, str]]:
+    """Examine sinks that have a method ``examine``, beside one that has none; names and words of the findings."""
+    there = [("plain", print), *((name, SimpleNamespace(examine=each)) for name, each in examined.items())]
+    loop = VenueLoop()
+    try:
+        found = loop.run_until_complete(examine_sinks(there))
+    finally:
+        loop.close()
+    return [(each.name, each.told) for each in found]
+
+
+def test_sinks_that_can_examine_themselves_do_and_whatever_they_raise_is_a_finding() -> None:
+    async def well() -> tuple[Finding, ...]:
+        return (Finding(name="mail", outcome=Outcome.OK, told="all is well"),)
+
+    async def hangs() -> tuple[Finding, ...]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def broken() -> tuple[Finding, ...]:
+        raise ValueError("a defect")
+
+    assert sinks(broken=broken, stuck=hangs, mail=well) == [
+        ("broken", "ValueError: a defect"),
+        ("stuck", "no answer within 2 s"),
+        ("mail", "all is well"),
+    ]

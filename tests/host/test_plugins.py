@@ -795,6 +795,7 @@ def test_bundled_plugins_come_first_then_the_order_is_that_of_the_names() -> Non
         "zebra",
         "ibkr",
         "jsonl_log",
+        "notify",
         "reconcile",
         "tp_auto",
     ]

@@ -6,6 +6,7 @@ import io
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from tradeshell.differences import Difference
 from tradeshell.engine.accounts import not_typed
 from tradeshell.errors import BrokerError, OperatorError
 from tradeshell.grammar import Command
-from tradeshell.ports import BrokerInfo, Defaults, PluginReport, Record, View
+from tradeshell.ports import BrokerInfo, Defaults, PluginReport, Record, Sink, View
 from tradeshell.shell.app import TradeShell
 from tradeshell.shell.commands import BUILTIN_COMMANDS
 from tradeshell.shell.pump import EventPump
@@ -120,6 +121,10 @@ class FakeTrading:
 
     def glance(self) -> View | None:
         return self.view()
+
+    def equity(self) -> Price:
+        self._may_fail()
+        return Decimal(100_000)
 
     def instrument(self, symbol: str) -> Instrument:
         self._may_fail()
@@ -250,6 +255,9 @@ class FakeTrading:
 
     def plugins(self) -> tuple[PluginReport, ...]:
         return self.reports
+
+    def sink(self, name: str) -> Sink | None:
+        return None
 
     def examine(self) -> tuple[Finding, ...]:
         self._may_fail()

@@ -19,7 +19,7 @@ from msgspec import Struct
 from tradeshell.config import parsers
 from tradeshell.config.default_text import default_config_text
 from tradeshell.config.file import File, config_path, default_config_path, is_there, read
-from tradeshell.config.table import APP, CONFIG_ENV, EVENT_LOG_ENV, FLAGS, SETTINGS, Setting
+from tradeshell.config.table import APP, CONFIG_ENV, EVENT_LOG_ENV, FLAGS, NOTIFY_URLS_ENV, SETTINGS, Setting
 from tradeshell.core.policy import Limits, Policy
 from tradeshell.errors import ConfigError, StateError
 from tradeshell.grammar import shown
@@ -197,7 +197,7 @@ def _told(value: object) -> str:
 
 def _refuse_misspelt(environ: Mapping[str, str]) -> None:
     # A variable of ours with a slip in its name would be ignored, and the default broker or folder used instead.
-    known = [CONFIG_ENV, EVENT_LOG_ENV]
+    known = [CONFIG_ENV, EVENT_LOG_ENV, NOTIFY_URLS_ENV]
     known += [setting.env for setting in SETTINGS if setting.env is not None]
     for name in environ:
         if name.startswith(("TRADESHELL_", "APPS_")) and name not in known:

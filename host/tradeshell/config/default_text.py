@@ -117,4 +117,9 @@ _DEFAULT_TEXT = """\
 #[sinks.jsonl]
 #enabled = true
 # example: path = "~/trading/events.jsonl"    # APPS_EVENT_LOG_PATH wins
+
+# Messages to phones, desktops and chats; the table switches them on. Keep this file to yourself: addresses hold passwords.
+# example: [sinks.notify]
+# example: urls = ["ntfy://my-topic"]          # TRADESHELL_NOTIFY_URLS wins
+# example: weights = ["alarm", "bad", "good"]  # what is told: see the docs for events, never, symbols, per_minute
 """

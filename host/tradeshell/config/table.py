@@ -167,6 +167,7 @@ SETTINGS: tuple[Setting, ...] = (
 FLAGS = frozenset(setting.flag for setting in SETTINGS if setting.flag is not None) | {"config"}
 CONFIG_ENV = "TRADESHELL_CONFIG"
 EVENT_LOG_ENV = "APPS_EVENT_LOG_PATH"  # read by the sink that writes events
+NOTIFY_URLS_ENV = "TRADESHELL_NOTIFY_URLS"  # read by the sink that sends them to phones and chats
 
 # Examples for what the file has beyond the table above.
 FILE_EXAMPLES: Mapping[str, str] = MappingProxyType(

@@ -47,8 +47,13 @@ class Audit:
             self._shows |= {name}
 
     @property
+    def sinks(self) -> tuple[tuple[str, Sink], ...]:
+        """The sinks that still get every record, by name."""
+        return self._sinks
+
+    @property
     def names(self) -> tuple[str, ...]:
-        """The sinks that still get every record."""
+        """What they are called."""
         return tuple(name for name, _ in self._sinks)
 
     @property

@@ -1,4 +1,4 @@
-"""What `doctor` finds out about the host: files, disk, plugins, logs, clocks; and what the broker says of itself.
+"""What `doctor` finds out about the host: files, disk, plugins, logs, clocks; and what sinks and the broker say of themselves.
 
 Laws: an examination changes nothing but one small file, which it removes; each ends by itself; what one of them raises is a
 finding and not an end. Findings stand in the order in which things depend on each other.
@@ -26,6 +26,7 @@ LOW_SPACE = 200_000_000  # bytes
 CLOCK_OFF = 1.0  # seconds between our clock and the broker's
 CLOCK_WRONG = 10.0
 CLOCK_WITHIN = 5.0
+SINK_WITHIN = 2.0
 
 
 class Facts(Struct, frozen=True, kw_only=True):
@@ -73,6 +74,19 @@ async def examine_broker(broker: Broker, clock: Clock) -> tuple[Finding, ...]:
             Finding(name="broker", outcome=Outcome.SKIPPED, told=f"{broker.info().name} cannot be examined")
         )
     found.append(await _clock(broker, clock))
+    return tuple(found)
+
+
+async def examine_sinks(sinks: Iterable[tuple[str, object]]) -> tuple[Finding, ...]:
+    """Let the sinks that can examine themselves do so; at once, without asking anybody."""
+    found: list[Finding] = []
+    for name, sink in sinks:
+        if isinstance(sink, Diagnosable):
+            try:
+                async with asyncio.timeout(SINK_WITHIN):
+                    found += await sink.examine()
+            except Exception as error:  # noqa: BLE001  # whatever the sink raises is what was found
+                found.append(_raised(name, error, SINK_WITHIN))
     return tuple(found)
 
 

@@ -26,14 +26,15 @@ from tradeshell.core.plan import TradePlan, check_plan, put_on_grid
 from tradeshell.core.standing import claimed
 from tradeshell.core.targets import Target
 from tradeshell.core.trade import Trade, TradePhase, entry_of
+from tradeshell.core.yielding import check_sale
 from tradeshell.differences import CancelOutside, Difference, TakeUp
 from tradeshell.engine.accounts import not_typed
-from tradeshell.engine.doctor import Facts, examine_broker, examine_host
+from tradeshell.engine.doctor import Facts, examine_broker, examine_host, examine_sinks
 from tradeshell.engine.reconciling import Reconciling
 from tradeshell.engine.runtime import Engine, Unanswered
 from tradeshell.engine.targets import compute_targets
 from tradeshell.errors import BrokerError, Interrupted, OperatorError, StateError, TradeshellError
-from tradeshell.ports import Defaults, PluginReport, TakeProfitOffer, View
+from tradeshell.ports import Defaults, KnowsEquity, PluginReport, Sink, TakeProfitOffer, View
 from tradeshell.upkeep import EXAMINE_WITHIN, ConfirmsLive, Finding, NamesSymbols
 from tradeshell.words import masked
 
@@ -146,9 +147,26 @@ class EngineTrading:
 
         return self._engine.call(ask(), what="the trading hours")
 
+    def equity(self) -> Price:
+        """Ask what the account is worth."""
+
+        async def ask() -> Price:
+            self._must_be_connected()
+            broker = self._engine.broker
+            if not isinstance(broker, KnowsEquity):
+                raise OperatorError(f"{broker.info().name} does not say what the account is worth")
+            with self._flowing():
+                return await broker.equity()
+
+        return self._engine.call(ask(), ANSWER_TIMEOUT * 2, "the account's equity")
+
     def plugins(self) -> tuple[PluginReport, ...]:
         """Return what is loaded and what was refused."""
         return self._reports()
+
+    def sink(self, name: str) -> Sink | None:
+        """Return an open sink."""
+        return next((sink for its, sink in self._engine.session.audit.sinks if its == name), None)
 
     def examine(self) -> tuple[Finding, ...]:
         """Examine the host, then the broker."""
@@ -157,7 +175,8 @@ class EngineTrading:
 
         async def ask() -> tuple[Finding, ...]:
             with self._flowing():
-                return await examine_broker(engine.broker, engine.session.clock)
+                sinks = await examine_sinks(engine.session.audit.sinks)
+                return (*sinks, *await examine_broker(engine.broker, engine.session.clock))
 
         return (*found, *engine.call(ask(), EXAMINE_WITHIN * 2, "the broker"))
 
@@ -283,8 +302,8 @@ class EngineTrading:
             raise OperatorError(f"{plan.side.value.lower()} {plan.symbol} {plan.qty}: {duplicate.detail}")
         if plan.side is Side.SELL:
             book = session.desk.books.get(plan.symbol)
-            held, committed = self._others(plan.symbol) if book is None else (book.held(), book.committed())
-            _refuse(check_sell(plan.symbol, plan.qty, held, committed))
+            others = check_sell(plan.symbol, plan.qty, *self._others(plan.symbol)) if book is None else None
+            _refuse(others if book is None else check_sale(book, plan.qty))
         _refuse(check_plan_limits(session.desk, plan, self._price_of(plan)))
         self._sending = id_ = self._new_id("m")
         try:

@@ -242,7 +242,7 @@ class Engine:
         audit = Audit(plan.session, clock.now)
         for name, (opener, settings) in plan.sinks.items():
             try:
-                sink = opened.enter_context(opener(settings))
+                sink = opened.enter_context(opener(replace(settings, tell=self._tell_of_sink)))
                 audit.add(name, sink)
                 self.notes = (*self.notes, *getattr(sink, "notes", ()))
             except TradeshellError as error:  # trading goes on without it; `status` and this line say so
@@ -364,6 +364,11 @@ class Engine:
             broker=self._plan.broker_name,
             journal_seq=written,
         )
+
+    def _tell_of_sink(self, event: Event) -> None:
+        """Announce an event of a sink's own; on any thread, and in the loop's next turn: its records come in their order."""
+        with contextlib.suppress(RuntimeError):  # as below
+            self.loop.call_soon_threadsafe(lambda: self.session.tell(event))
 
     def _complain(self, words: str) -> None:
         with contextlib.suppress(RuntimeError):  # the loop may have ended just now
