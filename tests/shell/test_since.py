@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 
 import pytest
-from tests.shell.support import FakeTrading, make_shell
+from tests.shell.support import FakeTrading, d, make_shell
 
 from tradeshell.core import inputs as i
 from tradeshell.core.orders import OrderState
@@ -44,9 +44,7 @@ def test_what_was_bought_where_its_stop_stands_and_the_watcher_that_fired_are_to
 def test_a_stop_that_moved_is_told_with_both_prices(trading: FakeTrading) -> None:
     trading.hold_position()
     before = trading.view()
-    trading.replace_order(
-        "ts:br-1:sl1:1", None, trading.desktop.desk.books["AAPL"].orders["ts:br-1:sl1:1"].spec.stop + 1, None
-    )  # type: ignore[operator]  # a stop has one
+    trading.replace_order("ts:br-1:sl1:1", None, d("188"), None)
     trading.desktop.report("ts:br-1:sl1:1", OrderState.WORKING)
     assert told(trading, before) == ("AAPL stop 187.00 → 188.00",)
 

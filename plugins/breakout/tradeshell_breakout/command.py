@@ -11,10 +11,12 @@ from msgspec.structs import replace
 
 from tradeshell import (
     Answer,
+    BrokerError,
     Column,
     Command,
     Desk,
     Grammar,
+    Margin,
     OperatorError,
     Table,
     Target,
@@ -241,8 +243,17 @@ def run_plan(trading: Trading, words: Words) -> Answer:
     lines: list[str | Table] = [*planned.head(plan, bar, fast)]
     if legs:
         lines.append(planned.table(legs))
-    lines += planned.sentences(plan)
-    return Answer(lines=tuple(lines), data=planned.data(plan, bar, fast))
+    margin = _margin(trading, plan)
+    lines += planned.sentences(plan, margin)
+    return Answer(lines=tuple(lines), data=planned.data(plan, bar, fast, margin))
+
+
+def _margin(trading: Trading, plan: TradePlan) -> Margin | str | None:
+    """Return what the broker would ask for, why it would refuse, or nothing where it does not say."""
+    try:
+        return trading.preview(plan)
+    except BrokerError as error:
+        return str(error)
 
 
 def commands() -> tuple[Command, ...]:
