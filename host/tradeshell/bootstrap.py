@@ -46,6 +46,7 @@ class Run(Struct, frozen=True, kw_only=True):
     batch: bool = False
     pace: Pace | None = None
     session: str | None = None  # an id of the caller's own, so that ids in what is printed can be repeated
+    hints: tuple[str, ...] = ()  # lines for a person who begins
     stdin: TextIO | None = None
     stdout: TextIO | None = None
 
@@ -171,10 +172,11 @@ def program(
             commands_to_run=run.commands,
             state_dir=state_dir,
             notes=notes,
+            hints=run.hints,
             stdin=run.stdin,
             stdout=run.stdout,
         )
-        engine.idle = pump.drain
+        engine.idle = shell.while_waiting
         yield Program(
             settings=settings, plugins=plugins, engine=engine, trading=trading, shell=shell, pump=pump
         )

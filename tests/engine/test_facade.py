@@ -293,7 +293,7 @@ def test_an_interrupted_buy_says_whether_the_order_is_out(
             raise KeyboardInterrupt
 
     with engine(tmp_path) as (running, typed):
-        running.idle = ctrl_c
+        running.idle = lambda what, waited: ctrl_c()
         with silent(running, monkeypatch, what), pytest.raises(KeyboardInterrupt, match=said):
             typed.trade(demo(running))
         assert typed.view().desk.busy() == ((typed._sending,) if what == "order" else ())

@@ -111,7 +111,7 @@ class Engine:
         self._started: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._switched_every = sys.getswitchinterval()
-        self.idle: Callable[[], None] = lambda: None
+        self.idle: Callable[[str, float], None] = _say_nothing  # what is waited for, and how long (s) already
         self.has_ended = False  # by itself
         self._watchdog: Watchdog | None = None
         self.notes: tuple[str, ...] = ()
@@ -176,10 +176,12 @@ class Engine:
             work.close()
             raise TradeshellError(NOT_RUNNING)
         return self._await(
-            asyncio.run_coroutine_threadsafe(work, self.loop), timeout, f"{what} did not answer"
+            asyncio.run_coroutine_threadsafe(work, self.loop), timeout, f"{what} did not answer", what
         )
 
-    def _await(self, future: concurrent.futures.Future[T], timeout: float | None, words: str) -> T:
+    def _await(
+        self, future: concurrent.futures.Future[T], timeout: float | None, words: str, what: str = "the start"
+    ) -> T:
         waited = 0.0
         try:
             while True:
@@ -190,7 +192,7 @@ class Engine:
                         return future.result()
                     if not self._thread.is_alive() and not future.done():  # nobody is left to answer
                         raise TradeshellError(NOT_RUNNING) from None
-                    self.idle()
+                    self.idle(what, waited)
                     waited += POLL
                     if timeout is not None and waited >= timeout:
                         raise Unanswered(f"{words} within {timeout:g} s") from None
@@ -413,6 +415,11 @@ class Engine:
             with contextlib.suppress(BrokerError):
                 loop.move_to((await self.broker.broker_time()).timestamp() + 1.0)
         loop.release()
+
+
+def _say_nothing(what: str, waited: float) -> None:
+    """Wait in silence."""
+    del what, waited
 
 
 def _one_line(error: BaseException) -> str:

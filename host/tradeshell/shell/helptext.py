@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from tradeshell.grammar import Column, Command, Grammar, Key, Table
 from tradeshell.shell.render import BOLD, Screen, answer_text, styled, wrapped
 
-GROUPS = ("Trading", "Account", "Session")  # these first, then plugins' own, then the shell's
-SHELL_GROUP = "Shell"
+ENTER, PROTECT, LOOK = "Enter", "Protect and get out", "Look"
+CONNECT, SHELL_GROUP = "Connection and upkeep", "Scripts and shell"
+GROUPS = (ENTER, PROTECT, LOOK, CONNECT)  # what one does, in its order; then plugins' own, then the shell's
 
 
 def overview(commands: Mapping[str, tuple[str, str]], screen: Screen) -> str:

@@ -11,10 +11,12 @@ from msgspec.structs import replace
 
 from tradeshell import (
     Answer,
+    BrokerError,
     Column,
     Command,
     Desk,
     Grammar,
+    Margin,
     OperatorError,
     Table,
     Target,
@@ -241,8 +243,17 @@ def run_plan(trading: Trading, words: Words) -> Answer:
     lines: list[str | Table] = [*planned.head(plan, bar, fast)]
     if legs:
         lines.append(planned.table(legs))
-    lines += planned.sentences(plan)
-    return Answer(lines=tuple(lines), data=planned.data(plan, bar, fast))
+    margin = _margin(trading, plan)
+    lines += planned.sentences(plan, margin)
+    return Answer(lines=tuple(lines), data=planned.data(plan, bar, fast, margin))
+
+
+def _margin(trading: Trading, plan: TradePlan) -> Margin | str | None:
+    """Return what the broker would ask for, why it would refuse, or nothing where it does not say."""
+    try:
+        return trading.preview(plan)
+    except BrokerError as error:
+        return str(error)
 
 
 def commands() -> tuple[Command, ...]:
@@ -253,7 +264,7 @@ def commands() -> tuple[Command, ...]:
             help="watch a level and trade its breakout, once",
             grammar=BREAKOUT_GRAMMAR,
             run=run_breakout,
-            group="Breakouts",
+            group="Enter",
             examples=(
                 "breakout AAPL level=190 qty=100 tp=195 sl=187",
                 "breakout AAPL level=190 qty=1",
@@ -279,7 +290,7 @@ def commands() -> tuple[Command, ...]:
             help="list watchers",
             grammar=Grammar(),
             run=run_breakouts,
-            group="Breakouts",
+            group="Enter",
             examples=("breakouts",),
         ),
         Command(
@@ -287,7 +298,7 @@ def commands() -> tuple[Command, ...]:
             help="say what a breakout would send, without sending",
             grammar=PLAN_GRAMMAR,
             run=run_plan,
-            group="Breakouts",
+            group="Enter",
             examples=(
                 "plan AAPL 190 100 tp=195 sl=187",
                 "plan AAPL 190 100 tp=195-198-205 sl=187",

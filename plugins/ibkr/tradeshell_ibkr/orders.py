@@ -68,9 +68,8 @@ class Orders:
         self._foreign: dict[tuple[int, int], Known] = {}
         self._elsewhere: dict[tuple[int, int], Known] = {}  # orders of other accounts of the login
         self._strangers: dict[int, Known] = {}  # orders of other clients that a cancel was sent for
-        self.on_preview: Callable[[int, int, str], bool] = lambda *_: (
-            False
-        )  # (number, code of an error, its text)
+        # (number, code of an error, its text, what was told of the order when there is no error)
+        self.on_preview: Callable[[int, int, str, Preview | None], bool] = lambda *_: False
         self._warned: set[int] = set()  # clients whose orders carry refs like ours
         self._pending: list[Known] = []  # shown, and their status has not come
         self._collected: dict[tuple[int, int], Known] | None = None
@@ -242,7 +241,7 @@ class Orders:
 
     def _open_order(self, order_id: int, contract: Contract, order: Order, preview: Preview) -> None:
         if order.whatIf:
-            self.on_preview(order_id, 0, "")
+            self.on_preview(order_id, 0, "", preview)
             return
         shown = shown_of(contract, order, preview.warningText, self._connection.names)
         connection = self._connection
@@ -385,7 +384,7 @@ class Orders:
     def _error(self, order_id: int, code: int, text: str) -> None:
         known = self._by_id.get(order_id) or self._strangers.get(order_id)
         connection = self._connection
-        if known is None and self.on_preview(order_id, code, text):
+        if known is None and self.on_preview(order_id, code, text, None):
             return
         if known is None:
             connection.tell(code, f"order {order_id}: {text}")

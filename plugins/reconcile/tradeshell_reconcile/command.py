@@ -109,7 +109,7 @@ RECONCILE = Command(
         example="reconcile",
     ),
     run=run,
-    group="Trading",
+    group="Connection and upkeep",
     examples=("reconcile", "reconcile fix 1"),
     notes="It compares by itself whenever a connection comes up, before any entry may leave. Rows keep their numbers until the "
     "next comparison.",
