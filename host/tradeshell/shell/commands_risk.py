@@ -18,7 +18,7 @@ from tradeshell.core.trade import Trade, TradePhase, entry_of, inventory, leg_of
 from tradeshell.errors import OperatorError
 from tradeshell.grammar import Answer, Choices, Command, Flag, Grammar, Key, Words
 from tradeshell.ports import Trading, View
-from tradeshell.shell import choices, targets
+from tradeshell.shell import choices, results, targets
 from tradeshell.shell.consent import NeedsConsent
 
 GROUP = "Trading"
@@ -234,6 +234,7 @@ COMMANDS = (
         help="Stop all entries: unfilled ones are cancelled, exits keep working",
         grammar=STOPENTRY,
         run=stopentry,
+        data=results.Switch,
         group=GROUP,
         examples=("stopentry", "stopentry off"),
         notes="Entries stay off over a restart, until `stopentry off`. Watchers stay armed; one that triggers meanwhile is "
@@ -244,6 +245,7 @@ COMMANDS = (
         help="Sell all that our trades hold in a symbol, or everywhere",
         grammar=FLATTEN,
         run=flatten,
+        data=results.Flattened,
         group=GROUP,
         examples=("flatten AAPL", "flatten ALL", "flatten ALL now"),
         notes="Exits are cancelled first, then the shares are sold at the market; nothing is sold twice. Asks at a terminal "

@@ -9,8 +9,8 @@ from tradeshell.core.desk import Desk
 from tradeshell.core.events import money
 from tradeshell.errors import OperatorError
 from tradeshell.grammar import Answer, Column, Command, Grammar, Key, Table, Words
-from tradeshell.ports import Trading, View
-from tradeshell.shell import choices, targets
+from tradeshell.ports import PluginReport, Trading, View
+from tradeshell.shell import choices, results, targets
 from tradeshell.shell.picture import (
     STALE,
     armed,
@@ -208,6 +208,7 @@ COMMANDS = (
         help="Show mode, link, account, watchers, risk, protection, data",
         grammar=NOTHING,
         run=status,
+        data=results.Status,
         group="Session",
         examples=("status",),
     ),
@@ -216,6 +217,7 @@ COMMANDS = (
         help="Connect to the broker and reconcile",
         grammar=NOTHING,
         run=connect,
+        data=results.Linked,
         group="Session",
         examples=("connect",),
     ),
@@ -224,6 +226,7 @@ COMMANDS = (
         help="Leave the broker; orders stay there",
         grammar=NOTHING,
         run=disconnect,
+        data=results.Linked,
         group="Session",
         examples=("disconnect",),
     ),
@@ -232,6 +235,7 @@ COMMANDS = (
         help="List plugins: what each offers, what was refused and why",
         grammar=NOTHING,
         run=plugins,
+        data=list[PluginReport],
         group="Session",
         examples=("plugins",),
     ),
@@ -240,6 +244,7 @@ COMMANDS = (
         help="Wait until watchers and their trades are over",
         grammar=WAIT,
         run=wait,
+        data=results.Waited,
         group="Session",
         examples=("wait", "wait AAPL timeout=5m"),
         notes="Ctrl-C stops waiting; watchers and trades go on. In a script, a timeout counts as a failure.",

@@ -13,7 +13,7 @@ from tradeshell.core.plan import EntryKind, ExitMode, TradePlan, check_plan, put
 from tradeshell.errors import OperatorError
 from tradeshell.grammar import Answer, Command, Flag, Grammar, Key, Words
 from tradeshell.ports import Trading
-from tradeshell.shell import choices, targets
+from tradeshell.shell import choices, results, targets
 from tradeshell.shell.commands_orders import as_data
 
 GROUP = "Trading"
@@ -228,6 +228,7 @@ BUY_COMMAND = Command(
     help="Buy shares: a limit at the ask, or as limit= and entry= say; tp= and sl= protect them",
     grammar=BUY,
     run=buy,
+    data=results.Sent,
     group=GROUP,
     examples=("buy AAPL 100", "buy AAPL 100 limit=189.50 tif=GTC", "buy AAPL 100 tp=195 sl=187", "buy AAPL 100 entry=market"),
     notes="The order rests until it fills, its time ends or it is cancelled. tp= and sl= wait at the broker, hold one another "
@@ -239,6 +240,7 @@ SELL_COMMAND = Command(
     help="Sell shares that are held: a limit at the bid, or as limit= and entry= say",
     grammar=SELL,
     run=sell,
+    data=results.Sent,
     group=GROUP,
     examples=("sell AAPL 50", "sell AAPL 50 limit=198", "sell AAPL 50 entry=market"),
     notes="Selling more than is held and free of working sells is refused: this shell never goes short by accident.",

@@ -14,7 +14,7 @@ from tradeshell import words as w
 from tradeshell.errors import OperatorError
 from tradeshell.grammar import Answer, Column, Command, Flag, Grammar, Key, Table, Words
 from tradeshell.ports import Trading
-from tradeshell.shell import choices
+from tradeshell.shell import choices, results
 from tradeshell.upkeep import LogFile, Outcome
 
 LINES = 20
@@ -181,6 +181,7 @@ COMMANDS = (
         help="Show the end of a log: gateway, ops or events",
         grammar=TAIL,
         run=tail,
+        data=results.LogTail,
         group="Session",
         examples=("tail ops", "tail n=50", "tail events follow"),
         notes="`follow` goes on with what is written, at a terminal, until Enter or Ctrl-C. The gateway log is off unless the "
@@ -191,6 +192,7 @@ COMMANDS = (
         help="Examine install, config, disk, plugins, logs, clock, link, broker",
         grammar=Grammar(),
         run=doctor,
+        data=results.Examined,
         group="Session",
         examples=("doctor",),
         notes="Fails (exit code 1 in a script, and for `tradeshell doctor`) when a check failed; warnings do not. No order is "

@@ -24,7 +24,7 @@ from tradeshell import (
     put_on_grid,
     split,
 )
-from tradeshell_breakout import planned
+from tradeshell_breakout import planned, results
 from tradeshell_breakout.events import bar_words
 from tradeshell_breakout.grammar import BREAKOUT_GRAMMAR, PLAN_GRAMMAR
 from tradeshell_breakout.policy import check_without_targets, trade_plan, wanted_targets, watch_params
@@ -220,6 +220,7 @@ def commands() -> tuple[Command, ...]:
             help="watch a level and trade its breakout, once",
             grammar=BREAKOUT_GRAMMAR,
             run=run_breakout,
+            data=results.Started,
             group="Breakouts",
             examples=(
                 "breakout AAPL level=190 qty=100 tp=195 sl=187",
@@ -243,6 +244,7 @@ def commands() -> tuple[Command, ...]:
             help="list watchers",
             grammar=Grammar(),
             run=run_breakouts,
+            data=list[results.WatcherRow],
             group="Breakouts",
             examples=("breakouts",),
         ),
@@ -251,6 +253,7 @@ def commands() -> tuple[Command, ...]:
             help="say what a breakout would send, without sending",
             grammar=PLAN_GRAMMAR,
             run=run_plan,
+            data=results.Plan,
             group="Breakouts",
             examples=(
                 "plan AAPL 190 100 tp=195 sl=187",
