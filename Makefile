@@ -123,6 +123,10 @@ days: setup ## Live through many trading days in one run, over the wire (DAYS=30
 fuzz: setup ## Feed the paper gateway broken messages (FRAMES=100000)
 	@GATEWAY_FUZZ_FRAMES=$(or $(FRAMES),100000) $(BIN)/python -m pytest -q -n 0 -k no_sequence tests/gateway/test_robustness.py
 
+.PHONY: fuzz-lines
+fuzz-lines: setup ## Put generated lines through the parser and whole shells (LINES=1000000 TYPED=10000 FROM=0)
+	@$(BIN)/python -m tests.shell.fuzz --lines $(or $(LINES),1000000) --typed $(or $(TYPED),10000) --from $(or $(FROM),0)
+
 .PHONY: damage
 damage: setup ## Read state files that were changed (COUNT=100000 FROM=0)
 	@$(BIN)/python -m tests.engine.state_mutations --count $(or $(COUNT),100000) --from $(or $(FROM),0)

@@ -42,11 +42,15 @@ class Flag(Struct, frozen=True, kw_only=True):
 
 
 class Verb(Struct, frozen=True, kw_only=True):
-    """A first word that switches to another grammar: ``orders cancel``, ``breakout cancel``."""
+    """A first word that switches to another grammar: ``orders cancel``, ``breakout cancel``.
+
+    ``data`` is the type of what it answers with in ``--json``, as ``Command.data`` is.
+    """
 
     word: str
     help: str
     grammar: Grammar
+    data: Any = None
 
 
 class Grammar(Struct, frozen=True, kw_only=True):
@@ -129,10 +133,16 @@ class Answer(Struct, frozen=True, kw_only=True):
     more: Callable[[], Iterable[str]] | None = None
 
 
+class Result(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of the shapes of ``Answer.data``: no field beside those that it names."""
+
+
 class Command(Struct, frozen=True, kw_only=True):
     """One command of the shell. ``run(trading, words)`` may block; it runs on the main thread, never in the engine.
 
-    ``group`` is the heading under which ``help`` lists it; ``examples`` are complete lines that work as typed.
+    ``group`` is the heading under which ``help`` lists it; ``examples`` are complete lines that work as typed. ``data`` is the
+    type of ``Answer.data``: a ``Result``, a list of them, or ``None`` where there is none. Nothing checks it at run time;
+    ``tradeshell.testing.JsonLines`` does in a test.
     """
 
     name: str
@@ -142,6 +152,7 @@ class Command(Struct, frozen=True, kw_only=True):
     group: str = "Other"
     examples: tuple[str, ...] = ()
     notes: str = ""
+    data: Any = None
 
 
 def parse(command: str, grammar: Grammar, tokens: Sequence[str]) -> Words:

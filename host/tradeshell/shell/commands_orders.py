@@ -16,7 +16,7 @@ from tradeshell.core.trade import leg_of
 from tradeshell.errors import OperatorError, TradeshellError
 from tradeshell.grammar import Answer, Column, Command, Flag, Grammar, Key, Table, Verb, Words, shown
 from tradeshell.ports import Trading, View
-from tradeshell.shell import choices, consent, outsiders, targets
+from tradeshell.shell import choices, consent, outsiders, results, targets
 from tradeshell.shell.helptext import PROTECT
 from tradeshell.shell.picture import STALE
 from tradeshell.words import masked
@@ -69,6 +69,7 @@ ORDERS = Grammar(
         Verb(
             word="cancel",
             help="ask to cancel working orders",
+            data=results.CancelsAsked,
             grammar=Grammar(
                 keys=(_ORDER_WORDS, _FORCE),
                 rest="order",
@@ -80,6 +81,7 @@ ORDERS = Grammar(
         Verb(
             word="replace",
             help="change a working order",
+            data=results.ChangeAsked | list[results.ChangeAsked],
             grammar=Grammar(
                 keys=(
                     Key(
@@ -319,6 +321,7 @@ ORDERS_COMMAND = Command(
     grammar=ORDERS,
     run=orders,
     group=PROTECT,
+    data=list[results.OrderRow],
     examples=(
         "orders",
         "orders AAPL show=all",
