@@ -16,7 +16,7 @@ Laws:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
@@ -47,7 +47,8 @@ class Seen(Struct, frozen=True, kw_only=True):
     """What is seen of one stream now.
 
     ``since``: when it was first subscribed; ``heard_at``: its last sign of life. ``due_since``: since when its hours are on,
-    ``None`` while nothing is due from it (no hours, or a halt). ``urgency``: the smaller, the sooner it is healed.
+    ``None`` while nothing is due from it (no hours, or a halt). ``urgency``: the smaller, the sooner it is healed; asked for when
+    several wait to be.
     """
 
     key: StreamKey
@@ -55,7 +56,7 @@ class Seen(Struct, frozen=True, kw_only=True):
     heard_at: datetime | None
     due_since: datetime | None
     watches: tuple[str, ...] = ()
-    urgency: tuple[float, ...] = ()
+    urgency: Callable[[], tuple[float, ...]] = tuple
 
 
 class Stream(Struct, frozen=True, kw_only=True):
@@ -325,7 +326,7 @@ class _Look:
     def begin_attempts(self) -> tuple[StreamKey, ...]:
         """Return the streams whose turn it is to be subscribed again."""
         ready = [key for key in self.streams if self.is_waiting(key) and self._ready_at(key) <= self._at]
-        ready.sort(key=lambda key: (self.seen[key].urgency, key))
+        ready.sort(key=lambda key: (self.seen[key].urgency(), key))
         free = self._settings.recovery_max_concurrency - len(self._running())
         chosen = tuple(ready[: max(0, free)])
         for key in chosen:
