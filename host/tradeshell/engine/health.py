@@ -39,7 +39,8 @@ from tradeshell.upkeep import BarHealthSettings, BlindStream, StreamKey, StreamN
 LATE = 5.0  # seconds that data may be under way: a bar after its end, a tick after another session took over
 SLOT = 5.0  # seconds for which an attempt that shows no data yet keeps the next one waiting
 SETTLE = 10.0  # seconds after a new connection in which streams may come back by themselves
-ASIDE = 60.0  # seconds between looks at streams from which nothing is due
+ASIDE = 60.0  # seconds between looks at streams from which nothing is due, or of which halts have to be seen
+SHORTEST_HALT = 300.0  # seconds: who may be silent for longer might be halted and go on between two looks
 LONGEST_COOLDOWN = 1800.0
 
 
@@ -386,18 +387,23 @@ class _Look:
         if not self.seen:
             return None
         soon = self._at + self._poll
-        times = [self._at + max(self._poll, timedelta(seconds=ASIDE))]
+        aside = self._at + max(self._poll, timedelta(seconds=ASIDE))
+        times = []
         if board.blocked_at is not None and self._link_up:
             times.append(soon)
         for key, stream in self.streams.items():
             each = self.seen[key]
             if not self._link_up or each.due_since is None:
+                times.append(aside)
                 continue
             if stream.stalled_at is not None:
                 times.append(soon)
                 continue
             silent_from = max(each.heard_at or each.since, stream.due_from, each.due_since)
-            times.append(max(soon, silent_from + timedelta(seconds=limit(self._settings, key[1]))))
+            most = limit(self._settings, key[1])
+            times.append(max(soon, silent_from + timedelta(seconds=most)))
+            if most > SHORTEST_HALT:
+                times.append(aside)
         if board.scan_at is not None:
             times.append(board.scan_at)
         return min(times)

@@ -549,7 +549,7 @@ class Session:
 
 
 class _Packet:
-    """Around what has come in one piece: ``depth`` pieces are not dealt with yet. One for all of them, entered again and again."""
+    """Around what has come in one piece; one for all of them. ``depth``: how many are not dealt with yet."""
 
     __slots__ = ("_close", "depth")
 
