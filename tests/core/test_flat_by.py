@@ -19,7 +19,7 @@ from tradeshell.core.trade import TradePhase
 from tradeshell.core.window import flat_at
 from tradeshell_breakout.events import BreakoutRejected
 
-BY = {"flat_by": time(15, 55)}
+BY: dict[str, Any] = {"flat_by": time(15, 55)}
 DUE = OPEN + timedelta(hours=6, minutes=25)
 FLAT = "ts:br-1:flat1:1"
 
