@@ -154,6 +154,10 @@ oracle: setup ## Replay the recorded market and compare every outcome with the o
 tp-report: setup ## Show how often computed targets were reached on the recorded market, next to fixed and random ones
 	@$(BIN)/python -m tests.targets.report
 
+.PHONY: fast-report
+fast-report: setup ## Show how many seconds fast entries gained on the recorded seconds, and what they cost
+	@$(BIN)/python -m tests.fast.report
+
 ##@ Release
 
 # uv resolves, pip installs: only who changes a dependency needs uv, and it lives in a venv of its own.

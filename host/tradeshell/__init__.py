@@ -66,6 +66,7 @@ from tradeshell.core.plan import (
     default_updates,
     default_weights,
     put_on_grid,
+    shares_at_risk,
     split,
 )
 from tradeshell.core.recon_events import DetachedSessionRestored
@@ -126,6 +127,7 @@ from tradeshell.ports import (
     Clock,
     Defaults,
     Handle,
+    KnowsEquity,
     PastBars,
     ProgramContext,
     ProgramOffer,
@@ -157,6 +159,7 @@ from tradeshell.upkeep import (
 from tradeshell.version import VERSION as __version__  # noqa: N811  # Python's own spelling
 from tradeshell.words import account as parse_account
 from tradeshell.words import boolean as parse_boolean
+from tradeshell.words import clock as parse_clock
 from tradeshell.words import count as parse_count
 from tradeshell.words import decimal as parse_decimal
 from tradeshell.words import masked, one_of
@@ -218,6 +221,7 @@ __all__ = [
     "Instrument",
     "KeepsTime",
     "Key",
+    "KnowsEquity",
     "Link",
     "LinkChanged",
     "LogFile",
@@ -311,6 +315,7 @@ __all__ = [
     "order_words",
     "parse_account",
     "parse_boolean",
+    "parse_clock",
     "parse_count",
     "parse_decimal",
     "parse_price",
@@ -322,6 +327,7 @@ __all__ = [
     "parse_tif",
     "protection_state",
     "put_on_grid",
+    "shares_at_risk",
     "shown",
     "signed",
     "split",

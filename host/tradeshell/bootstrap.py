@@ -135,6 +135,7 @@ def program(
                 can_ask=not run.batch,
                 audit_fsync=settings.audit_fsync,
                 paper_only=settings.paper_only,
+                live_account=settings.live_account,
                 pace=run.pace,
                 hold_between_commands=offer.own_clock and (run.batch or settings.venue.speed == float("inf")),
             ),

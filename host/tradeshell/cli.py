@@ -120,7 +120,7 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
         name: getattr(options, name)
         for name in (
             "broker", "config", "state_dir", "safe_mode", "json", "keep_going",
-            "replay", "start", "speed", "market", "seed",
+            "live_account", "replay", "start", "speed", "market", "seed",
         )
     }  # fmt: skip
     commands, pace = list(options.commands or ()), None

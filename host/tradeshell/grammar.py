@@ -111,6 +111,19 @@ class Table(Struct, frozen=True, kw_only=True):
     rows: tuple[tuple[str, ...], ...]
 
 
+class Span(Struct, frozen=True):
+    """Words of a picture. ``style``: empty, ``good``, ``bad``, ``strong`` or ``dim``."""
+
+    text: str
+    style: str = ""
+
+
+class Figure(Struct, frozen=True, kw_only=True):
+    """A picture of characters. ``draw(width, height)`` is asked for its lines when the size of the screen is known."""
+
+    draw: Callable[[int, int], Sequence[Sequence[Span]]]
+
+
 class Answer(Struct, frozen=True, kw_only=True):
     """What a command says: ``lines`` for the screen, ``data`` (msgspec-encodable) for ``--json``; ``ok=False`` fails a script.
 
@@ -118,7 +131,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     Enter or Ctrl-C.
     """
 
-    lines: tuple[str | Table, ...] = ()
+    lines: tuple[str | Table | Figure, ...] = ()
     data: Any = None
     ok: bool = True
     more: Callable[[], Iterable[str]] | None = None

@@ -205,6 +205,15 @@ class WritesTogether(Protocol):
         ...
 
 
+@runtime_checkable
+class KnowsEquity(Protocol):
+    """A broker that says what the account is worth. Offered by having the method."""
+
+    async def equity(self) -> Price:
+        """Return the account's net liquidation value in USD; raises ``BrokerError`` when it cannot be had."""
+        ...
+
+
 class VenueOptions(Struct, frozen=True, kw_only=True):
     """How a simulated venue is fed. ``speed`` is a factor or infinity (``max``); ``start`` is ``HH:MM`` New York or ISO."""
 
@@ -337,7 +346,8 @@ class View(Struct, frozen=True, kw_only=True):
     """What the screen may look at: an immutable picture, published by the engine after each change.
 
     ``blind``: streams of bars that are stalled; ``blocked``: another session of the login takes the market data.
-    ``take_profits``: methods that compute targets, with their words.
+    ``take_profits``: methods that compute targets, with their words. ``unconfirmed``: the alias of a live account that is not
+    traded before somebody types its id.
     """
 
     now: datetime
@@ -351,6 +361,7 @@ class View(Struct, frozen=True, kw_only=True):
     blocked: bool = False
     logs: tuple[LogFile, ...] = ()
     take_profits: tuple[tuple[str, str], ...] = ()
+    unconfirmed: str = ""
 
 
 class Defaults(Struct, frozen=True, kw_only=True):
@@ -452,6 +463,10 @@ class Trading(Protocol):
         """Connect to the broker and reconcile."""
         ...
 
+    def confirm_live(self, typed: str) -> None:
+        """Allow the live account that waits for its id, when ``typed`` is that id; ``connect`` goes on with it."""
+        ...
+
     def disconnect(self) -> None:
         """Disconnect; orders stay at the broker."""
         ...
@@ -462,6 +477,10 @@ class Trading(Protocol):
 
     def settle_difference(self, row: int) -> Difference:
         """Do what the row of the last comparison offers, and return it; rows count from 1."""
+        ...
+
+    def equity(self) -> Price:
+        """Return what the account is worth in USD; a broker that does not say so is refused."""
         ...
 
     def plugins(self) -> tuple[PluginReport, ...]:

@@ -170,4 +170,17 @@ class KeepsTime(Protocol):
         ...
 
 
+@runtime_checkable
+class ConfirmsLive(Protocol):
+    """A broker that asks nothing of a live account before its id was typed. The host lets others go as soon as they connect."""
+
+    def unconfirmed(self) -> str:
+        """Return the whole id of the live account that was left for that reason, empty when there is none."""
+        ...
+
+    def confirm_live(self, account: str) -> None:
+        """Take the id that somebody typed; the next ``connect`` goes on with it."""
+        ...
+
+
 EXAMINE_WITHIN = 15.0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import time
 from decimal import Decimal
 
 from tradeshell.core.market import Price, Shares
@@ -23,6 +24,7 @@ _SYMBOL = re.compile(r"[A-Z][A-Z0-9]{0,11}(?:[ .\-][A-Z0-9]{1,4})?", re.ASCII)
 _DECIMAL = re.compile(r"[0-9]{1,12}(?:\.([0-9]+))?", re.ASCII)
 _WHOLE = re.compile(r"[1-9][0-9]*", re.ASCII)
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)([smhd]?)", re.ASCII)
+_CLOCK = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])", re.ASCII)
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _TRUE = ("true", "yes", "on")
 _FALSE = ("false", "no", "off")
@@ -99,6 +101,14 @@ def seconds(text: str) -> float:
     if value <= 0:
         raise ValueError("a time is above zero")
     return value
+
+
+def clock(text: str) -> time:
+    """Return a time of day of New York, written with hours 0 to 23 and two digits of minutes: ``9:45``, ``15:55``."""
+    found = _CLOCK.fullmatch(text)
+    if found is None:
+        raise ValueError("a time of day is written HH:MM, 24 hours, and means New York")
+    return time(int(found[1]), int(found[2]))
 
 
 def tag(text: str) -> str:

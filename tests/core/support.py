@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from tradeshell.core import commands as c
@@ -97,13 +98,21 @@ class Desktop:
         """Let time pass; timers are fed by hand."""
         self.at += timedelta(seconds=seconds)
 
-    def watch(self, id_: str = "br-1", *, bar_seconds: int = 60, max_bars: str = "", **more: Any) -> None:
-        """Arm a watcher."""
+    def watch(
+        self,
+        id_: str = "br-1",
+        *,
+        bar_seconds: int = 60,
+        max_bars: str = "",
+        words: Mapping[str, str] = MappingProxyType({}),
+        **more: Any,
+    ) -> None:
+        """Arm a watcher; ``words`` are further ones of the strategy's own."""
         spec = i.WatchSpec(
             id=id_,
             strategy="breakout",
             plan=plan(**more),
-            params={"bar": str(bar_seconds), "rth": "true", "max_bars": max_bars},
+            params={"bar": str(bar_seconds), "rth": "true", "max_bars": max_bars, **words},
             instrument=AAPL,
             session=SESSION,
         )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
 from tests.core.support import ENTRY, SL1, Desktop
 from tests.core.test_from_simulation import COVER, LADDER, cancelled, fire, foreign, hold
 
 from tradeshell.core import commands as c
 from tradeshell.core import inputs as i
 from tradeshell.core.cap import exposures
+from tradeshell.core.exit_events import CoverStopPlaced
+from tradeshell.core.incidents import is_cut
 from tradeshell.core.orders import OrderState, Side
 from tradeshell.core.trade import leg_shares
 
@@ -158,3 +161,58 @@ def test_late_shares_that_are_not_confirmed_in_time_are_covered_as_far_as_the_po
     fire(desk, "again:br-1:cover")
     assert placed(desk) == [(COVER, 2)]
     assert exposed(desk) == 52
+
+
+def test_a_bracket_whose_entry_is_partly_taken_back_buys_no_more_than_its_children_may_sell() -> None:
+    desk = Desktop()
+    desk.trigger()
+    for ref, state in ((ENTRY, OrderState.WORKING), (TP1, OrderState.HELD), (SL1, OrderState.HELD)):
+        desk.report(ref, state)
+    desk.execute(ENTRY, 30, "190.15", "e1.01")
+    assert not cancelled(desk)
+    desk.execute(ENTRY, 0, "190.15", "e1.02")  # the broker would release children for all of it: 30 too many
+    assert cancelled(desk) == {ENTRY}
+
+
+def test_a_bracket_s_stop_that_ended_with_a_target_made_smaller_was_cut_by_nobody() -> None:
+    desk = Desktop()
+    desk.open_position()
+    target = desk.order(TP1)
+    target = replace(target, spec=replace(target.spec, qty=2))
+    stop = replace(desk.order(SL1), state=OrderState.CANCELLED, was_told=True)
+    assert is_cut([stop, stop], (target, stop))
+    assert not is_cut([stop, stop], (replace(target, state=OrderState.FILLED), stop))
+
+
+def test_a_cover_that_somebody_raised_is_followed_by_one_that_is_no_looser() -> None:
+    desk = Desktop()
+    desk.trigger(**LADDER)
+    desk.report(ENTRY, OrderState.WORKING)
+    desk.execute(ENTRY, 20, "190.15", "e1.01")
+    desk.wait(1)
+    fire(desk, "again:br-1:cover")
+    desk.report(COVER, OrderState.HELD)
+    raised = desk.order(COVER).spec.stop
+    assert raised is not None
+    desk.report(COVER, OrderState.HELD, stop=raised + 2)
+    desk.execute(ENTRY, 5, "190.15", "e2.01")
+    desk.report(COVER, OrderState.HELD, qty=25)
+    assert desk.ever_told(CoverStopPlaced)[-1].stop == raised + 2
+    desk.execute(COVER, 25, "188", "e3.01")
+    desk.execute(ENTRY, 30, "190.15", "e4.01")
+    desk.wait(2)
+    fire(desk, "again:br-1:cover")
+    (second,) = desk.sent(c.PlaceOrder)
+    assert (second.order.qty, second.order.stop) == (30, raised + 2)
+
+
+def test_a_correction_that_came_before_its_execution_takes_nothing_back_once_that_is_known() -> None:
+    desk = Desktop()
+    desk.trigger()
+    for ref, state in ((ENTRY, OrderState.WORKING), (TP1, OrderState.HELD), (SL1, OrderState.HELD)):
+        desk.report(ref, state)
+    desk.execute(ENTRY, 60, "190.10", "e1.02")  # its price was corrected
+    desk.execute(ENTRY, 60, "190.15", "e1.01")
+    desk.report(ENTRY, OrderState.FILLED, filled=100)
+    assert (cancelled(desk), changed(desk)) == (set(), [])  # the other 40 are on their way
+    assert desk.order(ENTRY).undone == 0

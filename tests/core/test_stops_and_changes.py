@@ -334,17 +334,6 @@ def hold(desk: Desktop, qty: int) -> None:
     )
 
 
-def test_shares_under_working_exits_are_not_free_to_sell() -> None:
-    desk = Desktop()
-    desk.open_position()
-    hold(desk, 100)
-    sell(desk, 50)
-    (refusal,) = desk.told(RiskRejected)
-    assert refusal.reason == "would_short"
-    assert "100 of them in working sells" in refusal.detail
-    assert desk.sent(c.PlaceOrder) == []
-
-
 def test_free_shares_are_sold_at_the_bid_and_belong_to_the_newest_trade() -> None:
     desk = Desktop()
     desk.open_position(tps=(), sl=None, mode=ExitMode.NONE, chase_limit=None)

@@ -27,7 +27,7 @@ BLOCK = re.compile(r"(<!-- written: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 WORDS: dict[type, str] = {
     inspect.StrType: "text", inspect.BoolType: "true or false", inspect.IntType: "whole number",
     inspect.FloatType: "number", inspect.DecimalType: "decimal as text", inspect.DateTimeType: "time",
-    inspect.NoneType: "`null`",
+    inspect.NoneType: "`null`", inspect.TimeType: "time of day",
 }  # fmt: skip
 
 

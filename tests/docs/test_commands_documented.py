@@ -27,7 +27,7 @@ from tradeshell_breakout.policy import chase_limit, trade_plan, watch_params
 PAGE = DOCS / "commands.md"
 GUARDS = DOCS / "guards.md"
 NONE = "–"
-ABOUT = ("How a line is written", "alias, macro, history, set", "What this version does not have")
+ABOUT = ("How a line is written", "alias, macro, history, set")
 
 
 @pytest.fixture(scope="module")
@@ -72,11 +72,6 @@ def test_what_cmd2_brings_is_named() -> None:
     assert set(ABOUT[1].split(", ")) == set(KEPT)
     page = PAGE.read_text(encoding="utf-8")
     assert all(f"`{alias}`" in page for alias in ALIASES)
-
-
-def test_what_this_version_does_not_have_is_not_there(program: Mapping[str, Command]) -> None:
-    (said,) = re.findall(r"^(`chart`.*) are planned", sections(PAGE)[ABOUT[2]], re.MULTILINE)
-    assert set(re.findall(r"`(\w+)`", said)).isdisjoint(program)
 
 
 def test_the_keys_of_every_command_are_those_of_its_table(program: Mapping[str, Command]) -> None:

@@ -514,8 +514,24 @@ def test_a_live_account_is_let_go_at_once_while_only_paper_is_allowed(stage: Sta
     async def go() -> None:
         stage.session.receive(i.LinkChanged(at=stage.clock.now(), up=True, account="U1234567", paper=False))
         assert not stage.session.desk.link.up
+        assert not stage.session.unconfirmed
         stage.session.paper_only = False
+        stage.session.live_account = "U1234567"
         stage.session.receive(i.LinkChanged(at=stage.clock.now(), up=True, account="U1234567", paper=False))
         assert stage.session.desk.link.up
+
+    stage.run(go())
+
+
+@pytest.mark.parametrize("typed", ["", "U…4567", "U7654321", "U12345678"])
+def test_a_live_account_whose_whole_id_nobody_has_typed_is_let_go_at_once(stage: Stage, typed: str) -> None:
+    stage.submit(i.LinkChanged(at=stage.clock.now(), up=False, account="DU…0001", paper=True))
+    stage.session.paper_only = False
+    stage.session.live_account = typed
+
+    async def go() -> None:
+        stage.session.receive(i.LinkChanged(at=stage.clock.now(), up=True, account="U1234567", paper=False))
+        assert not stage.session.desk.link.up
+        assert stage.session.unconfirmed == "U1234567"
 
     stage.run(go())

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from msgspec.structs import replace
@@ -112,6 +113,7 @@ class Stage(Looking):
             Core({"breakout": Breakout()}), self.clock, self.journal, audit, CrashFile(self.crashes)
         )
         self.session.paper_only = not self.live
+        self.session.live_account = self.venue.info().account
         self.session.attach(self.venue)
 
     def _begin(self, *, connect: bool) -> None:
@@ -242,9 +244,18 @@ class Stage(Looking):
         return contract(self.venue, symbol)
 
     def watch(
-        self, kind: Mapping[str, Any] | None = None, *, id_: str = "br-1", bar: int = 60, **more: Any
+        self,
+        kind: Mapping[str, Any] | None = None,
+        *,
+        id_: str = "br-1",
+        bar: int = 60,
+        words: Mapping[str, str] = MappingProxyType({}),
+        **more: Any,
     ) -> str:
-        """Start a breakout watcher: 100 AAPL above 190, stop 187, exits as ``kind`` says (LAD3, LAD2, BRACKET)."""
+        """Start a breakout watcher: 100 AAPL above 190, stop 187, exits as ``kind`` says (LAD3, LAD2, BRACKET).
+
+        ``words`` are further ones of the strategy's own.
+        """
         values: dict[str, Any] = {
             "symbol": "AAPL",
             "qty": 100,
@@ -258,7 +269,7 @@ class Stage(Looking):
         instrument = self.instrument(values["symbol"])
         plan = put_on_grid(TradePlan(**values), instrument.grid)
         check_plan(plan)
-        params = {"bar": str(bar), "rth": str(not plan.outside_rth).lower(), "max_bars": ""}
+        params = {"bar": str(bar), "rth": str(not plan.outside_rth).lower(), "max_bars": "", **words}
         session = self.session.broker.session(plan.symbol, self.now)
         watch = i.WatchSpec(
             id=id_, strategy="breakout", plan=plan, params=params, instrument=instrument, session=session

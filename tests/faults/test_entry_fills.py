@@ -342,13 +342,10 @@ def test_E20_a_sell_of_more_than_is_held_is_refused_with_the_free_quantity(stage
     assert f"would_short): {held} of AAPL are free to sell ({held} held)" in stage.line("SELL 50 refused")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a sell under a full ladder is refused as would_short, the legs do not shrink"
-)
 def test_E20_a_sell_under_a_full_ladder_shrinks_the_legs_first(stage: Stage) -> None:
     """100 are held, all of them behind exits; `sell AAPL 50` is no short sale.
 
-    Kills: nothing yet.
+    Kills: `yielding.rearrange` letting no leg give way.
     """
     stage.ladder()
     stage.order_now("m-2", Side.SELL, 50)

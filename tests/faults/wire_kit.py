@@ -169,7 +169,9 @@ class WireStage(OnTheWire):
             stream_news=lambda news: self.healer.hear(news),  # noqa: PLW0108  # it is made below
         )
         self.broker = NotedBroker(context)
-        schedule: Any = SimpleNamespace(seed=0, step_cost=(0, 0.0, 0), is_paper=not self.live)
+        schedule: Any = SimpleNamespace(
+            seed=0, step_cost=(0, 0.0, 0), is_paper=not self.live, account=account
+        )
         ears: Any = SimpleNamespace(sent=lambda *_: None, killed=self._killed)
         life = self.life = Life(self.lives, schedule, self.loop, own, self.broker, self.folder, ears)
         life.session.attach(_Gate(life, self.broker, is_paper=not self.live), life.journal)

@@ -25,12 +25,14 @@ class RunningGateway(NamedTuple):
 
 
 @contextmanager
-def running_gateway(folder: Path, *options: str, day: tuple[str, ...] = OPEN_DAY) -> Iterator[RunningGateway]:
+def running_gateway(
+    folder: Path, *options: str, day: tuple[str, ...] = OPEN_DAY, module: str = "tradeshell"
+) -> Iterator[RunningGateway]:
     """Start a gateway on a free port, its state in ``folder``; it is ended by its id, and must end in order and in silence.
 
-    ``day``: where its market starts; without words it is *now* for clients.
+    ``day``: where its market starts; without words it is *now* for clients. ``module``: the program that has it.
     """
-    words = [sys.executable, "-m", "tradeshell", "--state-dir", str(folder), "gateway", "--port", "0"]
+    words = [sys.executable, "-m", module, "--state-dir", str(folder), "gateway", "--port", "0"]
     words += [*(() if "--from" in options else day), *options]
     environ = {key: value for key, value in os.environ.items() if not key.startswith(("IB_", "APPS_"))}
     process = subprocess.Popen(

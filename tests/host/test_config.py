@@ -110,7 +110,7 @@ def test_the_documented_file_holds_the_defaults(file: Path) -> None:
     assert same(read(file, live), load_settings({}, {}))
     shown = {f"{table}.{key}" if table else key for table, key in keys_in(tomllib.loads(live))}
     without_default = {"state_dir", "load_plugins", "venue.from"}
-    without_default |= {"brokers.ibkr.account", "brokers.ibkr.live_account"}
+    without_default |= {"brokers.ibkr.account", "live_account"}
     assert shown - {"sinks.jsonl.enabled"} == {setting.key for setting in SETTINGS} - without_default
 
 
@@ -159,7 +159,8 @@ def test_the_file_knows_every_setting_and_no_other() -> None:
     known |= {f"brokers.ibkr.{name}" for name in tables_of(tables["brokers"])["ibkr"].model_fields}
     (reconcile,) = tables_of(tables["reconcilers"]).values()
     known |= {f"reconcilers.reconcile.{name}" for name in reconcile.model_fields}
-    assert known - {"sinks"} == {setting.key for setting in SETTINGS}
+    never = {"brokers.ibkr.live_account"}  # known, to be refused by name
+    assert known - {"sinks"} - never == {setting.key for setting in SETTINGS} - {"live_account"}
     assert set(tables) == {
         "venue",
         "defaults",
@@ -235,6 +236,14 @@ def test_a_flag_of_another_name_is_a_slip_of_the_program() -> None:
 @pytest.mark.parametrize("text", ["true", "TRUE", "yes", "on", "1"])
 def test_yes_is_said_in_several_ways(text: str) -> None:
     assert load_settings({}, {"TRADESHELL_JSON": text}).json is True
+
+
+def test_a_file_cannot_allow_a_live_account(file: Path) -> None:
+    said = refused(file, '[brokers.ibkr]\nlive_account = "U1234567"\n')
+    assert "is typed when the program asks, or said with --live-account; a file cannot say it" in said
+    assert "there is no setting live_account" in refused(file, 'live_account = "U1234567"\n')
+    settings = load_settings({"live_account": "U1234567"}, {})
+    assert settings.live_account == settings.brokers["ibkr"]["live_account"] == "U1234567"
 
 
 @pytest.mark.parametrize("text", ["false", "No", "off", "0"])

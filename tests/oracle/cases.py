@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -113,19 +113,23 @@ def command(row: Row) -> str:
 def replayed(row: Row) -> Outcome:
     """Return our own result: the real program over the recorded files, read from its audit log."""
     with tempfile.TemporaryDirectory(prefix="oracle-") as folder:
-        args = [f"--replay={name}" for name in files(row)]
-        args += ["--speed", "max", "--from", row.search_from, "--state-dir", folder]
-        options = vars(parser().parse_args(args))
-        flags = {name: value for name, value in options.items() if name not in ("commands", "words")}
-        empty = Path(folder) / "config.toml"
-        empty.write_text("", encoding="utf-8")
-        settings = load_settings(flags | {"config": str(empty)}, {})
-        run = Run(commands=(command(row), "wait ALL"), batch=True, stdout=io.StringIO())
-        with program(settings, run, {}) as running:
-            code = running.shell.run()
-        if code != 0:
+        if (code := played(Path(folder), files(row), row.search_from, command(row))) != 0:
             return Outcome(result=f"exit code {code}")
         return outcome_of(Path(folder) / "replay" / "events.jsonl")
+
+
+def played(folder: Path, names: Sequence[str], since: str, line: str) -> int:
+    """Let the real program replay files from ``since``, with one line typed and waited for; return its exit code."""
+    args = [f"--replay={name}" for name in names]
+    args += ["--speed", "max", "--from", since, "--state-dir", str(folder)]
+    options = vars(parser().parse_args(args))
+    flags = {name: value for name, value in options.items() if name not in ("commands", "words")}
+    empty = folder / "config.toml"
+    empty.write_text("", encoding="utf-8")
+    settings = load_settings(flags | {"config": str(empty)}, {})
+    run = Run(commands=(line, "wait ALL"), batch=True, stdout=io.StringIO())
+    with program(settings, run, {}) as running:
+        return running.shell.run()
 
 
 def outcome_of(log: Path) -> Outcome:

@@ -6,6 +6,7 @@ import io
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tradeshell.core.plan import TradePlan
 from tradeshell.core.targets import Target
 from tradeshell.core.trade import first_leg
 from tradeshell.differences import Difference
+from tradeshell.engine.accounts import not_typed
 from tradeshell.errors import BrokerError, OperatorError
 from tradeshell.grammar import Command
 from tradeshell.ports import BrokerInfo, Defaults, PluginReport, Record, Sink, View
@@ -28,6 +30,7 @@ from tradeshell.shell.commands import BUILTIN_COMMANDS
 from tradeshell.shell.pump import EventPump
 from tradeshell.testing.outcome import Runner
 from tradeshell.upkeep import BlindStream, Finding, LogFile
+from tradeshell.words import masked
 
 ACCOUNT = "DU1230001"
 PAPER = BrokerInfo(name="paper", account=ACCOUNT, paper=True, words="paper venue", embedded=True)
@@ -62,6 +65,7 @@ class FakeTrading:
         self.broker = broker
         self.desktop = Desktop()
         self.quotes: dict[str, Quote] = {"AAPL": quote(self.desktop.at)}
+        self.bars: tuple[Bar, ...] = ()
         self.symbols: tuple[str, ...] = ("AAPL", "MSFT")
         self.replaying = False
         self.reports: tuple[PluginReport, ...] = ()
@@ -75,6 +79,7 @@ class FakeTrading:
         self.over = threading.Event()  # what ``wait`` waits for
         self.on_wait: Callable[[], None] = lambda: None
         self.is_kept = True  # the disk takes the state
+        self.waits_for_id = ""  # of the live account that is not traded yet
         self.becomes_flat = True
         self._seq = 0
         self._trades = 0
@@ -111,10 +116,15 @@ class FakeTrading:
             blocked=self.blocked,
             logs=self.logs,
             take_profits=(("auto", "earlier highs"),),
+            unconfirmed=masked(self.waits_for_id),
         )
 
     def glance(self) -> View | None:
         return self.view()
+
+    def equity(self) -> Price:
+        self._may_fail()
+        return Decimal(100_000)
 
     def instrument(self, symbol: str) -> Instrument:
         self._may_fail()
@@ -127,7 +137,9 @@ class FakeTrading:
         return self.quotes.get(symbol)
 
     def history(self, symbol: str, seconds: int, count: int, rth: bool) -> tuple[Bar, ...]:
-        raise AssertionError("no command asks for history")
+        self._may_fail()
+        self.asked.append(("history", symbol, seconds, count, rth))
+        return self.bars[-count:]
 
     def session(self, symbol: str) -> Session | None:
         raise AssertionError("no command asks for hours")
@@ -218,6 +230,14 @@ class FakeTrading:
     def connect(self) -> None:
         self._may_fail()
         self.asked.append(("connect",))
+        if self.waits_for_id:
+            raise BrokerError(not_typed(self.waits_for_id))
+
+    def confirm_live(self, typed: str) -> None:
+        self.asked.append(("confirm", typed))
+        if typed != self.waits_for_id:
+            raise OperatorError(f"that is not the id of {masked(self.waits_for_id)}: it is not traded")
+        self.waits_for_id = ""
 
     def disconnect(self) -> None:
         self._may_fail()

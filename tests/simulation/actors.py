@@ -24,6 +24,7 @@ from tradeshell.core.market import US_STOCK_GRID
 from tradeshell.core.orders import Order, OrderType, Side
 from tradeshell.core.plan import EntryKind, ExitMode, TradePlan, check_plan, put_on_grid
 from tradeshell.core.trade import leg_of
+from tradeshell.core.yielding import check_sale
 from tradeshell.errors import TradeshellError
 
 TRIES = 40
@@ -191,8 +192,7 @@ class Actors:
             return "not connected"
         book = life.session.desk.books.get(act.symbol)
         if side is Side.SELL and act.pick % 3:  # else the shell looked a moment too early
-            held, committed = (0, 0) if book is None else (book.held(), book.committed())
-            refusal = check_sell(act.symbol, qty, held, committed)
+            refusal = check_sell(act.symbol, qty, 0, 0) if book is None else check_sale(book, qty)
             if refusal is not None:
                 return f"refused: {refusal.reason}"
         self._typed += 1

@@ -144,7 +144,7 @@ class Life:
         audit.add("jsonl", self._log.write)
         core = Core({"breakout": Breakout()})
         self.session = EngineSession(core, life_clock, None, audit, CrashFile(folder / "crash.log"))
-        self.session.paper_only = schedule.is_paper
+        self.session.paper_only, self.session.live_account = schedule.is_paper, schedule.account
         self.found = recover(core, folder / "journal", "paper", clock.now())
         self.journal = _Journal(
             folder / "journal",

@@ -62,6 +62,39 @@ def test_a_stop_that_somebody_once_moved_is_no_stop_to_be_taken_away() -> None:
     assert "V16" in story.rules()
 
 
+def test_a_stop_may_go_when_all_of_its_leg_was_sold_late() -> None:
+    def gone(sold: int) -> set[str]:
+        story = Story(ONE).hold(60)
+        story.pair(1, 30)
+        story.pair(2, 30)
+        story.end("ts:br-1:sl2:1", "cancelled")
+        story.place("sl2", 30, stp="187", lmt="187", generation=2)
+        story.fill("ts:br-1:tp2:1", sold, px="198")
+        story.end(SL1, "cancelled")
+        story.wait(0.3)
+        story.cancel("ts:br-1:sl2:2")
+        return story.rules()
+
+    assert "V16" not in gone(30)
+    assert "V16" in gone(29)
+
+
+def test_a_stop_may_go_whose_entry_was_refused_and_bought_all_the_same() -> None:
+    def gone(*, refused: bool) -> set[str]:
+        story = Story(ONE)
+        entry = story.entry(60)
+        story.place("sl1", 60, stp="187", lmt="187", parent=entry)
+        if refused:
+            story.put("refuse", id=1, client=0, ref=entry, action="kill", code=201, text="margin")
+        story.fill(entry, 60)
+        story.wait(0.5)
+        story.cancel(SL1)
+        return story.rules()
+
+    assert "V16" not in gone(refused=True)
+    assert "V16" in gone(refused=False)
+
+
 def test_an_elected_stop_that_sells_is_no_stop_to_be_taken_away() -> None:
     story = holding()
     story.state(SL1, "working", elected=True, left=60)
@@ -284,12 +317,12 @@ def test_an_alarm_is_enough_when_somebody_cancelled_the_stop_twice() -> None:
 
 
 def test_a_stop_that_ends_because_its_target_sold_was_cut_by_nobody() -> None:
-    def ended(*, sold: bool) -> set[str]:
+    def ended(*, sold: int) -> set[str]:
         story = Story({**PLAN, "qty": 90}).hold(90)
         for generation in (1, 2):
             story.pair(1, 30, generation=generation)
             if sold:
-                story.fill(f"ts:br-1:tp1:{generation}", 5, px="195")
+                story.fill(f"ts:br-1:tp1:{generation}", sold, px="195")
             ref = f"ts:br-1:sl1:{generation}"
             story.state(ref, "cancelled")
             story.tell(ref, "cancelled")
@@ -297,8 +330,9 @@ def test_a_stop_that_ends_because_its_target_sold_was_cut_by_nobody() -> None:
             story.tell(f"ts:br-1:tp1:{generation}", "cancelled")
         return alarmed(story, 90).rules()
 
-    assert "V03" not in ended(sold=False)
-    assert "V03" in ended(sold=True)
+    assert "V03" not in ended(sold=0)
+    assert "V03" not in ended(sold=5)  # a target that sold a part only makes its stop smaller
+    assert "V03" in ended(sold=30)
 
 
 def test_on_a_live_account_shares_of_a_broken_trade_are_the_operators() -> None:

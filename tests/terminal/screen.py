@@ -21,15 +21,18 @@ PATIENCE = 20.0
 class Terminal:
     """Types keys into a program and looks at its screen."""
 
-    def __init__(self, command: list[str], environ: dict[str, str]) -> None:
-        self.screen = pyte.HistoryScreen(COLUMNS, ROWS, history=5000, ratio=0.5)
+    def __init__(
+        self, command: list[str], environ: dict[str, str], rows: int = ROWS, columns: int = COLUMNS
+    ) -> None:
+        self.columns = columns
+        self.screen = pyte.HistoryScreen(columns, rows, history=5000, ratio=0.5)
         self.stream = pyte.ByteStream(self.screen)
         self.child = pexpect.spawn(
             command[0],
             command[1:],
             cwd=str(ROOT),
             env=cast("os._Environ[str]", environ),
-            dimensions=(ROWS, COLUMNS),
+            dimensions=(rows, columns),
             timeout=PATIENCE,
         )
         # The program asks where the cursor is; the emulator answers as a terminal does.
@@ -46,7 +49,7 @@ class Terminal:
     @property
     def everything(self) -> list[str]:
         """The lines that have scrolled away, and the screen."""
-        top = ["".join(row[x].data for x in range(COLUMNS)).rstrip() for row in self.screen.history.top]
+        top = ["".join(row[x].data for x in range(self.columns)).rstrip() for row in self.screen.history.top]
         return [*top, *self.lines]
 
     @property
@@ -101,13 +104,39 @@ class Terminal:
         return 128 + int(self.child.signalstatus or 0)
 
 
+def _environ() -> dict[str, str]:
+    """Return the environment of whoever runs the tests without what would change the screen."""
+    dropped = ("COLUMNS", "LINES", "NO_COLOR", "PAPER_ONLY")
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in dropped and not name.startswith(("IB_", "APPS_", "TRADESHELL_"))
+    }
+    return kept | {"TERM": "xterm-256color", "PYTHONUTF8": "1"}
+
+
+@contextmanager
+def program(
+    home: Path, *words: str, rows: int = ROWS, columns: int = COLUMNS, **environ: str
+) -> Iterator[Terminal]:
+    """Open the whole program in a terminal, as somebody whose folders are in ``home``."""
+    own = {"HOME": str(home), "XDG_CONFIG_HOME": str(home / "config"), "XDG_STATE_HOME": str(home / "state")}
+    opened = Terminal(
+        [sys.executable, "-m", "tradeshell", *words],
+        _environ() | own | {"NO_COLOR": "1"} | environ,
+        rows,
+        columns,
+    )
+    try:
+        yield opened
+    finally:
+        opened.child.close(force=True)
+
+
 @contextmanager
 def terminal(state: Path, *words: str, no_colour: bool = True) -> Iterator[Terminal]:
     """Open the stand-in in a terminal; it is killed if a test leaves it behind."""
-    environ = {
-        name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")
-    }
-    environ |= {"TERM": "xterm-256color", "PYTHONUTF8": "1"} | ({"NO_COLOR": "1"} if no_colour else {})
+    environ = _environ() | ({"NO_COLOR": "1"} if no_colour else {})
     opened = Terminal(
         [sys.executable, "-m", "tests.shell.stand_in", "--state-dir", str(state), *words], environ
     )

@@ -41,9 +41,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     """What this run was told. Paths are absolute.
 
     ``load_plugins`` ``None``: all; empty: none. ``sinks``: the sinks that are on, each with its table. ``brokers``: the table
-    of each broker; ``ibkr`` has all of its settings, and ``paper_only``. ``reconcilers`` are as brokers.
-    ``sources``: where each setting came from, for
-    ``doctor``.
+    of each broker; ``ibkr`` has all of its settings, and ``paper_only`` and ``live_account``. ``reconcilers`` are as brokers.
+    ``sources``: where each setting came from, for ``doctor``. ``live_account``: the whole id of the live account that may be
+    traded, as it was typed for this start; empty for none.
     """
 
     broker: str
@@ -55,6 +55,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     keep_going: bool
     audit_fsync: bool
     paper_only: bool
+    live_account: str
     policy: Policy
     bar_health: BarHealthSettings
     logs: LogSettings
@@ -91,6 +92,7 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str]) -> Se
         keep_going=values["keep_going"],
         audit_fsync=values["audit_fsync"],
         paper_only=values["paper_only"],
+        live_account=values["live_account"] or "",
         policy=_policy(values),
         bar_health=BarHealthSettings(**_below("bars", values)),
         logs=LogSettings(**_below("logs", values)),
@@ -199,7 +201,7 @@ def _brokers(file: File, values: Mapping[str, Any]) -> Mapping[str, Mapping[str,
     tables = {name: dict(table) for name, table in (file.get("brokers") or {}).items()}
     ibkr = tables.setdefault("ibkr", {})
     ibkr |= _below("brokers.ibkr", values)
-    ibkr["paper_only"] = values["paper_only"]
+    ibkr |= {name: values[name] for name in ("paper_only", "live_account")}
     frozen: Mapping[str, Mapping[str, Any]] = _frozen(tables)
     return frozen
 

@@ -22,7 +22,8 @@ _DEFAULT_TEXT = """\
 # Load the bundled plugins only. --safe-mode, TRADESHELL_SAFE_MODE
 #safe_mode = false
 
-# Refuse every account that is not a paper account. PAPER_ONLY
+# Refuse every account that is not a paper account. Where this is false, a live account is traded only after its whole id was
+# typed: when the program asks for it, or in scripts as --live-account U1234567; it cannot be written here. PAPER_ONLY
 #paper_only = true
 
 # Wait until an order's intent has reached the disk before the order leaves; costs milliseconds. TRADESHELL_AUDIT_FSYNC
@@ -106,7 +107,6 @@ _DEFAULT_TEXT = """\
 #client_id = 7
 #remote = false                   # IB_REMOTE: a host that is not this computer; nothing is encrypted on the way there
 # example: account = "DU1234567"      # IB_ACCOUNT: which one, where the login has several
-# example: live_account = "U1234567"  # better typed: --live-account; needs PAPER_ONLY=false too
 
 # What is done about exits at the broker without shares. APPS_ORPHAN_EXIT_SCOPE, APPS_ORPHAN_EXIT_ACTION
 #[reconcilers.reconcile]

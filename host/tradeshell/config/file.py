@@ -271,7 +271,7 @@ def model() -> type[BaseModel]:
         client_id: Annotated[int | None, BeforeValidator(parsers.whole(0, MAX_INT))] = None
         account: Annotated[str | None, BeforeValidator(parsers.account)] = None
         remote: Annotated[bool | None, BeforeValidator(parsers.boolean)] = None
-        live_account: Annotated[str | None, BeforeValidator(parsers.account)] = None
+        live_account: Annotated[None, BeforeValidator(parsers.never_in_a_file)] = None
 
     class Brokers(BaseModel):
         model_config = ConfigDict(extra="allow", frozen=True)

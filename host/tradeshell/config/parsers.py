@@ -87,6 +87,12 @@ def account(value: object) -> str:
     return words.account(value)
 
 
+def never_in_a_file(value: object) -> None:
+    """Refuse: a live account is allowed for one start, by somebody who types its id."""
+    del value
+    raise ValueError("is typed when the program asks, or said with --live-account; a file cannot say it")
+
+
 def host(value: object) -> str:
     if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9.:_-]{1,253}", value, re.ASCII):
         return value

@@ -93,6 +93,12 @@ _LOGS = (
     Setting(key="logs.keep", parse=parsers.whole(1, 1000), example="5", default=5),
 )
 
+# Said for each start anew: a file that says it would be a live account that nobody has typed.
+LIVE_ACCOUNT = Setting(
+    key="live_account", parse=parsers.account, example="U1234567", default=None,
+    flag="live_account", option="--live-account",
+)  # fmt: skip
+
 SETTINGS: tuple[Setting, ...] = (
     Setting(
         key="broker", parse=parsers.name, example="paper", default="paper",
@@ -125,6 +131,7 @@ SETTINGS: tuple[Setting, ...] = (
         key="resume", parse=parsers.resume, example="arm", default=Resume.ASK, env="TRADESHELL_RESUME",
     ),
     Setting(key="paper_only", parse=parsers.boolean, example="true", default=True, env="PAPER_ONLY"),
+    LIVE_ACCOUNT,
     *_LIMITS,
     *_PROTECTION,
     *_BARS,
@@ -147,10 +154,6 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(key="brokers.ibkr.account", parse=parsers.account, example="DU1234567", default=None, env="IB_ACCOUNT"),
     Setting(key="brokers.ibkr.remote", parse=parsers.boolean, example="true", default=False, env="IB_REMOTE"),
-    Setting(
-        key="brokers.ibkr.live_account", parse=parsers.account, example="U1234567", default=None,
-        flag="live_account", option="--live-account",
-    ),
     Setting(
         key="reconcilers.reconcile.orphan_exit_scope", parse=parsers.choice("client", "all_clients"),
         example="all_clients", default="all_clients", env="APPS_ORPHAN_EXIT_SCOPE",

@@ -19,7 +19,7 @@ from tradeshell.core.diff import is_patient, rests
 from tradeshell.core.events import InventoryConfirmFailed
 from tradeshell.core.exit_events import CoverStopPlaced, LadderArmed
 from tradeshell.core.exits import QUOTE_FOR_STOP, DesiredExit, plain_stop
-from tradeshell.core.market import Shares
+from tradeshell.core.market import Price, Shares
 from tradeshell.core.orders import Order, OrderState, Tif
 from tradeshell.core.plan import Cover
 from tradeshell.core.specs import exit_spec, oca_group
@@ -69,10 +69,14 @@ def tend_cover(turn: Turn, trade: Trade) -> Trade:
     qty = min(held, turn.book(trade.plan.symbol).room(trade))
     if qty <= 0 or len(covers) >= COVERS or turn.book(trade.plan.symbol).frozen:
         return trade
-    wanted = plain_stop(trade, COVER, trade.plan.sl, qty)
+    moved_to = (
+        covers[-1].spec.stop if covers else None
+    )  # somebody may have raised the one before: no stop is loosened
+    stop = trade.plan.sl if moved_to is None else max(trade.plan.sl, moved_to)
+    wanted = plain_stop(trade, COVER, stop, qty)
     spec = exit_spec(trade, wanted, parent=None, transmit=True, oca_group=None)
     trade = turn.place(trade, (spec,))
-    _tell_cover(turn, trade, spec.ref, qty)
+    _tell_cover(turn, trade, spec.ref, qty, stop)
     return trade
 
 
@@ -87,11 +91,10 @@ def _wants_cover(turn: Turn, trade: Trade) -> bool:
     return trade.plan.cover is Cover.OWN or (trade.is_unconfirmed and turn.desk.policy.stop_on_unconfirmed)
 
 
-def _tell_cover(turn: Turn, trade: Trade, ref: str, qty: Shares) -> None:
-    assert trade.plan.sl is not None
+def _tell_cover(turn: Turn, trade: Trade, ref: str, qty: Shares, stop: Price) -> None:
     turn.say(
         CoverStopPlaced(
-            symbol=trade.plan.symbol, watch=trade.id, leg=COVER, order_ref=ref, qty=qty, stop=trade.plan.sl
+            symbol=trade.plan.symbol, watch=trade.id, leg=COVER, order_ref=ref, qty=qty, stop=stop
         )
     )
 
@@ -112,7 +115,8 @@ def _tend_living(turn: Turn, trade: Trade, cover: Order, held: Shares) -> None:
     elif missing > 0 and _is_kept(turn, trade) and (free := book.cap() + bound(cover)) > 0:
         qty = cover.spec.qty + min(missing, free)
         _resize(turn, trade, cover, qty, "more has executed")
-        _tell_cover(turn, trade, cover.spec.ref, qty)
+        assert cover.spec.stop is not None, "a cover is a stop"
+        _tell_cover(turn, trade, cover.spec.ref, qty, cover.spec.stop)
 
 
 def _is_kept(turn: Turn, trade: Trade) -> bool:

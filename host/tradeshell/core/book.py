@@ -420,7 +420,12 @@ def _outdated_execution(book: Book, known: ExecutionReport, old: ExecutionReport
     """Return the book after an execution came later than its correction: what the correction took is claimed by statuses, too."""
     order = book.orders.get(old.ref)
     lost = old.qty - known.qty
-    if order is None or lost <= order.untrue or old.revision == known.revision:
+    if order is None or old.revision == known.revision:
+        return book
+    if order.is_veiled and order.state.is_live:  # nobody has to guess any more what the correction took
+        order = replace(order, is_veiled=False, undone=max(order.untrue, lost))
+        book = with_order(book, order)
+    if lost <= order.untrue:
         return book
     order = replace(order, untrue=lost, undone=max(order.undone, lost))
     if order.told_final is not None and order.done >= order.told_final > 0:

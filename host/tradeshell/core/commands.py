@@ -45,7 +45,7 @@ class AskQuote(Command, frozen=True):
 
 
 class WatchBars(Command, frozen=True):
-    """Subscribe ``key`` to closed bars of ``seconds`` length; ``rth``: regular hours only."""
+    """Subscribe ``key`` to closed bars of ``seconds`` length, beside those it has; ``rth``: regular hours only."""
 
     key: str
     symbol: str
@@ -54,7 +54,7 @@ class WatchBars(Command, frozen=True):
 
 
 class UnwatchBars(Command, frozen=True):
-    """End the subscription of ``key``."""
+    """End the subscriptions of ``key``."""
 
     key: str
 

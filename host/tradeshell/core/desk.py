@@ -36,6 +36,7 @@ class WatchPhase(StrEnum):
 class Watcher(Struct, frozen=True, kw_only=True):
     """One watcher. ``state`` belongs to its strategy; ``fired`` closes it for ever.
 
+    ``day``: the how manieth of its days it is; no bar counts that closes after ``ends_at``, the end of that day for it.
     While it is paused: ``asks``, the word of what somebody is asked about ("" before it was looked at), and ``doubt``, why it has
     to be asked about whatever the broker says.
     """
@@ -46,6 +47,8 @@ class Watcher(Struct, frozen=True, kw_only=True):
     need: BarNeed
     state: Any = None
     fired: bool = False
+    day: int = 1
+    ends_at: datetime | None = None
     end_reason: str = ""
     asks: str = ""
     doubt: str = ""

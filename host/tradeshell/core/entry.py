@@ -10,35 +10,39 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from tradeshell.core import hours
+from tradeshell.core import hours, yielding
 from tradeshell.core.book import moved, stops_of
 from tradeshell.core.checks import PreTradeCheck, ask_checks
 from tradeshell.core.commands import AskQuote, Command, SetTimer
 from tradeshell.core.desk import Watcher
-from tradeshell.core.events import RiskRejected
+from tradeshell.core.events import RiskRejected, money
 from tradeshell.core.exits import chased_limit, first_legs, is_at_floor
-from tradeshell.core.guards import Approved, Refusal, check_entry, check_sell, pays
+from tradeshell.core.guards import Approved, Refusal, check_entry, pays
 from tradeshell.core.incidents import tend_stuck
 from tradeshell.core.inputs import BarClosed, QuoteAnswered, TradeRequested
-from tradeshell.core.limits import check_limits, check_stopped
-from tradeshell.core.market import Bar, DataKind, Quote
+from tradeshell.core.limits import check_limits, check_stopped, usd
+from tradeshell.core.market import Bar, DataKind, Price, Quote
 from tradeshell.core.milestones import answer_raise, tell_stop_through
 from tradeshell.core.orders import Order, Side
+from tradeshell.core.plan import check_plan, shares_at_risk
 from tradeshell.core.settle import settle, sibling_just_executed
 from tradeshell.core.specs import entry_specs
 from tradeshell.core.strategy import Entered, Refused
 from tradeshell.core.trade import Trade, TradePhase, first_leg, leg_of, most
-from tradeshell.core.turn import Evidence, Turn
+from tradeshell.core.turn import EARLY, Evidence, Turn
 from tradeshell.core.watch import Watchers
+from tradeshell.core.window import clock, flat_at
+from tradeshell.errors import OperatorError
 
 HALT_EVERY = 2.0  # seconds between looks whether a symbol is halted whose entry works
 CHASE_EVERY = 1.0  # seconds between looks at an elected stop
 CHASE_AGE = 1.0  # seconds: oldest touch that may move an elected stop
 PATIENCE = 1.0  # seconds in which a touch may be fetched for an entry
+LOOK_EVERY = 0.5  # seconds between looks at a sale that waits for exits to become smaller
 TOO_LATE = 3.0  # seconds after its trigger at which an entry may not leave any more
 # A watcher's strategy tells these refusals itself; every other one is a matter of risk and told as such, too.
 OF_THE_MARKET = frozenset({
-    "not_connected", "not_reconciled", "too_late", "session_closed", "no_quote", "halted", "delayed_data",
+    "not_connected", "not_reconciled", "too_late", "session_closed", "past_flat_by", "no_quote", "halted", "delayed_data",
     "no_ask", "no_bid", "stale_quote", "crossed_quote", "chase", "below_stop",
 })  # fmt: skip
 
@@ -111,6 +115,9 @@ def answer_quote(
             _chase(turn, order, answer.quote)
         return
     kind, _, id_ = answer.key.partition(":")
+    if kind == "day":
+        watchers.begin_day(turn, id_, answer.session)
+        return
     if kind in ("raise", "hours", "flat", "armed", "halt"):
         _answer_open_trade(turn, kind, turn.desk.trade(id_), answer)
         return
@@ -121,31 +128,53 @@ def answer_quote(
     if isinstance(verdict, Refusal):
         _refuse(turn, watchers, trade, verdict)
         return
-    trade = replace(trade, phase=TradePhase.ENTERING, session=answer.session)
+    trade, approved = verdict
+    if trade.plan.side is Side.SELL and not yielding.is_free(turn.book(trade.plan.symbol), trade.plan.qty):
+        _make_room(turn, watchers, trade, approved, answer.quote)
+        return
+    if trade.room_at is not None:  # its shares have no stop: it does not rest
+        trade = replace(trade, plan=replace(trade.plan, entry_timeout=yielding.SOLD_WITHIN))
+    trade = replace(
+        trade,
+        phase=TradePhase.ENTERING,
+        session=answer.session,
+        flat_at=flat_at(answer.session, trade.plan.flat_by, trade.plan.outside_rth),
+    )
     # The watcher speaks first (`trigger …`), then the orders that follow from it.
     touch = None if answer.quote is None else answer.quote.ask
     age = None if answer.quote is None else answer.quote.age(turn.at)
-    specs = entry_specs(trade, verdict, turn.at)
-    watchers.news(turn, trade.id, Entered(specs[0].ref, touch, age, trade.bar))
+    specs = entry_specs(trade, approved, turn.at)
+    watchers.news(turn, trade.id, Entered(specs[0].ref, touch, age, trade.bar, trade.plan.qty))
     trade = turn.place(trade, specs, Evidence(answer.quote, trade.bar))
     if trade.plan.entry_timeout is not None:
         turn.timer(f"entry:{trade.id}", trade.plan.entry_timeout)
     turn.timer(f"halt:{trade.id}", HALT_EVERY)
+    if trade.flat_at is not None:
+        turn.again(trade, trade.flat_at, "flat_by")
 
 
 def _judge(
     turn: Turn, trade: Trade, answer: QuoteAnswered, checks: Sequence[PreTradeCheck]
-) -> Approved | Refusal:
-    """Return the priced entry, or the first refusal: the gate, the market, the account's limits, the plugins' checks."""
+) -> tuple[Trade, Approved] | Refusal:
+    """Return the sized trade and its priced entry, or the first refusal.
+
+    In this order: the gate, the market, the size, the account's limits, the plugins' checks.
+    """
     plan, desk = trade.plan, turn.desk
     if (refusal := _gate(turn, trade)) is not None:
         return refusal
-    if (waited := (turn.at - trade.asked_at).total_seconds()) > TOO_LATE:
+    if (waited := (turn.at - (trade.free_at or trade.asked_at)).total_seconds()) > TOO_LATE:
         return Refusal("too_late", f"the touch came {waited:.1f} s after the trigger")
-    if plan.side is Side.SELL:
-        book = turn.book(plan.symbol)
-        if (refusal := check_sell(plan.symbol, plan.qty, book.held(), book.committed())) is not None:
-            return refusal
+    short = (
+        yielding.check_sale(turn.book(plan.symbol), plan.qty, trade.id) if plan.side is Side.SELL else None
+    )
+    if short is not None:
+        return short
+    flat = flat_at(answer.session, plan.flat_by, plan.outside_rth)
+    if flat is not None and turn.at >= flat:
+        return Refusal(
+            "past_flat_by", f"the trade would have to be closed at {clock(flat)} already (flat_by)"
+        )
     reference = None if trade.bar is None else trade.bar.close
     grid, collar = trade.instrument.grid, desk.policy.limits.collar
     holds = desk.policy.hold_through_halt
@@ -155,8 +184,71 @@ def _judge(
     if isinstance(verdict, Refusal):
         return verdict
     price = pays(plan, verdict, answer.quote, reference)
-    refusal = check_limits(desk, trade, price, turn.at)
-    return refusal or ask_checks(checks, desk, trade, price, answer.quote, turn.at) or verdict
+    sized = _sized(trade, price)
+    if isinstance(sized, Refusal):
+        return sized
+    refusal = check_limits(desk, sized, price, turn.at)
+    refusal = refusal or ask_checks(checks, desk, sized, price, answer.quote, turn.at)
+    return refusal or (sized, verdict)
+
+
+def _sized(trade: Trade, price: Price | None) -> Trade | Refusal:
+    """Return a trade with the shares that its risk allows at ``price`` (USD); one whose shares were typed keeps them."""
+    plan = trade.plan
+    if plan.risk_usd is None:
+        return trade
+    assert plan.sl is not None, "a plan with a risk has a stop"
+    assert price is not None, "a plan with a risk has a level"
+    qty = shares_at_risk(plan.risk_usd, price, plan.sl)
+    if qty < 1:
+        way = f"from {money(price)} to the stop {money(plan.sl)} one loses {money(price - plan.sl)}"
+        return Refusal("too_small", f"a risk of {usd(plan.risk_usd)} buys no share: {way}")
+    plan = replace(plan, qty=qty)
+    try:
+        check_plan(plan)
+    except OperatorError as error:  # too few shares for its legs
+        return Refusal("too_small", str(error))
+    return replace(trade, plan=plan, legs=() if plan.mode.is_detached else first_legs(plan, qty))
+
+
+def _make_room(turn: Turn, watchers: Watchers, trade: Trade, verdict: Approved, quote: Quote | None) -> None:
+    """Let exits become smaller for a sale, which leaves when the broker has shown that; it has to sell at once then."""
+    bid = None if quote is None else quote.bid
+    if verdict.limit is not None and (bid is None or verdict.limit > bid):
+        touch = "there is no bid" if bid is None else f"the bid is {money(bid)}"
+        words = f"these shares are behind exits, and have no stop while a sale at {money(verdict.limit)} rests ({touch})"
+        _refuse(
+            turn, watchers, trade, Refusal("would_rest", f"{words}; move a target there, or sell at the bid")
+        )
+        return
+    turn.put_trade(replace(trade, room_at=trade.room_at or turn.at, free_at=None))
+    turn.timer(f"room:{trade.id}", LOOK_EVERY)
+    _rearranged(turn, trade.plan.symbol)
+
+
+def look_for_room(turn: Turn, watchers: Watchers, id_: str) -> None:
+    """See whether a sale that waits for exits can leave, and end it when it has waited long enough."""
+    trade = turn.desk.trade(id_)
+    if (
+        trade is None
+        or trade.phase is not TradePhase.ASKING
+        or trade.room_at is None
+        or trade.free_at is not None
+    ):
+        return
+    if turn.at + EARLY >= trade.room_at + yielding.ROOM_WITHIN:
+        words = f"exits did not become smaller within {yielding.ROOM_WITHIN.total_seconds():g} s; try again, or use `flatten`"
+        _refuse(turn, watchers, trade, Refusal("no_room", words))
+        return
+    turn.timer(f"room:{id_}", LOOK_EVERY)
+    _rearranged(turn, trade.plan.symbol)
+
+
+def _rearranged(turn: Turn, symbol: str) -> None:
+    """Let legs give way, or take back what no sale needs any more."""
+    for id_ in yielding.rearrange(turn, symbol):
+        settle(turn, turn.book(symbol).trades[id_])
+    yielding.look(turn, symbol)
 
 
 def _answer_open_trade(turn: Turn, kind: str, trade: Trade | None, answer: QuoteAnswered) -> None:
@@ -188,7 +280,10 @@ def look_at_entry(turn: Turn, trade: Trade) -> None:
 def overdue(turn: Turn, watchers: Watchers, id_: str) -> None:
     """End an attempt whose touch never came."""
     trade = turn.desk.trade(id_)
-    if trade is not None and trade.phase is TradePhase.ASKING:
+    if trade is None or trade.phase is not TradePhase.ASKING:
+        return
+    asked_at = trade.asked_at if trade.room_at is None else trade.free_at
+    if asked_at is not None and (turn.at + EARLY - asked_at).total_seconds() >= TOO_LATE:
         _refuse(
             turn, watchers, trade, Refusal("no_quote", f"no quote for {trade.plan.symbol} arrived in time")
         )
@@ -199,6 +294,7 @@ def abandon(turn: Turn, watchers: Watchers, id_: str) -> None:
     trade = turn.desk.trade(id_)
     if trade is not None and trade.phase is TradePhase.ASKING:
         turn.put_trade(replace(trade, phase=TradePhase.CLOSED, end_reason="abandoned"))
+        _rearranged(turn, trade.plan.symbol)
         watchers.end(turn, id_, "cancelled")
 
 
@@ -217,6 +313,7 @@ def _gate(turn: Turn, trade: Trade) -> Refusal | None:
 
 def _refuse(turn: Turn, watchers: Watchers, trade: Trade, refusal: Refusal) -> None:
     turn.put_trade(replace(trade, phase=TradePhase.CLOSED, end_reason=refusal.reason))
+    _rearranged(turn, trade.plan.symbol)
     watcher = turn.desk.watchers.get(trade.id)
     if watcher is None or refusal.reason not in OF_THE_MARKET:
         turn.say(RiskRejected(

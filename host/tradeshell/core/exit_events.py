@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import ClassVar
-from zoneinfo import ZoneInfo
 
 from tradeshell.core.events import Event, Weight, money
 from tradeshell.core.market import Price, Shares
-
-NEW_YORK = ZoneInfo("America/New_York")
+from tradeshell.core.window import clock
 
 
 class CoverStopPlaced(Event, frozen=True, kw_only=True):
@@ -36,7 +34,7 @@ class LadderArmed(Event, frozen=True, kw_only=True):
         words = f"armed {' + '.join(map(str, self.legs))} shares, each with its target and its stop"
         if self.until is None:
             return words
-        return f"{words} · they end with the day at {self.until.astimezone(NEW_YORK):%H:%M}"
+        return f"{words} · they end with the day at {clock(self.until)}"
 
 
 class MilestoneReached(Event, frozen=True, kw_only=True):
@@ -63,6 +61,37 @@ class StopUpdatePostponed(Event, frozen=True, kw_only=True):
     def story(self) -> str | None:
         bid = "there is no fresh bid" if self.bid is None else f"the bid is {money(self.bid)}"
         return f"stays where it is: {bid}, a stop at {money(self.stop)} would sell at once · tried again"
+
+
+class LegsGaveWay(Event, frozen=True, kw_only=True):
+    """Exits become smaller for shares that are typed to be sold: ``qty`` leave the legs, each keeps its part of ``legs``."""
+
+    weight: ClassVar[Weight] = Weight.BAD
+    sale: str
+    qty: Shares
+    legs: tuple[Shares, ...]
+
+    def label(self) -> str:
+        return "exits"
+
+    def story(self) -> str | None:
+        kept = " + ".join(map(str, self.legs))
+        return f"make room: {self.qty} shares are to be sold and lose their stop, the legs keep {kept}"
+
+
+class LegsTookBack(Event, frozen=True, kw_only=True):
+    """Shares that were to be sold and were not have a stop again; ``aimless`` shares of the legs have no target any more."""
+
+    weight: ClassVar[Weight] = Weight.BAD
+    qty: Shares
+    aimless: Shares = 0
+
+    def label(self) -> str:
+        return "exits"
+
+    def story(self) -> str | None:
+        words = f"{self.qty} shares were not sold: they get their stop again"
+        return words + (f", and {self.aimless} have no target any more" if self.aimless else "")
 
 
 class StopThrough(Event, frozen=True, kw_only=True):
@@ -181,16 +210,21 @@ class KillSwitchLifted(Event, frozen=True, kw_only=True):
 
 
 class FlattenStarted(Event, frozen=True, kw_only=True):
-    """The shares of our trades in a symbol are being sold: exits are cancelled first, then the market takes them."""
+    """The shares of our trades in a symbol are being sold: exits are cancelled first, then the market takes them.
+
+    ``reason``: those of one trade, because its time was over (``flat_by=15:55``); left out where the operator asked.
+    """
 
     weight: ClassVar[Weight] = Weight.BAD
     held: Shares
+    reason: str = ""
 
     def label(self) -> str:
         return "flatten"
 
     def story(self) -> str | None:
-        return f"selling {self.held} {self.symbol} shares: exits are cancelled first, nothing more is bought"
+        why = f"{self.reason}: " if self.reason else ""
+        return f"{why}selling {self.held} {self.symbol} shares: exits are cancelled first, nothing more is bought"
 
 
 class FlattenCompleted(Event, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 Laws: the hours are what the broker says of the day; a trade that is held over the night asks again. An order of the day that
 ended with its day is no incident: it is told, and armed again in the next session where the policy says so. Outside regular hours
-the market is a limit below the bid.
+the market is a limit below the bid. A trade that has to be closed by a time of day is, whatever else is going on.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from tradeshell.core.commands import AskQuote, SetTimer
+from tradeshell.core.exit_events import FlattenStarted
 from tradeshell.core.exits import QUOTE_FOR_STOP
 from tradeshell.core.inputs import QuoteAnswered
 from tradeshell.core.market import DataKind, Session, is_usable
-from tradeshell.core.orders import Order, Tif
-from tradeshell.core.trade import Rung, Trade, TradePhase
+from tradeshell.core.orders import Order, Side, Tif
+from tradeshell.core.trade import Rung, Trade, TradePhase, inventory
 from tradeshell.core.turn import EARLY, Turn
+from tradeshell.core.window import clock
 
 AT_THE_CLOSE = timedelta(seconds=60)  # DAY orders that end this long after the close ended because of it
 LOOK_EVERY = timedelta(
@@ -76,6 +78,29 @@ def may_rearm(turn: Turn, trade: Trade, order: Order) -> bool:
     if not turn.desk.policy.rearm or trade.session is None or order.ended_at is None:
         return False
     return is_open(trade, trade.session, turn) and order.ended_at < trade.session.open
+
+
+def flatten_by(turn: Turn, trade: Trade) -> Trade:
+    """Begin to sell the shares of a trade whose time is over: as ``flatten`` does, but those of this trade only.
+
+    What was typed to sell some of the symbol's shares makes way, as there.
+    """
+    if trade.flat_at is None or trade.is_flattening or turn.at + EARLY < trade.flat_at:
+        return trade
+    book = turn.book(trade.plan.symbol)
+    told = f"flat_by={clock(trade.flat_at)}"
+    turn.say(
+        FlattenStarted(
+            symbol=trade.plan.symbol, watch=trade.id, held=inventory(trade, book.orders), reason=told
+        )
+    )
+    for other in book.trades.values():
+        if other.plan.side is Side.SELL and other.phase is not TradePhase.CLOSED:
+            turn.put_trade(replace(other, cancel_wanted=other.cancel_wanted or "flat_by"))
+            turn.again(other, turn.at, "flat_by")
+    trade = replace(trade, flatten_at=turn.at, cancel_wanted=trade.cancel_wanted or "flat_by")
+    turn.put_trade(trade)
+    return trade
 
 
 # --- sales outside regular hours --------------------------------------------------------------------------------------

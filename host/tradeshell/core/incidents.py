@@ -235,13 +235,13 @@ def _failed(stops: list[Order], at: datetime) -> int:
 
 def is_cut(stops: list[Order], members: tuple[Order, ...]) -> bool:
     """Whether somebody else has cancelled the leg's stop as often as is answered; a group ends with what fills in it."""
-    filled = {order.spec.oca_group for order in members if order.state is OrderState.FILLED}
+    filled = {group_of(order) for order in members if order.state is OrderState.FILLED}
     cut = [
         o
         for o in stops
         if o.state is OrderState.CANCELLED and o.was_told and not (o.cancel_reason or o.is_probed)
         if not (o.is_expired or _went_along(o, members))
-        if o.spec.oca_group is None or o.spec.oca_group not in filled
+        if group_of(o) not in filled
     ]
     return len(cut) >= CUTS
 

@@ -90,6 +90,7 @@ class WatchRestored(Input, frozen=True, kw_only=True):
     watch: WatchSpec
     started_at: datetime
     doubt: str
+    day: int = 1
 
 
 class Meanwhile(Struct, frozen=True, kw_only=True):

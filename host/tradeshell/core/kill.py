@@ -112,6 +112,8 @@ def restart(turn: Turn, watchers: Watchers) -> None:
             turn.put_trade(replace(trade, asked_raise_at=None, priced_at=None, legs=legs))
             turn.again(trade, turn.at + ACK_TIMEOUT, "restart")
             turn.timer(f"hours:{trade.id}", ACK_TIMEOUT.total_seconds())
+            if trade.flat_at is not None:
+                turn.again(trade, trade.flat_at, "flat_by")
         if trade.phase is TradePhase.ENTERING:
             turn.timer(f"halt:{trade.id}", HALT_EVERY)
             if trade.plan.entry_timeout is not None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
-from zoneinfo import ZoneInfo
+
+from msgspec.structs import replace
 
 from tradeshell.core.book import Book
 from tradeshell.core.desk import Desk
@@ -21,8 +22,8 @@ from tradeshell.core.orders import Order, OrderState, Side
 from tradeshell.core.plan import TradePlan
 from tradeshell.core.policy import Limits
 from tradeshell.core.trade import Trade, TradePhase, entry_of, exits_of, inventory, is_exit, live
+from tradeshell.core.window import NEW_YORK
 
-NEW_YORK = ZoneInfo("America/New_York")
 MINUTE = timedelta(minutes=1)
 ASKED_LONG_AGO = timedelta(minutes=2)  # an order leaves within seconds after it was asked for
 NOTHING = Decimal(0)
@@ -104,7 +105,10 @@ def check_duplicate(desk: Desk, plan: TradePlan, now: datetime) -> Refusal | Non
     book = desk.books.get(plan.symbol)
     for trade in () if book is None else book.trades.values():
         is_fresh = now - trade.asked_at < timedelta(seconds=window)
-        if is_fresh and trade.origin == MANUAL and trade.plan == plan and not _came_to_nothing(trade, book):  # type: ignore[arg-type]  # book is set here
+        same = replace(
+            trade.plan, entry_timeout=plan.entry_timeout
+        )  # a sale that exits made room for got one
+        if is_fresh and trade.origin == MANUAL and same == plan and not _came_to_nothing(trade, book):  # type: ignore[arg-type]  # book is set here
             return Refusal(
                 "duplicate",
                 f"the same order was sent less than {window:g} s ago; again=true sends it once more",

@@ -8,6 +8,7 @@ gets more than its part rounded up. Commands, strategies and guards share these 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import time
 from decimal import Decimal
 from enum import StrEnum
 
@@ -53,7 +54,11 @@ DEFAULT_WEIGHTS = {1: (100,), 2: (70, 30), 3: (60, 30, 10)}
 
 
 class TradePlan(Struct, frozen=True, kw_only=True):
-    """One trade as asked for. Prices USD on the grid, ``qty`` shares, ages and timeouts seconds."""
+    """One trade as asked for. Prices USD on the grid, ``qty`` shares, ages and timeouts seconds.
+
+    With ``risk_usd`` the shares are counted at the trigger: as many as lose no more than that (USD) from the price paid to the
+    stop; until then ``qty`` is what that comes to at the level.
+    """
 
     symbol: str
     qty: Shares
@@ -81,6 +86,8 @@ class TradePlan(Struct, frozen=True, kw_only=True):
     entry_timeout: float | None = 20.0
     quote_age: float = 2.0
     chase_limit: Price | None = None  # the entry is refused when the ask reaches this price
+    risk_usd: Price | None = None
+    flat_by: time | None = None  # New York: what was entered is sold by then, on the day on which it was
 
     @property
     def risk(self) -> Price | None:
@@ -122,6 +129,11 @@ def split(qty: Shares, weights: Sequence[int]) -> tuple[Shares, ...]:
     return tuple(parts)
 
 
+def shares_at_risk(risk: Price, price: Price, sl: Price) -> Shares:
+    """Return how many shares, bought at ``price`` and sold at ``sl``, lose no more than ``risk`` (all USD); 0: not even one."""
+    return int(risk // (price - sl)) if price > sl else 0
+
+
 def put_on_grid(plan: TradePlan, grid: PriceGrid) -> TradePlan:
     """Return the plan with prices on the grid: a long stop rounds up, a target down, a level up.
 
@@ -159,6 +171,11 @@ def check_plan(plan: TradePlan) -> None:
         last, last_name = tp, word
     if plan.sl is not None and plan.tps and plan.sl >= plan.tps[0]:
         raise OperatorError(f"sl={money(plan.sl)}: the stop lies below the target tp={money(plan.tps[0])}")
+    if plan.risk_usd is not None and plan.sl is None:
+        raise OperatorError(
+            f"risk={plan.risk_usd}: what a share risks is the way to its stop, and there is none · example: "
+            f"risk={plan.risk_usd}" + ("" if base is None else f" sl={money(_below(base))}")
+        )
     _check_mode(plan)
     if plan.mode.is_detached:
         _check_ladder(plan)
@@ -202,6 +219,11 @@ def _check_ladder(plan: TradePlan) -> None:
         raise OperatorError(
             f"tp_alloc={'-'.join(map(str, plan.parts))}: {targets} targets take {targets} parts above zero · "
             f"example: tp_alloc={'-'.join(map(str, default_weights(targets)))}"
+        )
+    if plan.risk_usd is not None and sum(plan.parts) != 100:  # per cent
+        raise OperatorError(
+            f"tp_alloc={'-'.join(map(str, plan.parts))}: with risk= the shares are counted at the trigger, so the parts are "
+            f"percentages that sum to 100 · example: tp_alloc={'-'.join(map(str, default_weights(targets)))}"
         )
     if sum(plan.parts) not in (100, plan.qty):
         raise OperatorError(

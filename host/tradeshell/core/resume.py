@@ -19,7 +19,7 @@ from tradeshell.core.desk import Desk, Watcher, WatchPhase
 from tradeshell.core.events import money
 from tradeshell.core.guards import Refusal
 from tradeshell.core.limits import check_plan_limits, check_stopped
-from tradeshell.core.market import DataKind, Instrument, Price, Session
+from tradeshell.core.market import DataKind, Instrument, Price
 from tradeshell.core.plan import check_plan, put_on_grid
 from tradeshell.core.policy import Resume
 from tradeshell.core.recon_events import DetachedSessionRestored
@@ -28,6 +28,7 @@ from tradeshell.core.strategy import BarNeed, Strategy
 from tradeshell.core.trade import TradePhase, inventory, protection_state, watch_of
 from tradeshell.core.turn import Turn
 from tradeshell.core.watch import Watchers
+from tradeshell.core.window import is_later, window
 from tradeshell.errors import TradeshellError
 
 FOR_EVER = frozenset({"used_up"})  # no later day changes that
@@ -81,6 +82,7 @@ def restore(turn: Turn, watchers: Watchers, request: i.WatchRestored) -> None:
             phase=WatchPhase.PAUSED,
             started_at=request.started_at,
             need=BarNeed(0, True),  # its strategy says when it is armed
+            day=request.day,
             doubt=request.doubt,
         ),
     )
@@ -97,7 +99,8 @@ def judge(
     found, policy = request.found, turn.desk.policy.resume
     judged = _cannot(turn.desk, watcher, strategies, found, turn.at)
     if isinstance(judged, Instrument):
-        doubts = _doubts(turn.desk, watcher, found, judged, turn.at)
+        need = strategies[watcher.spec.strategy].needs(watcher.spec)
+        doubts = _doubts(turn.desk, watcher, need, found, judged, turn.at)
         if not doubts or request.is_sure or policy is Resume.ARM:
             _arm(turn, watchers, watcher, strategies, found, judged, doubts)
             return
@@ -132,31 +135,47 @@ def _cannot(
         return Refusal("no_contract", found.missing or f"{plan.symbol} is not known to the broker")
     if plan.account != desk.account:
         return Refusal("wrong_account", f"it trades {plan.account}, the connected account is {desk.account}")
-    if found.session is None or at >= _end(found.session, plan.outside_rth):
-        return Refusal("no_session", f"{plan.symbol} does not trade any more today")
     if found.quote is not None and found.quote.kind is DataKind.DELAYED:
         return Refusal("delayed_data", f"market data of {plan.symbol} is delayed; a watcher needs live data")
     try:
         planned = put_on_grid(plan, found.instrument.grid)
         check_plan(planned)
         strategy = strategies[spec.strategy]
-        strategy.needs(spec)
+        need = strategy.needs(spec)
         strategy.start(spec, at)
     except Exception as error:  # noqa: BLE001  # a plugin of another version, or words that somebody has edited
         words = str(error) if isinstance(error, TradeshellError) else f"{type(error).__name__}: {error}"
         return Refusal("invalid", f"its words are refused today: {' '.join(words.split())}")
+    if _is_over(watcher, need, found, at):
+        return Refusal("no_session", f"{plan.symbol} does not trade any more today, or not at its hours")
     return check_plan_limits(desk, planned, planned.level) or found.instrument
 
 
+def _day(watcher: Watcher, found: i.Meanwhile) -> int:
+    """Return the how manieth of its days today is for a watcher."""
+    spec = watcher.spec
+    is_new = found.session is not None and spec.session is not None and is_later(found.session, spec.session)
+    return watcher.day + is_new
+
+
+def _is_over(watcher: Watcher, need: BarNeed, found: i.Meanwhile, at: datetime) -> bool:
+    """Return whether nothing is left of today for a watcher, and no other day follows."""
+    if found.session is not None:
+        times = window(found.session, need.after, need.until, watcher.spec.plan.outside_rth)
+        if at < times.ends:
+            return False
+    return _day(watcher, found) >= need.days
+
+
 def _doubts(
-    desk: Desk, watcher: Watcher, found: i.Meanwhile, instrument: Instrument, at: datetime
+    desk: Desk, watcher: Watcher, need: BarNeed, found: i.Meanwhile, instrument: Instrument, at: datetime
 ) -> list[Refusal]:
     """Return what happened that whoever typed it may not want any more."""
     spec, plan = watcher.spec, watcher.spec.plan
     doubts = []
     if watcher.doubt:
         doubts.append(Refusal("not_recorded", watcher.doubt))
-    if spec.session is not None and at >= _end(spec.session, plan.outside_rth):
+    if spec.session is not None and _day(watcher, found) > need.days:
         doubts.append(Refusal("session_over", f"its session of {spec.session.open:%Y-%m-%d} is over"))
     if instrument.con_id != spec.instrument.con_id:
         doubts.append(
@@ -205,12 +224,19 @@ def _arm(
         spec,
         plan=put_on_grid(spec.plan, instrument.grid),
         instrument=instrument,
-        session=found.session,
+        session=found.session or spec.session,
     )
     strategy = strategies[spec.strategy]
     state = watcher.state if watcher.state is not None else strategy.start(spec, turn.at)[0]
     after = replace(
-        watcher, spec=spec, started_at=turn.at, need=strategy.needs(spec), state=state, asks="", doubt=""
+        watcher,
+        spec=spec,
+        started_at=turn.at,
+        need=strategy.needs(spec),
+        state=state,
+        day=_day(watcher, found),
+        asks="",
+        doubt="",
     )
     turn.say(
         WatchResumed(
@@ -223,7 +249,3 @@ def _arm(
         )
     )
     watchers.arm(turn, after)
-
-
-def _end(session: Session, outside_rth: bool) -> datetime:
-    return session.extended_close if outside_rth else session.close

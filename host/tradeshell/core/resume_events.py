@@ -1,14 +1,16 @@
-"""Announced events of watchers that an earlier life of the program left waiting.
+"""Announced events of watchers that wait over a night, or that an earlier life of the program left waiting.
 
 Laws: as in ``events``. A watcher that comes back is told once, in one line that says why it is armed, or why it is not.
 """
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import ClassVar
 
 from tradeshell.core.events import Event, Weight, money
 from tradeshell.core.market import Price
+from tradeshell.core.window import clock
 
 
 class WatchPaused(Event, frozen=True, kw_only=True):
@@ -85,3 +87,34 @@ class WatchSkipped(Event, frozen=True, kw_only=True):
 
     def story(self) -> str | None:
         return f"{self.watch} is not taken up again: {self.detail}"
+
+
+class WatchRests(Event, frozen=True, kw_only=True):
+    """The day of a watcher is over, and it has another one (``days=``): until then it looks at no bar."""
+
+    level: Price | None
+    day: int
+    days: int
+
+    def label(self) -> str:
+        return "rests"
+
+    def story(self) -> str | None:
+        level = "the level" if self.level is None else f"the level {money(self.level)}"
+        return f"{self.watch} · day {self.day} of {self.days} is over, {level} was not broken · it goes on with the next session"
+
+
+class WatchDayBegan(Event, frozen=True, kw_only=True):
+    """A watcher that rested looks again, on the next of its days. ``since``: when, UTC."""
+
+    level: Price | None
+    day: int
+    days: int
+    since: datetime
+
+    def label(self) -> str:
+        return "watches"
+
+    def story(self) -> str | None:
+        level = "" if self.level is None else f" for closes ≥ {money(self.level)}"
+        return f"{self.watch} · day {self.day} of {self.days}{level} from {clock(self.since)}"

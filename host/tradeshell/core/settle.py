@@ -12,9 +12,9 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from tradeshell.core import arming, hours, incidents
+from tradeshell.core import arming, hours, incidents, yielding
 from tradeshell.core.book import OLD, moved
-from tradeshell.core.diff import ChangeExit, DropExit, compare, is_patient
+from tradeshell.core.diff import ChangeExit, DropExit, PlaceExit, compare, is_patient
 from tradeshell.core.events import (
     InventoryConfirmed,
     LadderProtectionStateChanged,
@@ -70,13 +70,29 @@ FINAL_WORDS = {OrderState.REFUSED: "rejected", OrderState.CANCELLED: "unfilled"}
 
 
 def settle(turn: Turn, trade: Trade) -> Trade:
-    """Bring one trade's exits, phase and protection in line with its orders; returns the trade as it now stands."""
+    """Bring one trade's exits, phase and protection in line with its orders; returns the trade as it now stands.
+
+    Those of other trades of its symbol, too, when a sale needs their shares or needs them no more.
+    """
+    symbol = trade.plan.symbol
+    if changed := yielding.rearrange(turn, symbol):
+        for id_ in changed:
+            _settle(turn, turn.book(symbol).trades[id_])
+        trade = turn.book(symbol).trades[trade.id]
+    trade = _settle(turn, trade)
+    yielding.look(turn, symbol)
+    return trade
+
+
+def _settle(turn: Turn, trade: Trade) -> Trade:
     if trade.phase is TradePhase.ASKING or not trade.refs:
         return trade
     trade = _reopen_if_needed(turn, trade)
     if trade.phase is TradePhase.CLOSED:
+        if trade.plan.side is Side.SELL and turn.desk.link.is_open:
+            incidents.seek_explanation(turn, trade)  # the exchange took back what it had sold
         return trade
-    trade = _start_clocks(turn, trade)
+    trade = hours.flatten_by(turn, _start_clocks(turn, trade))
     trade = _assign_legs(turn, _advance_phase(turn, trade))
     if trade.plan.side is Side.BUY:
         trade = tell_milestones(turn, trade)
@@ -152,7 +168,8 @@ def _assign_legs(turn: Turn, trade: Trade) -> Trade:
     if trade.plan.mode.is_detached and not begun(trade):
         legs = list(first_legs(trade.plan, entry.filled))  # nothing has left for any leg: they are sized anew
     else:
-        legs = _resized(trade, entry.filled - sum(leg.qty for leg in trade.legs), orders)
+        extra = entry.filled - trade.yielded - sum(leg.qty for leg in trade.legs)
+        legs = _resized(trade, extra, orders)
     if tuple(legs) == trade.legs:
         return trade
     trade = replace(trade, legs=tuple(legs))
@@ -205,12 +222,15 @@ def _cancel_entry(turn: Turn, trade: Trade) -> Trade:
     if not entry.state.is_live:
         return trade
     if not trade.cancel_wanted:
-        stops = [order for order in exits_of(trade, orders) if order.spec.type.is_stop]
+        exits = exits_of(trade, orders)
+        stops = [order for order in exits if order.spec.type.is_stop]
         words = ""
         if any(order.filled > 0 or order.state is OrderState.WORKING for order in stops):
             words = "its stop trades already"
         elif stops and not any(order.state.is_live for order in stops):
             words = "its stop is gone"
+        elif entry.undone > 0 and not (entry.is_veiled or trade.plan.mode.is_detached) and exits:
+            words = "part of it was taken back"  # the broker releases its children for all of it, which is too much
         if words:
             trade = replace(trade, cancel_wanted=words)
             turn.put_trade(trade)
@@ -249,7 +269,10 @@ def _correct(turn: Turn, trade: Trade) -> Trade:
                 if order.spec.ref not in held or order.sure > names.get(leg_of(order.spec.ref), 0)
             )
     missing: list[DesiredExit] = []
+    waits = trade.yielded > 0 and yielding.holds_stops(trade, orders)
     for change in compare(wanted, living, turn.at):
+        if waits and not isinstance(change, PlaceExit) and change.order.spec.type.is_stop and _gives(change):
+            continue
         if isinstance(change, ChangeExit):
             _change(turn, trade, change)
         elif isinstance(change, DropExit):
@@ -259,6 +282,11 @@ def _correct(turn: Turn, trade: Trade) -> Trade:
     if turn.book(trade.plan.symbol).frozen and not trade.is_flattening:
         return trade
     return _place_missing(turn, trade, missing)
+
+
+def _gives(change: ChangeExit | DropExit) -> bool:
+    """Whether a change makes an exit smaller."""
+    return isinstance(change, DropExit) or change.qty < change.order.spec.qty
 
 
 def _split_off(turn: Turn, trade: Trade) -> Trade:
@@ -352,7 +380,8 @@ def _change(turn: Turn, trade: Trade, change: ChangeExit) -> None:
     if order.needs_new_group:  # a pair in a group of its own takes its place once both are gone
         turn.cancel(trade, order, "the broker does not change orders of its group")
         return
-    reason = "quantity follows the shares held" if is_reduction else "price as planned"
+    words = "its shares are to be sold" if trade.yielded else "quantity follows the shares held"
+    reason = words if is_reduction else "price as planned"
     if not is_reduction and change.stop != order.spec.stop and trade.milestone:
         reason = f"target {trade.milestone} reached"
     turn.modify(trade, moved(order, qty=change.qty, limit=change.limit, stop=change.stop), reason)
@@ -432,8 +461,10 @@ def _tell_protection(turn: Turn, trade: Trade) -> Trade:
     stuck_at = [at + STUCK + EARLY for order in exits_of(trade, orders) if (at := selling_since(order))]
     if any(turn.at < at for at in stuck_at):  # what sells by then is protected, what does not is told
         turn.again(trade, min(at for at in stuck_at if turn.at < at), "stuck")
-    if state in ALARMING and trade.flatten_at is not None and held > 0:
-        due = trade.flatten_at + UNCOVERED
+    sale = yielding.since(trade, turn.book(trade.plan.symbol))
+    selling_at = trade.flatten_at if sale is None else sale.room_at
+    if state in ALARMING and selling_at is not None and held > 0:
+        due = selling_at + UNCOVERED
         if turn.at + EARLY < due:  # they are being sold, as was asked for: an alarm only when that takes long
             turn.again(trade, due, "flatten")
             state = "ARMING"
@@ -494,7 +525,8 @@ def _close_if_over(turn: Turn, trade: Trade) -> Trade:
     if trade.plan.side is Side.BUY and fills.sold > 0 and fills.bought > 0:
         _tell_result(turn, trade)
     book = turn.book(trade.plan.symbol)
-    if was_flattening and not any(each.is_flattening for each in book.trades.values()):
+    others = sum(inventory(each, book.orders) for each in book.trades.values())
+    if was_flattening and others <= 0 and not any(each.is_flattening for each in book.trades.values()):
         turn.say(FlattenCompleted(symbol=trade.plan.symbol, watch=trade.id, left=book.foreign()))
     return trade
 

@@ -30,7 +30,7 @@ from tradeshell.core.events import (
 )
 from tradeshell.core.guards import Refusal
 from tradeshell.core.limits import check_change
-from tradeshell.core.orders import Order, Signal, advance
+from tradeshell.core.orders import Order, Side, Signal, advance
 from tradeshell.core.settle import sibling_just_executed
 from tradeshell.core.strategy import Strategy
 from tradeshell.core.trade import Trade, TradePhase, entry_of, is_exit, leg_of, most
@@ -135,6 +135,8 @@ class Core:
             reports.answer_overdue(turn, rest)
         elif kind == "ask":
             entry.overdue(turn, self.watchers, rest)
+        elif kind == "room":
+            entry.look_for_room(turn, self.watchers, rest)
         elif kind == "entry":
             self._end_entry(turn, rest, "entry_timeout")
         elif kind == "picture":
@@ -149,9 +151,9 @@ class Core:
                 turn.look_again()
                 turn.watch()
         elif kind == "close":
-            watcher = turn.desk.watchers.get(rest)
-            if watcher is not None and watcher.phase is WatchPhase.ARMED:
-                self.watchers.end(turn, rest, "session_end")
+            self.watchers.close_day(turn, rest)
+        elif kind == "day":
+            self.watchers.look_for_day(turn, rest)
         elif kind == "hours":
             if (open_ := turn.desk.trade(rest)) is not None:
                 hours.look(turn, open_)
@@ -193,6 +195,8 @@ class Core:
         trade = turn.desk.trade(id_)
         order = None if trade is None else entry_of(trade, turn.book(trade.plan.symbol).orders)
         if trade is not None and order is not None and order.state.is_live:
+            if trade.plan.side is Side.SELL:
+                reason = "it was not sold in time, and its shares have no stop"
             turn.put_trade(replace(trade, cancel_wanted=reason))
             reports.after(turn, self.watchers, trade)
 

@@ -6,21 +6,36 @@ its next state with what it asks for. The same state object back, and nothing as
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any, Protocol, TypeAlias
 
 from msgspec import Struct
 
 from tradeshell.core.events import Event
 from tradeshell.core.inputs import WatchSpec
-from tradeshell.core.market import Bar, Quote
+from tradeshell.core.market import Bar, Quote, Shares
 
 
 class BarNeed(Struct, frozen=True):
-    """Which bars a watcher wants: ``seconds`` long, ``rth`` only or all hours."""
+    """Which bars a watcher wants: ``seconds`` long, ``rth`` only or all hours; with ``fast`` a second stream of so many seconds.
+
+    Both streams go to ``on_bar``, each bar once, in the order in which they close; which one it is its length says.
+
+    ``after`` and ``until``: times of day in New York; bars that close by the one, or later than the other, are not shown. It
+    looks on ``days`` trading days, and rests in between.
+    """
 
     seconds: int
     rth: bool
+    fast: int | None = None
+    after: time | None = None
+    until: time | None = None
+    days: int = 1
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """The lengths of its streams in seconds."""
+        return (self.seconds,) if self.fast is None else (self.seconds, self.fast)
 
 
 class Tell(Struct, frozen=True):
@@ -45,12 +60,13 @@ Wish: TypeAlias = Tell | Enter | Finish
 
 
 class Entered(Struct, frozen=True):
-    """The entry was sent: ``limit`` USD or ``None`` for market, ``ask`` USD with its age in seconds."""
+    """The entry was sent: ``ask`` USD with its age in seconds, ``qty`` shares."""
 
     order_ref: str
     ask: Any
     quote_age: float | None
     bar: Bar | None
+    qty: Shares = 0
 
 
 class Refused(Struct, frozen=True):

@@ -92,12 +92,16 @@ class Trade(Struct, frozen=True, kw_only=True):
     session: Session | None = None  # trading hours of the entry's day
     filled_at: datetime | None = None  # when the entry was first heard to execute
     taken: Shares = 0
+    yielded: Shares = 0  # of what it bought, what its legs gave away for sales that were typed
     protection: str = "FLAT"
     short: Shares = 0  # shares sold beyond its own that were told
     fees: Decimal = Decimal(0)
     confirmed: Shares = 0
     cancel_wanted: str = ""  # why the entry is to be cancelled, while that has not happened
-    flatten_at: datetime | None = None  # when the operator asked to sell its shares
+    flat_at: datetime | None = None  # when its shares are sold, whatever they bring
+    flatten_at: datetime | None = (
+        None  # since when its shares are to be sold: the operator asked, or it was time
+    )
     is_armed: bool = False  # every leg has had its exits
     is_unconfirmed: bool = False  # the broker did not confirm the shares in time
     milestone: int = 0  # targets that were told to be reached
@@ -106,6 +110,8 @@ class Trade(Struct, frozen=True, kw_only=True):
     is_priced: bool = False
     flat_limit: Price | None = None  # the limit of a sale outside regular hours; ``None``: the market
     alarm_at: datetime | None = None  # when the alarm about its protection is told again
+    room_at: datetime | None = None  # of a sale: when exits had to become smaller for it
+    free_at: datetime | None = None  # of such a sale: when they were, and the touch was asked for again
     end_reason: str = ""
 
     @property
@@ -206,8 +212,8 @@ def leg_orders(trade: Trade, leg: Leg, orders: Mapping[str, Order]) -> tuple[Ord
 def leg_shares(trade: Trade, orders: Mapping[str, Order]) -> dict[int, Shares]:
     """Return the shares still held in each leg, by number.
 
-    What others and the cover stop sold is missing first where no stop ever worked for it: no stop ends for that. While an entry
-    works again the cover sells what that has bought beyond the legs.
+    What others and the cover stop sold is missing first from shares that legs gave away, then where no stop ever worked for it:
+    no stop ends for that. While an entry works again the cover sells what that has bought beyond the legs.
     """
     entry = entry_of(trade, orders)
     bare = 0 if entry is None or is_over(entry) else entry.filled - sum(leg.qty for leg in trade.legs)
@@ -224,7 +230,7 @@ def leg_shares(trade: Trade, orders: Mapping[str, Order]) -> dict[int, Shares]:
             part = min(order.filled, max(0, bare))
             bare -= part
             lost += order.filled - part
-    lost += sum(-qty for qty in left.values() if qty < 0)
+    lost = max(0, lost + sum(-qty for qty in left.values() if qty < 0) - trade.yielded)
     if lost:
         for leg in trade.legs:
             bare = min(lost, max(0, left[leg.number]), max(0, leg.qty - exposed[leg.number]))
@@ -337,7 +343,11 @@ def protected(trade: Trade, orders: Mapping[str, Order], at: datetime | None = N
             covered += order.sure
         elif is_over_:
             by_leg[number] = by_leg.get(number, 0) + order.sure
-    return covered + sum(min(shares.get(number, 0), qty) for number, qty in by_leg.items())
+    covered += sum(min(shares.get(number, 0), qty) for number, qty in by_leg.items())
+    if trade.yielded:  # stops are still as large as they were, or a sale that came to nothing left them so
+        spare = sum(max(0, qty - shares.get(number, 0)) for number, qty in by_leg.items())
+        covered += max(0, min(spare, inventory(trade, orders) - sum(shares.values())))
+    return covered
 
 
 def selling_since(order: Order) -> datetime | None:

@@ -7,21 +7,26 @@ not older than its length plus a grace; bars that did not matter change nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from tradeshell.core.commands import UnwatchBars, WatchBars
+from tradeshell.core.commands import AskQuote, UnwatchBars, WatchBars
 from tradeshell.core.desk import Desk, Watcher, WatchPhase
 from tradeshell.core.events import BrokerMessageUnclassified
 from tradeshell.core.inputs import BarClosed, WatchSpec
-from tradeshell.core.market import Bar
-from tradeshell.core.strategy import Enter, Finish, News, Over, Strategy, Tell, Wish
+from tradeshell.core.market import Bar, Session
+from tradeshell.core.resume_events import WatchDayBegan, WatchRests
+from tradeshell.core.strategy import BarNeed, Enter, Finish, News, Over, Strategy, Tell, Wish
 from tradeshell.core.turn import Turn
+from tradeshell.core.window import Window, clock, end_of, is_later, on_day_of, window
+from tradeshell.errors import OperatorError
 
 BAR_GRACE = timedelta(seconds=5)  # a closed bar may reach us this late and still count
-CLOSE_GRACE = 1.0  # seconds after the close at which a watcher ends, so that the last bar is still looked at
+CLOSE_GRACE = 1.0  # seconds after its end at which a watcher ends, so that the last bar is still looked at
+LOOK_EVERY = 1800.0  # seconds between two questions for the hours of the next day
+FLAT_BEFORE = timedelta(minutes=5)  # the close: of an example
 
 WISHES = (Tell, Enter, Finish)
 AskEntry = Callable[[Turn, Watcher, Bar], None]
@@ -48,13 +53,14 @@ class Watchers:
         strategy = self._strategies[spec.strategy]
         state, wishes = strategy.start(spec, turn.at)
         _check(wishes)
-        watcher = Watcher(
-            spec=spec, phase=WatchPhase.ARMED, started_at=turn.at, need=strategy.needs(spec), state=state
-        )
+        need = strategy.needs(spec)
+        _check_times(spec, need, turn.at)
+        watcher = Watcher(spec=spec, phase=WatchPhase.ARMED, started_at=turn.at, need=need, state=state)
         self.arm(turn, watcher, wishes)
 
     def arm(self, turn: Turn, watcher: Watcher, wishes: tuple[Wish, ...] = ()) -> None:
         """Put a watcher on its bars, and do what its start asks for."""
+        watcher = self._timed(turn, watcher)
         spec = watcher.spec
         self.put(turn, replace(watcher, phase=WatchPhase.ARMED))
         symbol = spec.plan.symbol
@@ -64,10 +70,71 @@ class Watchers:
         self._heed(turn, watcher, wishes)
         if turn.desk.watchers[spec.id].phase is not WatchPhase.ARMED:
             return  # it has finished already
-        turn.commands.append(WatchBars(spec.id, symbol, need.seconds, need.rth))
-        if spec.session is not None:
-            end = spec.session.extended_close if spec.plan.outside_rth else spec.session.close
-            turn.timer(f"close:{spec.id}", (end - turn.at).total_seconds() + CLOSE_GRACE)
+        turn.commands += [WatchBars(spec.id, symbol, seconds, need.rth) for seconds in need.lengths]
+        self._until_the_end(turn, watcher)
+
+    def _timed(self, turn: Turn, watcher: Watcher) -> Watcher:
+        """Return the watcher with the times between which bars count on its session's day."""
+        if (times := _window_of(watcher.spec, watcher.need)) is None:
+            return watcher
+        since = turn.at if times.begins is None else max(turn.at, times.begins)
+        return replace(watcher, started_at=since, ends_at=times.ends)
+
+    def _until_the_end(self, turn: Turn, watcher: Watcher) -> None:
+        if watcher.ends_at is not None:
+            left = (watcher.ends_at - turn.at).total_seconds()
+            turn.timer(f"close:{watcher.spec.id}", max(0.0, left + CLOSE_GRACE))
+
+    def close_day(self, turn: Turn, id_: str) -> None:
+        """End a watcher whose day is over, or let it rest until the next one that it has."""
+        watcher = turn.desk.watchers.get(id_)
+        if watcher is None or watcher.phase is not WatchPhase.ARMED:
+            return
+        if watcher.day >= watcher.need.days:
+            session, ends = watcher.spec.session, watcher.ends_at
+            is_early = session is not None and ends != end_of(session, watcher.spec.plan.outside_rth)
+            self.end(turn, id_, "until" if is_early else "session_end")
+            return
+        spec = watcher.spec
+        turn.say(
+            WatchRests(
+                symbol=spec.plan.symbol,
+                watch=id_,
+                level=spec.plan.level,
+                day=watcher.day,
+                days=watcher.need.days,
+            )
+        )
+        turn.timer(f"day:{id_}", LOOK_EVERY)
+
+    def look_for_day(self, turn: Turn, id_: str) -> None:
+        """Ask for the hours of the day, for a watcher that rests."""
+        watcher = turn.desk.watchers.get(id_)
+        if watcher is not None and watcher.phase is WatchPhase.ARMED:
+            turn.commands.append(AskQuote(f"day:{id_}", watcher.spec.plan.symbol, LOOK_EVERY, patience=0.1))
+
+    def begin_day(self, turn: Turn, id_: str, session: Session | None) -> None:
+        """Let a watcher that rests look again if the hours are those of a later day; else ask again."""
+        watcher = turn.desk.watchers.get(id_)
+        if watcher is None or watcher.phase is not WatchPhase.ARMED:
+            return
+        spec = watcher.spec
+        if session is None or not is_later(session, spec.session):
+            turn.timer(f"day:{id_}", LOOK_EVERY)
+            return
+        after = self._timed(turn, replace(watcher, spec=replace(spec, session=session), day=watcher.day + 1))
+        self.put(turn, after)
+        turn.say(
+            WatchDayBegan(
+                symbol=spec.plan.symbol,
+                watch=id_,
+                level=spec.plan.level,
+                day=after.day,
+                days=watcher.need.days,
+                since=max(after.started_at, session.open),
+            )
+        )
+        self._until_the_end(turn, after)
 
     def read_bar(self, desk: Desk, closed: BarClosed) -> list[Reading]:
         """Show a closed bar to the armed watchers of its symbol; returns what it means to those to whom it matters."""
@@ -82,7 +149,11 @@ class Watchers:
         for id_ in ids:
             watcher = desk.watchers[id_]
             need, spec = watcher.need, watcher.spec
-            if need.seconds != bar.seconds or need.rth is not closed.rth or end <= watcher.started_at:
+            if bar.seconds not in (need.seconds, need.fast):
+                continue
+            if need.rth is not closed.rth or end <= watcher.started_at:
+                continue
+            if watcher.ends_at is not None and end > watcher.ends_at:
                 continue
             try:
                 state, wishes = self._strategies[spec.strategy].on_bar(spec, watcher.state, bar, closed.at)
@@ -183,6 +254,35 @@ class Watchers:
         """Replace a watcher."""
         desk = replace(turn.desk, watchers={**turn.desk.watchers, watcher.spec.id: watcher})
         turn.desk = desk.with_active(watcher.spec.id, watcher.spec.plan.symbol)
+
+
+def _window_of(spec: WatchSpec, need: BarNeed) -> Window | None:
+    return (
+        None if spec.session is None else window(spec.session, need.after, need.until, spec.plan.outside_rth)
+    )
+
+
+def _check_times(spec: WatchSpec, need: BarNeed, at: datetime) -> None:
+    """Raise ``OperatorError`` for times of day between which nothing could be seen, or at which nothing could be sold."""
+    session, plan = spec.session, spec.plan
+    if session is None:
+        return
+    times, end = window(session, need.after, need.until, plan.outside_rth), end_of(session, plan.outside_rth)
+    if plan.flat_by is not None and on_day_of(session, plan.flat_by) >= end:
+        raise OperatorError(
+            f"flat_by={plan.flat_by:%H:%M}: nothing can be sold then, the hours of its orders end at {clock(end)} New York · "
+            f"example: flat_by={clock(end - FLAT_BEFORE)}"
+        )
+    if times.ends <= at:
+        raise OperatorError(
+            f"{plan.symbol}: the watcher would end at {clock(times.ends)} New York (until, flat_by or the close), and it is "
+            f"{clock(at)} · example: until={clock(end)}"
+        )
+    if times.begins is not None and times.begins >= times.ends:
+        raise OperatorError(
+            f"after={clock(times.begins)}: the watcher would end before, at {clock(times.ends)} New York · "
+            f"example: after={clock(session.open)}"
+        )
 
 
 def _check(wishes: object) -> None:

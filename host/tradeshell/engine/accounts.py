@@ -68,6 +68,11 @@ class Accounts:
         return order if account == order.account else replace(order, account=account)
 
 
+def not_typed(account: str) -> str:
+    """Return why a live account is not traded whose id nobody has typed for this start."""
+    return f"account {masked(account)} is live: to trade it, start with --live-account and its full id"
+
+
 def _names(account: str) -> Iterator[str]:
     """Yield what ``account`` may be called, shortest first, never the whole id."""
     short = masked(account)

@@ -26,14 +26,16 @@ from tradeshell.core.plan import TradePlan, check_plan, put_on_grid
 from tradeshell.core.standing import claimed
 from tradeshell.core.targets import Target
 from tradeshell.core.trade import Trade, TradePhase, entry_of
+from tradeshell.core.yielding import check_sale
 from tradeshell.differences import CancelOutside, Difference, TakeUp
+from tradeshell.engine.accounts import not_typed
 from tradeshell.engine.doctor import Facts, examine_broker, examine_host, examine_sinks
 from tradeshell.engine.reconciling import Reconciling
 from tradeshell.engine.runtime import Engine, Unanswered
 from tradeshell.engine.targets import compute_targets
 from tradeshell.errors import BrokerError, Interrupted, OperatorError, StateError, TradeshellError
-from tradeshell.ports import Defaults, PluginReport, Sink, TakeProfitOffer, View
-from tradeshell.upkeep import EXAMINE_WITHIN, Finding
+from tradeshell.ports import Defaults, KnowsEquity, PluginReport, Sink, TakeProfitOffer, View
+from tradeshell.upkeep import EXAMINE_WITHIN, ConfirmsLive, Finding
 from tradeshell.words import masked
 
 QUOTE_AGE = 2.0  # seconds: an older touch says nothing about a limit that is typed
@@ -99,6 +101,7 @@ class EngineTrading:
             blocked=self._engine.healer.is_blocked,
             logs=self._engine.log_files(),
             take_profits=self._methods,
+            unconfirmed=masked(self._unconfirmed()),
         )
 
     def instrument(self, symbol: str) -> Instrument:
@@ -142,6 +145,19 @@ class EngineTrading:
             return self._engine.broker.session(symbol, self._engine.session.clock.now())
 
         return self._engine.call(ask(), what="the trading hours")
+
+    def equity(self) -> Price:
+        """Ask what the account is worth."""
+
+        async def ask() -> Price:
+            self._must_be_connected()
+            broker = self._engine.broker
+            if not isinstance(broker, KnowsEquity):
+                raise OperatorError(f"{broker.info().name} does not say what the account is worth")
+            with self._flowing():
+                return await broker.equity()
+
+        return self._engine.call(ask(), ANSWER_TIMEOUT * 2, "the account's equity")
 
     def plugins(self) -> tuple[PluginReport, ...]:
         """Return what is loaded and what was refused."""
@@ -285,8 +301,8 @@ class EngineTrading:
             raise OperatorError(f"{plan.side.value.lower()} {plan.symbol} {plan.qty}: {duplicate.detail}")
         if plan.side is Side.SELL:
             book = session.desk.books.get(plan.symbol)
-            held, committed = self._others(plan.symbol) if book is None else (book.held(), book.committed())
-            _refuse(check_sell(plan.symbol, plan.qty, held, committed))
+            others = check_sell(plan.symbol, plan.qty, *self._others(plan.symbol)) if book is None else None
+            _refuse(others if book is None else check_sale(book, plan.qty))
         _refuse(check_plan_limits(session.desk, plan, self._price_of(plan)))
         self._sending = id_ = self._new_id("m")
         try:
@@ -436,18 +452,46 @@ class EngineTrading:
             session = self._engine.session
             if session.desk.link.is_open:
                 raise OperatorError("already connected; `status` shows to whom")
-            session.unreconciled = ""  # of the attempt before
+            session.unreconciled = session.unconfirmed = ""  # of the attempt before
             if session.desk.link.up:
                 session.reconcile()
             else:
                 await self._engine.broker.connect()
-            await self._until_in_time(lambda: session.desk.link.is_open or session.unreconciled != "")
+            await self._until_in_time(
+                lambda: session.desk.link.is_open or session.unreconciled != "" or session.unconfirmed != ""
+            )
+            if session.unconfirmed:
+                raise BrokerError(not_typed(session.unconfirmed))
             if session.unreconciled:
                 raise BrokerError(
                     f"connected, but orders and positions are not known: {session.unreconciled}; type: connect"
                 )
 
         self._engine.call(connect(), 30.0, "the broker")
+
+    def confirm_live(self, typed: str) -> None:
+        """Allow a live account for as long as the program runs; its whole id has to be typed, an alias is none."""
+
+        async def confirm() -> None:
+            session, broker, waiting = self._engine.session, self._engine.broker, self._unconfirmed()
+            if not waiting:
+                raise OperatorError("no live account waits for its id")
+            if typed.strip().upper() != waiting:
+                raise OperatorError(
+                    f"that is not the id of {masked(waiting)}: it is not traded · `connect` asks again"
+                )
+            session.live_account, session.unconfirmed = waiting, ""
+            if isinstance(broker, ConfirmsLive):
+                broker.confirm_live(waiting)
+
+        self._engine.call(confirm())
+
+    def _unconfirmed(self) -> str:
+        """Return the whole id of the live account that waits for it to be typed."""
+        broker = self._engine.broker
+        return self._engine.session.unconfirmed or (
+            broker.unconfirmed() if isinstance(broker, ConfirmsLive) else ""
+        )
 
     def reconcile(self) -> tuple[Difference, ...]:
         """Compare with the broker now."""

@@ -57,13 +57,13 @@ class Feeds:
         self._now = now
         self.on_stream: Callable[[], None] = _nobody
         self._streams: dict[StreamKey, Stream] = {}
-        self._keys: dict[str, StreamKey] = {}
+        self._keys: dict[str, tuple[StreamKey, ...]] = {}
         self._quotes: dict[str, Handle] = {}
         self._chased: dict[str, Handle] = {}
         self._unheard: frozenset[str] = frozenset()
 
     def watch(self, key: str, symbol: str, seconds: int, rth: bool) -> None:
-        """Subscribe ``key`` to bars, and keep the symbol's touch; raises ``BrokerError`` when there are none."""
+        """Subscribe ``key`` to bars beside those it has, and keep the touch; raises ``BrokerError`` when there are none."""
         stream = (symbol, seconds, rth)
         self.keep_quote(symbol)
         if stream not in self._streams:
@@ -71,13 +71,15 @@ class Feeds:
             made.handle = self._broker.subscribe(symbol, seconds, rth, self._listener(made, rth))
             self._streams[stream] = made
             self.on_stream()
-        self._keys[key] = stream
+        self._keys[key] = tuple(dict.fromkeys((*self._keys.get(key, ()), stream)))
 
     def unwatch(self, key: str) -> None:
-        """End ``key``'s subscription; the stream ends with its last key."""
-        stream = self._keys.pop(key, None)
-        if stream is not None and stream not in self._keys.values():
-            _end(self._streams.pop(stream))
+        """End ``key``'s subscriptions; a stream ends with its last key."""
+        left = self._keys.pop(key, ())
+        heard = {stream for streams in self._keys.values() for stream in streams}
+        for stream in left:
+            if stream not in heard:
+                _end(self._streams.pop(stream))
 
     @property
     def streams(self) -> Mapping[StreamKey, Stream]:
@@ -87,8 +89,9 @@ class Feeds:
     def listeners(self) -> dict[StreamKey, tuple[str, ...]]:
         """Return who listens to each stream."""
         found: dict[StreamKey, tuple[str, ...]] = {}
-        for key, stream in self._keys.items():
-            found[stream] = (*found.get(stream, ()), key)
+        for key, streams in self._keys.items():
+            for stream in streams:
+                found[stream] = (*found.get(stream, ()), key)
         return found
 
     def renew(self, key: StreamKey) -> None:

@@ -144,7 +144,7 @@ def left_waiting(
     """Return the watchers that a snapshot has waiting and no journal knows, each with ``doubt``; none of those that are over."""
     known = {*found.over, *found.desk.watchers, *found.desk.trade_symbols}
     return tuple(
-        WatchRestored(at=at, watch=each.spec, started_at=each.started_at, doubt=doubt)
+        WatchRestored(at=at, watch=each.spec, started_at=each.started_at, doubt=doubt, day=each.day)
         for each in (() if saved is None else saved.watchers)
         if each.phase in (WatchPhase.ARMED, WatchPhase.PAUSED)
         and not each.fired

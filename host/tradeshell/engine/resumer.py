@@ -98,10 +98,9 @@ class Resumer:
                 if watcher.started_at < clock.now():
                     count = _count(watcher.started_at, clock.now(), need.seconds)
                     bars = await broker.history(plan.symbol, need.seconds, count, need.rth)
+                    are_its_own = need == watcher.need and need.fast is None
                     closes = [
-                        bar.close if need == watcher.need else bar.high
-                        for bar in bars
-                        if bar.end > watcher.started_at
+                        bar.close if are_its_own else bar.high for bar in bars if bar.end > watcher.started_at
                     ]
         except asyncio.CancelledError:
             task = asyncio.current_task()
@@ -130,7 +129,7 @@ def _is_of(ref: str, id_: str) -> bool:
 
 
 def _need(watcher: Watcher) -> BarNeed:
-    """Return the bars to look back on: its own, but none shorter than a minute, whose high stands for its closes then."""
+    """Return the bars to look back on: its own, but none shorter than a minute, whose high stands for shorter closes then."""
     need = watcher.need
     if not need.seconds:  # from a snapshot: its strategy has not said yet
         return BarNeed(MINUTE, not watcher.spec.plan.outside_rth)

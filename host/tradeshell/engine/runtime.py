@@ -93,6 +93,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     stopped: str = ""  # why entries were off when the session before ended: they still are
     audit_fsync: bool = False
     paper_only: bool = True
+    live_account: str = ""
     hold_between_commands: bool = False
     pace: Pace | None = None
     can_ask: bool = False  # somebody sits at a terminal
@@ -250,7 +251,7 @@ class Engine:
             audit.add("screen", self._screen, shows=True)
         core = Core(plan.strategies, plan.checks)
         self.session = Session(core, clock, None, audit, CrashFile(plan.state_dir / "crash.log"))
-        self.session.paper_only = plan.paper_only
+        self.session.paper_only, self.session.live_account = plan.paper_only, plan.live_account
         self.session.haste = 1.0 if plan.pace is None else plan.pace.speed
         alias = self.session.accounts.alias
         opened.enter_context(

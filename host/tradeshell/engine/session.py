@@ -49,7 +49,7 @@ from tradeshell.core.strategy import Enter
 from tradeshell.core.trade import leg_of, watch_of
 from tradeshell.core.watch import Reading
 from tradeshell.differences import CompletedOrder, ShowsCompleted
-from tradeshell.engine.accounts import Accounts
+from tradeshell.engine.accounts import Accounts, not_typed
 from tradeshell.engine.audit import Audit
 from tradeshell.engine.crash import CrashFile
 from tradeshell.engine.feeds import Feeds
@@ -84,6 +84,8 @@ class Session:
         self.clock = clock
         self.accounts = Accounts()
         self.paper_only = True
+        self.live_account = ""  # the whole id of the live account that may be traded, as somebody typed it
+        self.unconfirmed = ""  # that of a live account that was let go because nobody has
         self.haste = 1.0  # seconds of the loop in one of the computer's; answers of another process take the computer's
         self.changed: list[Callable[[], None]] = []
         self._core = core
@@ -140,11 +142,16 @@ class Session:
             self.report_fault(error, type(event).__name__)
 
     def _guarded(self, event: Input) -> Input:
-        """Refuse a live account while PAPER_ONLY is set: the link counts as down before anything can be sent."""
-        if not self.paper_only or not isinstance(event, LinkChanged) or not event.up or event.paper:
+        """Refuse a live account that nobody allowed: the link counts as down before anything can be sent."""
+        if not isinstance(event, LinkChanged) or not event.up or event.paper:
             return event
+        why = "the account is live; PAPER_ONLY=false allows that"
+        if not self.paper_only:
+            if event.account == self.live_account:
+                return event
+            self.unconfirmed, why = event.account, not_typed(event.account)
         self._start(self.broker.disconnect())
-        return replace(event, up=False, why="the account is live; PAPER_ONLY=false allows that")
+        return replace(event, up=False, why=why)
 
     def submit(self, event: Input) -> None:
         """Take an input; it is processed before this returns, unless another one is being processed: then right after it.

@@ -49,6 +49,7 @@ class SavedWatcher(Struct, frozen=True, kw_only=True):
     phase: WatchPhase
     fired: bool
     started_at: datetime
+    day: int = 1
     end_reason: str = ""
     asks: str = ""
     spec: WatchSpec | None = None
@@ -119,6 +120,7 @@ def _watcher(watcher: Watcher) -> SavedWatcher:
         phase=watcher.phase,
         fired=watcher.fired,
         started_at=watcher.started_at,
+        day=watcher.day,
         end_reason=watcher.end_reason,
         asks=watcher.asks,
         spec=watcher.spec,
@@ -158,7 +160,7 @@ def dumped(saved: Saved) -> str:
     for each in saved.watchers:
         watcher: dict[str, Any] = {
             "id": each.id, "symbol": each.symbol, "strategy": each.strategy, "phase": each.phase.value,
-            "fired": each.fired, "started_at": each.started_at, "end_reason": each.end_reason, "asks": each.asks,
+            "fired": each.fired, "started_at": each.started_at, "day": each.day, "end_reason": each.end_reason, "asks": each.asks,
         }  # fmt: skip
         if each.spec is not None:
             watcher |= {

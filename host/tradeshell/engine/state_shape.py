@@ -28,6 +28,7 @@ Usd = Annotated[str, Field(pattern=r"^[0-9]{1,9}(\.[0-9]{1,8})?$")]  # exact
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Number = Annotated[int, Field(ge=0, le=2**62)]
 Seconds = Annotated[float, Field(gt=0, le=10**6, allow_inf_nan=False)]
+DayTime = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]:00$")]  # New York
 Time = Annotated[AwareDatetime, AfterValidator(lambda at: at.astimezone(UTC))]
 
 
@@ -75,6 +76,8 @@ class PlanTable(Table):
     entry_timeout: Seconds | None = None
     quote_age: Seconds
     chase_limit: Usd | None = None
+    risk_usd: Usd | None = None
+    flat_by: DayTime | None = None
 
 
 class HoursTable(Table):
@@ -95,6 +98,7 @@ class WatcherTable(Table):
     phase: Literal["paused", "armed", "fired", "done"]
     fired: bool
     started_at: Time
+    day: Count = 1
     end_reason: Text = ""
     asks: Text = ""
     con_id: Number = 0

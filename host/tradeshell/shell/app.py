@@ -34,12 +34,13 @@ from tradeshell.shell import (
 )
 from tradeshell.shell.base import is_usage_error
 from tradeshell.shell.commands import ALIASES, KEPT
-from tradeshell.shell.consent import NeedsConsent
+from tradeshell.shell.consent import NeedsAccount, NeedsConsent
 from tradeshell.shell.life import LivingShell
 from tradeshell.shell.pump import EventPump
 from tradeshell.version import VERSION
 
 HOST = "tradeshell"
+SPARE_ROWS = 4  # of the terminal, beside a picture: what was typed, the prompt, the toolbar
 _TOOLBAR_STYLES = {"": "", "live": "fg:ansired bold", "alarm": "fg:ansired"}
 
 
@@ -163,6 +164,14 @@ class TradeShell(LivingShell):
             if agreed is False:
                 return Answer(lines=("nothing was done",), ok=False)
             return command.run(self.trading, parse(command.name, command.grammar, [*words, question.word]))
+        except NeedsAccount as question:
+            typed = self.typed_account(question)
+            if typed is None:
+                raise
+            if not typed:
+                return Answer(lines=("it is left alone · `connect` asks again",), ok=False)
+            self.trading.confirm_live(typed)
+            return command.run(self.trading, parse(command.name, command.grammar, words))
 
     def _show(self, answer: Answer) -> None:
         self.last_result = answer.ok
@@ -270,9 +279,9 @@ class TradeShell(LivingShell):
     def screen(self) -> render.Screen:
         """Return what text is made for now: the terminal's width, and whether colour is wanted."""
         tty = self.out.isatty()
-        columns = shutil.get_terminal_size((100, 40)).columns
-        colour = self.wants_colour(tty)
-        return render.Screen(max(20, columns), tty, colour)
+        size = shutil.get_terminal_size((100, render.FALLBACK_HEIGHT))
+        rows = size.lines if tty else render.FALLBACK_HEIGHT
+        return render.Screen(max(20, size.columns), tty, self.wants_colour(tty), rows - SPARE_ROWS)
 
     def _tell(self, record: Record) -> str | None:
         try:
@@ -363,10 +372,13 @@ class TradeShell(LivingShell):
             self.stderr_line(render.clean(note))
         if self.batch or self.as_json:
             return ""
+        view = self.trading.view()
+        if view.unconfirmed:
+            self.run_first("connect")
         loaded = sum(1 for report in self.trading.plugins() if not report.refused)
         watch = self.commands.get("breakout")
         example = "" if watch is None else next(iter(watch.examples), "")
-        return picture.intro(self.trading.view(), VERSION, loaded, example)
+        return picture.intro(view, VERSION, loaded, example)
 
     # --- lines of scripts ---------------------------------------------------------------------------------------------
 

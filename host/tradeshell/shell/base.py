@@ -96,6 +96,10 @@ class BaseShell(cmd2.Cmd):
         """Whether lines are typed at a terminal (or at what stands for one in a test)."""
         return self._is_tty_session(self.main_session)
 
+    def run_first(self, line: str) -> None:
+        """Run ``line`` as if it had been typed at the first prompt."""
+        self._startup_commands.append(line)
+
     def terminal_is_gone(self) -> bool:
         """Return whether the terminal was closed: it says "end of file" for ever then."""
         try:

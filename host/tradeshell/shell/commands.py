@@ -7,6 +7,7 @@ from types import MappingProxyType
 from tradeshell.grammar import Command
 from tradeshell.shell import (
     commands_account,
+    commands_chart,
     commands_orders,
     commands_risk,
     commands_session,
@@ -32,6 +33,7 @@ BUILTIN_COMMANDS: tuple[Command, ...] = (
     *commands_orders.COMMANDS,
     *commands_risk.COMMANDS,
     *commands_account.COMMANDS,
+    *commands_chart.COMMANDS,
     *commands_session.COMMANDS,
     *commands_upkeep.COMMANDS,
 )

@@ -7,10 +7,11 @@ from decimal import Decimal
 from tradeshell import words as w
 from tradeshell.core.desk import Desk
 from tradeshell.core.events import money
-from tradeshell.errors import OperatorError
+from tradeshell.errors import BrokerError, OperatorError
 from tradeshell.grammar import Answer, Column, Command, Grammar, Key, Table, Words
 from tradeshell.ports import PluginReport, Trading, View
 from tradeshell.shell import choices, results, targets
+from tradeshell.shell.consent import NeedsAccount
 from tradeshell.shell.picture import (
     STALE,
     armed,
@@ -132,7 +133,12 @@ def connect(trading: Trading, words: Words) -> Answer:
     del words
     if trading.view().desk.link.up:
         return Answer(lines=("connected already",), data={"link": "up"})
-    trading.connect()
+    try:
+        trading.connect()
+    except BrokerError as error:
+        if account := trading.view().unconfirmed:
+            raise NeedsAccount(account, str(error)) from None
+        raise
     return Answer(data={"link": "up"})
 
 

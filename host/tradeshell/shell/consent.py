@@ -34,6 +34,15 @@ class NeedsConsent(OperatorError):
         self.only_at_terminal = only_at_terminal
 
 
+class NeedsAccount(OperatorError):
+    """A live account waits for its id; ``refusal`` is what is said where nobody can type it. ``account`` is its alias."""
+
+    def __init__(self, account: str, refusal: str) -> None:
+        super().__init__(refusal)
+        self.told = f"{account} is a live account: what is sent there costs real money."
+        self.question = "Type its whole id to trade it, Enter to leave it: "
+
+
 def lost_protection(desk: Desk, chosen: Iterable[Order]) -> str:
     """Return what follows from cancelling ``chosen`` for shares that are held, empty when no stop of theirs is touched."""
     named = {order.spec.ref: order for order in chosen if not order.cancelling}

@@ -19,7 +19,7 @@ from tradeshell.ports import Trading
 from tradeshell.shell import picture, render
 from tradeshell.shell.base import SUSPEND_REFUSED
 from tradeshell.shell.batch import INTERRUPTED, BatchShell
-from tradeshell.shell.consent import NeedsConsent
+from tradeshell.shell.consent import NeedsAccount, NeedsConsent
 from tradeshell.shell.pump import EventPump
 
 HANGUP: int | None = getattr(signal, "SIGHUP", None)  # not on every system
@@ -123,18 +123,32 @@ class LivingShell(BatchShell):
 
     def agrees(self, question: NeedsConsent) -> bool | None:
         """Ask the person who typed the line; ``None`` where nobody can be asked: in a script, in JSON, without a terminal."""
-        if not self.has_terminal or self.as_json or self.batch or len(self._frames) != 1:
+        if not self.can_ask():
             return None
         return self._asks((question.told,), question.question)
 
+    def typed_account(self, question: NeedsAccount) -> str | None:
+        """Return the id that the person at the terminal types, empty for none; ``None`` where nobody can be asked."""
+        if not self.can_ask():
+            return None
+        return self._typed((question.told,), question.question)
+
+    def can_ask(self) -> bool:
+        """Return whether the line that runs was typed by somebody who can answer: not in a script, not in JSON."""
+        return self.has_terminal and not self.as_json and not self.batch and len(self._frames) == 1
+
     def _asks(self, told: Iterable[str], question: str) -> bool:
         """Say what follows and return whether the answer is yes."""
+        return self._typed(told, f"{question} [y/N] ").lower() in ("y", "yes")
+
+    def _typed(self, told: Iterable[str], question: str) -> str:
+        """Say what follows and return what is typed then, without blanks around it; nothing is also an answer."""
         self.write(render.answer_text(tuple(told), self.screen()) + "\n")
         self.pump.enter_prompt()  # events wait while the question stands
         try:
-            return self.read_input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+            return self.read_input(question).strip()
         except (EOFError, KeyboardInterrupt):
-            return False
+            return ""
         finally:
             self.pump.leave_prompt()
 

@@ -18,11 +18,13 @@ import msgspec
 from rich.cells import cell_len
 
 from tradeshell.core.events import Weight
-from tradeshell.grammar import Answer, Table
+from tradeshell.grammar import Answer, Figure, Table
 from tradeshell.ports import Record
 from tradeshell.words import masked
 
 NARROW, WIDE = 80, 160  # columns between which tables are fitted
+FALLBACK_HEIGHT = 30  # rows, where there is no terminal
+LEAST_TALL, TALLEST = 14, 32  # rows of a picture
 SYMBOL_WIDTH = 5
 LABEL_WIDTH = 9
 LEAST_COLUMN = 8  # a column of words is not squeezed below this
@@ -34,16 +36,21 @@ ALARM = "\x1b[1;31m"
 BOLD = "\x1b[1m"
 DIM = "\x1b[2m"
 _WEIGHTS = {Weight.NOTE: "", Weight.GOOD: GREEN, Weight.BAD: RED, Weight.ALARM: ALARM}
+_STYLES = {"": "", "good": GREEN, "bad": RED, "strong": BOLD, "dim": DIM}
 _GAIN = re.compile(r"\+[0-9]")
 _LOSS = re.compile(r"[-−][0-9]")  # a typeset minus sign is meant
 
 
 class Screen(NamedTuple):
-    """What text is made for. ``width`` columns for tables; ``wrap``: lines are wrapped to it; ``colour``: ANSI styles."""
+    """What text is made for. ``width`` columns for tables; ``wrap``: lines are wrapped to it; ``colour``: ANSI styles.
+
+    ``height`` is for pictures.
+    """
 
     width: int
     wrap: bool
     colour: bool
+    height: int = 24
 
 
 def clean(text: str) -> str:
@@ -132,18 +139,29 @@ def error_line(message: str, screen: Screen) -> str:
 # --- answers ----------------------------------------------------------------------------------------------------------
 
 
-def answer_text(lines: Sequence[str | Table], screen: Screen) -> str:
+def answer_text(lines: Sequence[str | Table | Figure], screen: Screen) -> str:
     """Return an answer's lines and tables as text without a final newline."""
     out: list[str] = []
     for line in lines:
         if isinstance(line, Table):
             out += table_lines(line, screen)
             continue
+        if isinstance(line, Figure):
+            out += _figure_lines(line, screen)
+            continue
         for part in line.split("\n"):
             text = clean(part)
             indent = len(text) - len(text.lstrip()) + 2
             out.append(_fold(text, indent, screen))
     return "\n".join(out)
+
+
+def _figure_lines(figure: Figure, screen: Screen) -> list[str]:
+    """Return a picture's lines, drawn for the screen."""
+    return [
+        "".join(styled(clean(span.text), _STYLES[span.style], screen) for span in line).rstrip()
+        for line in figure.draw(min(WIDE, screen.width), min(TALLEST, max(LEAST_TALL, screen.height)))
+    ]
 
 
 def table_lines(table: Table, screen: Screen) -> list[str]:
@@ -254,7 +272,7 @@ def answer_data(answer: Answer) -> Any:
         if isinstance(line, Table):
             names = [column.name for column in line.columns]
             found += [dict(zip(names, row, strict=True)) for row in line.rows]
-        else:
+        elif isinstance(line, str):
             found.append(line)
     return {"lines": found}
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
+
+from msgspec.structs import replace
 
 from tradeshell import (
     Answer,
     Column,
     Command,
+    Desk,
     Grammar,
     OperatorError,
     Table,
@@ -27,7 +31,14 @@ from tradeshell import (
 from tradeshell_breakout import planned, results
 from tradeshell_breakout.events import bar_words
 from tradeshell_breakout.grammar import BREAKOUT_GRAMMAR, PLAN_GRAMMAR
-from tradeshell_breakout.policy import check_without_targets, trade_plan, wanted_targets, watch_params
+from tradeshell_breakout.policy import (
+    check_fast,
+    check_without_targets,
+    risk_of,
+    trade_plan,
+    wanted_targets,
+    watch_params,
+)
 
 
 def _defaults(trading: Trading) -> dict[str, Any]:
@@ -50,12 +61,13 @@ def _plan(trading: Trading, words: Words) -> tuple[TradePlan, dict[str, str]]:
     account = trading.view().desk.account
     params = watch_params(words, defaults)
     wish = wanted_targets(words)
+    risk = risk_of(words, trading.equity)
     computed: tuple[Target, ...] = ()
     if wish is not None:
-        check_without_targets(words, defaults, wish)
+        check_without_targets(words, defaults, wish, risk)
         symbol, level, sl = words.get("symbol"), words.get("level"), words.get("sl")
         computed = trading.take_profits(wish.method, symbol, level, wish.count, params["rth"] == "true", sl)
-    plan = trade_plan(words, defaults, account, computed)
+    plan = trade_plan(words, defaults, account, computed, risk)
     check_plan(plan)
     return plan, params
 
@@ -127,6 +139,7 @@ def run_breakouts(trading: Trading, words: Words) -> Answer:
     blind = {id_ for stream in view.blind for id_ in stream.watches}
     if not watchers:
         return Answer(lines=("no watchers; try: breakout AAPL level=190 qty=100 tp=195 sl=187",), data=[])
+    watchers = tuple(_as_sized(w, view.desk) for w in watchers)
     columns = (
         Column("watch"),
         Column("symbol"),
@@ -139,30 +152,40 @@ def run_breakouts(trading: Trading, words: Words) -> Answer:
         Column("since"),
     )
     return Answer(
-        lines=(Table(columns=columns, rows=tuple(_row(w, blind) for w in watchers)),),
+        lines=(Table(columns=columns, rows=tuple(_row(w, blind, view.now) for w in watchers)),),
         data=[_data(w, blind) for w in watchers],
     )
 
 
-def _state(watcher: Watcher, blind: Collection[str]) -> str:
+def _as_sized(watcher: Watcher, desk: Desk) -> Watcher:
+    """Return the watcher with the shares that its trade was sized to, once it was."""
+    trade = desk.trade(watcher.spec.id)
+    if trade is None or trade.plan.risk_usd is None:
+        return watcher
+    return replace(watcher, spec=replace(watcher.spec, plan=trade.plan))
+
+
+def _state(watcher: Watcher, blind: Collection[str], now: datetime) -> str:
     """Return what a watcher is doing; one whose bars do not come is armed in name only."""
     if watcher.spec.id in blind:
         return f"{watcher.phase.value}, BLIND"
+    if watcher.phase is WatchPhase.ARMED and watcher.ends_at is not None and now > watcher.ends_at:
+        return f"rests, day {watcher.day} of {watcher.need.days}"
     why = watcher.asks or watcher.end_reason
     return watcher.phase.value + (f" ({why})" if why else "")
 
 
-def _row(watcher: Watcher, blind: Collection[str]) -> tuple[str, ...]:
+def _row(watcher: Watcher, blind: Collection[str], now: datetime) -> tuple[str, ...]:
     plan = watcher.spec.plan
     return (
         watcher.spec.id,
         plan.symbol,
-        _state(watcher, blind),
+        _state(watcher, blind, now),
         "–" if plan.level is None else money(plan.level),
-        str(plan.qty),
+        str(plan.qty) if plan.risk_usd is None or watcher.fired else f"~{plan.qty}",
         _targets(plan),
         "–" if plan.sl is None else money(plan.sl),
-        bar_words(watcher.need.seconds) if watcher.need.seconds else "–",
+        " ".join(map(bar_words, watcher.need.lengths)) if watcher.need.seconds else "–",
         f"{watcher.started_at.astimezone(ZoneInfo('America/New_York')):%H:%M:%S}",
     )
 
@@ -185,6 +208,12 @@ def _data(watcher: Watcher, blind: Collection[str]) -> dict[str, Any]:
         "blind": watcher.spec.id in blind,
         "level": plan.level,
         "qty": plan.qty,
+        "risk": plan.risk_usd,
+        "after": watcher.spec.params.get("after") or None,
+        "until": watcher.spec.params.get("until") or None,
+        "day": watcher.day,
+        "days": watcher.need.days,
+        "flat_by": None if plan.flat_by is None else f"{plan.flat_by:%H:%M}",
         "tp": plan.tps,
         "tp_why": plan.tp_why,
         "sl": plan.sl,
@@ -193,6 +222,7 @@ def _data(watcher: Watcher, blind: Collection[str]) -> dict[str, Any]:
         "stop_updates": plan.updates,
         "cover": plan.cover if plan.mode.is_detached else None,
         "bar": watcher.need.seconds,
+        "fast_bar": watcher.need.fast,
         "since": watcher.started_at,
     }
 
@@ -203,13 +233,16 @@ def run_plan(trading: Trading, words: Words) -> Answer:
     instrument = trading.instrument(plan.symbol)
     plan = put_on_grid(plan, instrument.grid)
     check_plan(plan)
+    fast = None
+    if params["fast_bar"]:
+        fast = planned.Fast(int(params["fast_bar"]), check_fast(plan, params, instrument.grid))
     bar = int(params["bar"])
     legs = planned.legs_of(plan)
-    lines: list[str | Table] = [*planned.head(plan, bar)]
+    lines: list[str | Table] = [*planned.head(plan, bar, fast)]
     if legs:
         lines.append(planned.table(legs))
     lines += planned.sentences(plan)
-    return Answer(lines=tuple(lines), data=planned.data(plan, bar))
+    return Answer(lines=tuple(lines), data=planned.data(plan, bar, fast))
 
 
 def commands() -> tuple[Command, ...]:
@@ -230,6 +263,9 @@ def commands() -> tuple[Command, ...]:
                 "breakout AAPL level=190 qty=100 tp=auto tp_count=3 sl=187",
                 "breakout AAPL 190 100 tp-2 sl=187",
                 "breakout AAPL 190 100 sl=187 bar=5m",
+                "breakout AAPL 190 100 sl=187 fast=true fast_bar=5s",
+                "breakout AAPL level=190 risk=200 tp=195-198 sl=187 flat_by=15:55",
+                "breakout AAPL 190 100 sl=187 after=10:00 until=15:30 days=3",
                 "breakout cancel AAPL",
                 "breakout resume AAPL",
                 "breakout cancel ALL",
@@ -259,6 +295,7 @@ def commands() -> tuple[Command, ...]:
                 "plan AAPL 190 100 tp=195 sl=187",
                 "plan AAPL 190 100 tp=195-198-205 sl=187",
                 "plan AAPL 190 100 tp-3 sl=187",
+                "plan AAPL 190 risk=0.5% tp=195 sl=187",
             ),
         ),
     )

@@ -23,7 +23,9 @@ class BreakoutStarted(Event, frozen=True, kw_only=True):
     """A watcher was armed. Prices USD, ``qty`` shares, ``legs`` those of each leg of a ladder, ``bar`` seconds.
 
     ``updates``: where the stops of later legs go after each target; ``max_bars``: how many bars it waits; ``tp_why``: how each
-    target was found, when they were computed.
+    target was found, when they were computed. ``fast_bar`` seconds, ``fast_level``: the second stream, and the close of it that
+    enters. ``risk`` USD: ``qty`` is what that comes to at the level, it is counted at the trigger. ``flat_by``, ``after`` and
+    ``until``: times of day in New York; ``days``: on how many trading days it looks.
     """
 
     level: Price
@@ -36,6 +38,13 @@ class BreakoutStarted(Event, frozen=True, kw_only=True):
     updates: tuple[Price, ...] = ()
     max_bars: int | None = None
     tp_why: tuple[str, ...] = ()
+    fast_bar: int | None = None
+    fast_level: Price | None = None
+    risk: Price | None = None
+    flat_by: str | None = None
+    after: str | None = None
+    until: str | None = None
+    days: int = 1
 
     def label(self) -> str:
         return "armed"
@@ -53,7 +62,15 @@ class BreakoutStarted(Event, frozen=True, kw_only=True):
         held = f"{kind} {' '.join(exits)}" if exits else "no exits"
         found = [f"tp{number}: {why.partition(' · ')[0]}" for number, why in enumerate(self.tp_why, 1)]
         watching = f"watching {bar_words(self.bar)} closes ≥ {money(self.level)}"
-        return " · ".join((str(self.watch), held, watching, *found))
+        if self.fast_bar is not None and self.fast_level is not None:
+            watching += f", {bar_words(self.fast_bar)} closes ≥ {money(self.fast_level)}"
+        sized = [] if self.risk is None else [f"risk {money(self.risk)}, ~{self.qty} shares"]
+        times = [
+            f"{word} {at}" for word, at in (("from", self.after), ("until", self.until)) if at is not None
+        ]
+        times += [f"on {self.days} days"] if self.days > 1 else []
+        flat = [] if self.flat_by is None else [f"flat by {self.flat_by}"]
+        return " · ".join((str(self.watch), held, *sized, " ".join((watching, *times)), *flat, *found))
 
 
 class AutoTpComputed(Event, frozen=True, kw_only=True):
@@ -83,8 +100,30 @@ class BreakoutBreakDetected(Event, frozen=True, kw_only=True):
         return f"high {money(self.high)} touched the level {money(self.level)}, close {money(self.close)}"
 
 
+class BreakoutFastTriggered(Event, frozen=True, kw_only=True):
+    """A fast bar of ``bar`` seconds closed at or above ``fast_level``, the level and the buffer: it asks for the entry.
+
+    What becomes of it follows, as for a slow bar.
+    """
+
+    level: Price
+    fast_level: Price
+    close: Price
+    bar: int
+    bar_start: datetime
+
+    def label(self) -> str:
+        return "fast"
+
+    def story(self) -> str | None:
+        return f"a {bar_words(self.bar)} bar closed at {money(self.close)} ≥ {money(self.fast_level)}"
+
+
 class BreakoutConfirmed(Event, frozen=True, kw_only=True):
-    """The entry goes out: the bar closed at or above the level and every check passed. ``quote_age`` seconds."""
+    """The entry goes out: the bar closed at or above the level and every check passed. ``quote_age`` seconds.
+
+    ``qty`` shares, and ``risk``, the USD that they were counted from, if they were.
+    """
 
     level: Price
     close: Price
@@ -92,6 +131,8 @@ class BreakoutConfirmed(Event, frozen=True, kw_only=True):
     ask: Price | None
     quote_age: float | None
     order_ref: str
+    qty: Shares | None = None
+    risk: Price | None = None
 
     def label(self) -> str:
         return "trigger"
@@ -99,7 +140,8 @@ class BreakoutConfirmed(Event, frozen=True, kw_only=True):
     def story(self) -> str | None:
         age = "" if self.quote_age is None else f" ({self.quote_age:.1f} s old)"
         ask = "" if self.ask is None else f" · ask {money(self.ask)}{age}"
-        return f"close {money(self.close)} ≥ {money(self.level)}{ask}"
+        size = "" if self.risk is None else f" · risk {money(self.risk)} buys {self.qty}"
+        return f"close {money(self.close)} ≥ {money(self.level)}{ask}{size}"
 
 
 class BreakoutRejected(Event, frozen=True, kw_only=True):
@@ -142,6 +184,7 @@ class BreakoutStopped(Event, frozen=True, kw_only=True):
             "entry_timeout": "the entry was not filled in time",
             "unfilled": "the entry was not filled",
             "session_end": "the session is over, the level was not broken",
+            "until": "its time of day is over, the level was not broken",
             "no_bars": "the bars it wants cannot be had",
             "max_bars": "max_bars reached, the level was not broken",
             "restarted": "the program ended before its order had left",

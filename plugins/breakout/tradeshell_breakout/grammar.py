@@ -19,6 +19,7 @@ from tradeshell import (
     one_of,
     parse_account,
     parse_boolean,
+    parse_clock,
     parse_count,
     parse_decimal,
     parse_price,
@@ -34,7 +35,7 @@ from tradeshell_breakout import results
 T = TypeVar("T")
 
 BARS = {"1m": 60, "2m": 120, "3m": 180, "5m": 300, "15m": 900, "30m": 1800, "1h": 3600}
-LATER = "not available with this broker/plugin yet"
+FAST_BARS = {"1s": 1, "5s": 5}
 MODES = {
     "attached": "bracket: one target, one stop",
     "detached70": "two pairs of target and stop, 70/30",
@@ -44,6 +45,8 @@ BOOLEANS = (("true", "yes"), ("false", "no"))
 EXAMPLE = "breakout AAPL level=190 qty=100 tp=195 sl=187"
 EXAMPLE_PARTS = "50-30-20"
 MOST_TARGETS = 3
+MOST_PERCENT = 100
+MOST_DAYS = 250
 _METHOD = re.compile(r"[a-z][a-z0-9_]{0,40}", re.ASCII)  # no price begins with a letter
 
 
@@ -58,6 +61,35 @@ def parse_targets(text: str) -> tuple[Decimal, ...] | Computed:
     if _METHOD.fullmatch(text.lower()):
         return Computed(text.lower())
     return _joined(text, parse_price, "target", MOST_TARGETS)
+
+
+class Risk(Struct, frozen=True):
+    """What a trade may lose: USD, or a part of the account's equity in per cent."""
+
+    amount: Decimal
+    is_percent: bool
+
+    def __str__(self) -> str:
+        return f"{self.amount}{'%' * self.is_percent}"
+
+
+def parse_risk(text: str) -> Risk:
+    """Return the risk of ``200`` (USD) or ``0.5%`` (of the account's equity)."""
+    is_percent = text.endswith("%")
+    amount = parse_decimal(text.removesuffix("%"))
+    if amount <= 0:
+        raise ValueError("a risk is above zero")
+    if is_percent and amount > MOST_PERCENT:
+        raise ValueError(f"at most {MOST_PERCENT} % of the account")
+    return Risk(amount, is_percent)
+
+
+def parse_days(text: str) -> int:
+    """Return a number of trading days."""
+    days = parse_count(text)
+    if days > MOST_DAYS:
+        raise ValueError(f"at most {MOST_DAYS} trading days")
+    return days
 
 
 def parse_target_count(text: str) -> int:
@@ -102,6 +134,13 @@ def parse_bar(text: str) -> int:
     if text.lower() not in BARS:
         raise ValueError(f"is one of {' '.join(BARS)}")
     return BARS[text.lower()]
+
+
+def parse_fast_bar(text: str) -> int:
+    """Return the length in seconds of the fast bars."""
+    if text.lower() not in FAST_BARS:
+        raise ValueError(f"is one of {' '.join(FAST_BARS)}")
+    return FAST_BARS[text.lower()]
 
 
 def parse_off_or_seconds(text: str) -> float | None:
@@ -168,7 +207,18 @@ def _key(name: str, help_: str, parse: Any = str, **more: Any) -> Key:
 KEYS = (
     _key("symbol", "the stock", parse_symbol, values=known_symbols, metavar="SYMBOL", example="AAPL"),
     _key("level", "enter when a bar closes at or above it, USD", parse_price, metavar="PRICE", example="190"),
-    _key("qty", "whole shares", parse_quantity, metavar="SHARES", example="100"),
+    _key(
+        "qty", "whole shares", parse_quantity, metavar="SHARES", example="100", default="from risk, if given"
+    ),
+    _key(
+        "risk",
+        "instead of qty: what the way to the stop may cost, USD or % of the account's equity",
+        parse_risk,
+        values=(("0.5%", "of the account's equity"), ("1%", "of the account's equity")),
+        metavar="USD|PERCENT%",
+        example="200",
+        default="none",
+    ),
     _key(
         "tp",
         "take profit, USD; two or three joined by dashes make a ladder; auto computes tp_count of them",
@@ -264,6 +314,31 @@ KEYS = (
         default="1m",
     ),
     _key(
+        "fast",
+        "enter on fast bars too, whichever closes first",
+        parse_boolean,
+        values=BOOLEANS,
+        example="true",
+        default="false",
+    ),
+    _key(
+        "fast_bar",
+        "length of the fast bars",
+        parse_fast_bar,
+        values=tuple((b, "") for b in FAST_BARS),
+        metavar="BAR",
+        example="5s",
+        default="1s",
+    ),
+    _key(
+        "fast_buffer",
+        "fast bars enter when they close at or above level + this, USD",
+        parse_decimal,
+        metavar="USD",
+        example="0.10",
+        default="0.05 % of the level, at least a tick",
+    ),
+    _key(
         "max_bars", "give up after so many bars", parse_count, metavar="COUNT", example="30", default="none"
     ),
     _key(
@@ -312,26 +387,47 @@ KEYS = (
         example="0.05",
         default="0",
     ),
-    _key("another", "allow a second watcher on the symbol", parse_boolean, values=BOOLEANS, default="false"),
-    *(
-        Key(name=name, help=help_, later=LATER)
-        for name, help_ in (
-            ("risk", "quantity from the risk in USD or %"),
-            ("fast", "enter on fast bars"),
-            ("fast_bar", "length of the fast bars"),
-            ("fast_buffer", "distance above the level for the fast path"),
-            ("flat_by", "close the position by this time"),
-            ("after", "start watching at this time"),
-            ("until", "stop watching at this time"),
-            ("days", "watch for so many days"),
-        )
+    _key(
+        "flat_by",
+        "sell what was bought by this time of the day, New York",
+        parse_clock,
+        values=(("15:55", "five minutes before the close"),),
+        metavar="HH:MM",
+        example="15:55",
+        default="held",
     ),
+    _key(
+        "after",
+        "look at bars that close after this time of the day, New York",
+        parse_clock,
+        metavar="HH:MM",
+        example="10:00",
+        default="at once",
+    ),
+    _key(
+        "until",
+        "look at no bar that closes after this time of the day, New York",
+        parse_clock,
+        metavar="HH:MM",
+        example="11:30",
+        default="the close, or flat_by",
+    ),
+    _key(
+        "days",
+        "watch on so many trading days",
+        parse_days,
+        values=(("2", "today and the next session"), ("5", "a week")),
+        metavar="COUNT",
+        example="3",
+        default="1",
+    ),
+    _key("another", "allow a second watcher on the symbol", parse_boolean, values=BOOLEANS, default="false"),
 )
 
 PLAN_GRAMMAR = Grammar(
     keys=KEYS,
     positionals=("symbol", "level", "qty"),
-    required=("symbol", "level", "qty"),
+    required=("symbol", "level"),
     flags=tuple(
         Flag(word=f"tp-{n}", key="tp_count", value=str(n), help=f"{n} computed target{'s' * (n > 1)}")
         for n in (1, 2, 3)

@@ -57,6 +57,13 @@ class StopUpdate(Struct, frozen=True):
     stop: Price
 
 
+class Fast(Struct, frozen=True):
+    """The fast path: its bars' length in seconds, and the close (USD) from which they enter."""
+
+    bar: int
+    level: Price
+
+
 def legs_of(plan: TradePlan) -> tuple[PlannedLeg, ...]:
     """Return the legs of a plan that has exits; a bracket, or a lone target or stop, is one leg."""
     base = plan.level if plan.level is not None else plan.limit
@@ -110,14 +117,19 @@ def whole(amounts: list[Decimal | None]) -> Decimal | None:
     return sum(known, Decimal(0)) if known else None
 
 
-def head(plan: TradePlan, bar: int) -> tuple[str, str]:
+def head(plan: TradePlan, bar: int, fast: Fast | None = None) -> tuple[str, ...]:
     """Return when and how the plan would enter."""
     assert plan.level is not None, "a breakout has a level"
     price = "limit at the ask" if plan.entry is EntryKind.TOUCH else "at the market"
     chase = "" if plan.chase_limit is None else f", below {money(plan.chase_limit)}"
     return (
         f"breakout {plan.symbol} · enter when a {bar_words(bar)} bar closes at or above {money(plan.level)}",
-        f"  buy {plan.qty} · {price}{chase} · quote ≤ {plan.quote_age:g} s old",
+        *(
+            ()
+            if fast is None
+            else (f"  or when a {bar_words(fast.bar)} bar closes at or above {money(fast.level)}",)
+        ),
+        f"  buy {'' if plan.risk_usd is None else '~'}{plan.qty} · {price}{chase} · quote ≤ {plan.quote_age:g} s old",
     )
 
 
@@ -156,6 +168,11 @@ def table(legs: tuple[PlannedLeg, ...]) -> Table:
 def sentences(plan: TradePlan) -> tuple[str, ...]:
     """Return what a table of legs does not say: computed targets, pairs, cover, how stops move, the kind of stop, the risk."""
     lines = []
+    if plan.risk_usd is not None and plan.sl is not None:
+        lines.append(
+            f"shares: {_dollars(plan.risk_usd)} / (ask at the trigger - {money(plan.sl)}), rounded down; "
+            f"{plan.qty} at the level"
+        )
     for number, (price, why) in enumerate(zip(plan.tps, plan.tp_why, strict=False), 1):
         what, _, detail = why.partition(" · ")
         lines.append(f"tp{number} {money(price)}: {what}")
@@ -182,6 +199,8 @@ def sentences(plan: TradePlan) -> tuple[str, ...]:
         exits.append(f"exits {plan.exit_tif.value}")
     if exits:
         lines.append(" · ".join(exits))
+    if plan.flat_by is not None:
+        lines.append(f"sold by {plan.flat_by:%H:%M} New York of its day, whatever it brings")
     lines.append(_risk_words(plan))
     return tuple(f"  {line}" for line in lines)
 
@@ -200,7 +219,7 @@ def _risk_words(plan: TradePlan) -> str:
     return f"risk {_dollars(plan.risk * plan.qty)} (1 R = {money(plan.risk)} a share, from the level) · nothing was sent"
 
 
-def data(plan: TradePlan, bar: int) -> dict[str, Any]:
+def data(plan: TradePlan, bar: int, fast: Fast | None = None) -> dict[str, Any]:
     """Return the plan as scripts read it; the account is masked."""
     legs = legs_of(plan)
     risk, gain = whole([leg.risk for leg in legs]), whole([leg.gain for leg in legs])
@@ -212,6 +231,8 @@ def data(plan: TradePlan, bar: int) -> dict[str, Any]:
         "tp_method": plan.tp_method or None,
         "cover": plan.cover if plan.mode.is_detached else None,
         "bar": bar,
+        "fast_bar": None if fast is None else fast.bar,
+        "fast_level": None if fast is None else fast.level,
         "chase_limit": plan.chase_limit,
         "exit_tif": plan.exit_tif,
         "legs": [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +15,7 @@ from tradeshell import (
     ExitMode,
     OperatorError,
     OrderType,
+    PriceGrid,
     Shares,
     Target,
     Tif,
@@ -22,9 +24,12 @@ from tradeshell import (
     check_plan,
     default_weights,
     money,
+    shares_at_risk,
     split,
 )
+from tradeshell_breakout.logic import fast_level
 
+FAST_WORDS = {1: "1s", 5: "5s"}
 HALF = Decimal("0.5")
 ONE_PERCENT = Decimal("0.01")
 BELOW, CENT = Decimal("0.98"), Decimal("0.0001")  # of an example
@@ -120,7 +125,9 @@ def wanted_targets(words: Words) -> Wish | None:
     return Wish(DEFAULT_METHOD if typed is None else typed.method, words.get("tp_count", 1))
 
 
-def check_without_targets(words: Words, defaults: dict[str, Any], wish: Wish) -> None:
+def check_without_targets(
+    words: Words, defaults: dict[str, Any], wish: Wish, risk: Decimal | None = None
+) -> None:
     """Refuse now what no computed price could repair: nobody should wait for history to hear it."""
     level, sl = words.get("level"), words.get("sl")
     if wish.count > 1 and sl is None:
@@ -129,7 +136,39 @@ def check_without_targets(words: Words, defaults: dict[str, Any], wish: Wish) ->
             f"example: sl={money((level * BELOW).quantize(CENT))}"
         )
     beyond = tuple(Target(price=level * (1 + number), why="") for number in range(1, wish.count + 1))
-    check_plan(replace(trade_plan(words, defaults, "", beyond), stop_updates=()))
+    check_plan(replace(trade_plan(words, defaults, "", beyond, risk), stop_updates=()))
+
+
+def risk_of(words: Words, equity: Callable[[], Decimal]) -> Decimal | None:
+    """Return what the trade may lose in USD, ``None`` when its shares are named; a part of the ``equity`` counts as of now.
+
+    Raises ``OperatorError`` when both are given, or none, when there is no stop, and when not even one share would be bought.
+    """
+    level, sl, risk = words.get("level"), words.get("sl"), words.get("risk")
+    if words.has("qty") and risk is not None:
+        raise OperatorError(
+            f"qty={words.get('qty')} risk={risk}: both say how many shares · leave one of them away · example: risk={risk} sl=187"
+        )
+    if risk is None:
+        if words.has("qty"):
+            return None
+        raise OperatorError(
+            "qty is missing: how many shares, or what they may lose · example: qty=100, or risk=200 sl=187"
+        )
+    if sl is None:
+        raise OperatorError(
+            f"risk={risk}: what a share risks is the way from the entry to sl=, and there is none · example: risk={risk} "
+            f"sl={money((level * BELOW).quantize(CENT))}"
+        )
+    amount: Decimal = risk.amount
+    if risk.is_percent:
+        amount = (equity() * risk.amount / 100).quantize(Decimal("0.01"))
+    if sl < level and shares_at_risk(amount, level, sl) < 1:
+        raise OperatorError(
+            f"risk={risk}: {money(amount)} USD buy no share, one loses {money(level - sl)} from {money(level)} to {money(sl)} · "
+            f"example: risk={money((level - sl) * 10)}"
+        )
+    return amount
 
 
 def trade_plan(
@@ -137,11 +176,12 @@ def trade_plan(
     defaults: dict[str, Any],
     account: str,
     computed: tuple[Target, ...] = (),
+    risk: Decimal | None = None,
 ) -> TradePlan:
     """Return the plan; raises ``OperatorError`` naming word, rule and example when words contradict one another.
 
     ``defaults`` holds the parsed defaults of the config by key; a key that was typed wins. ``computed`` are the targets of
-    ``wanted_targets``.
+    ``wanted_targets``, ``risk`` (USD) is that of ``risk_of``.
     """
 
     def get(name: str, fallback: Any) -> Any:
@@ -179,9 +219,10 @@ def trade_plan(
     if exit_tif in (Tif.IOC, Tif.FOK):
         exit_tif = Tif.GTC if not words.has("exit_tif") else _refuse_exit_tif(exit_tif)
     chase = get("max_chase", Decimal(-1))
+    qty = words.get("qty") if risk is None else max(1, shares_at_risk(risk, level, sl))
     return TradePlan(
         symbol=words.get("symbol"),
-        qty=words.get("qty"),
+        qty=qty,
         account=words.get("account", account),
         level=level,
         entry=EntryKind.MARKET if get("entry", "limit") == "market" else EntryKind.TOUCH,
@@ -192,7 +233,7 @@ def trade_plan(
         sl_type=sl_type,
         sl_offset=get("sl_offset", Decimal(0)),
         mode=mode,
-        weights=_weights(mode, words.get("qty"), words.get("tp_alloc", ())),
+        weights=_weights(mode, qty, words.get("tp_alloc", ())),
         stop_updates=words.get("stop_updates", ()),
         cover=Cover(get("cover", Cover.OWN.value)),
         tif=tif,
@@ -202,6 +243,8 @@ def trade_plan(
         entry_timeout=get("entry_timeout", 20.0),
         quote_age=get("quote_age", 2.0),
         chase_limit=None if chase is None else chase_limit(level, sl, None if chase == -1 else chase),
+        risk_usd=risk,
+        flat_by=words.get("flat_by"),
     )
 
 
@@ -210,10 +253,63 @@ def _refuse_exit_tif(tif: Tif) -> Tif:
 
 
 def watch_params(words: Words, defaults: dict[str, Any]) -> dict[str, str]:
-    """Return the strategy's own words: bar length in seconds, hours, and the bar limit."""
-    rth = words.get("rth", defaults.get("rth", True))
+    """Return the strategy's own words: bar length in seconds, hours, the bar limit, the fast path, times of day and days.
+
+    Raises ``OperatorError`` for words of the fast path without ``fast=true``, and for times that contradict one another.
+    """
+
+    def get(name: str, fallback: Any) -> Any:
+        return words.get(name, defaults.get(name, fallback))
+
+    _check_times(words)
+    is_fast = get("fast", False)
+    for name, example in (("fast_bar", "5s"), ("fast_buffer", "0.10")):
+        if words.has(name) and not is_fast:
+            raise OperatorError(
+                f"{name}={FAST_WORDS.get(words.get(name), words.get(name))}: belongs to the fast path, which is off · "
+                f"example: fast=true {name}={example}"
+            )
     return {
-        "bar": str(words.get("bar", defaults.get("bar", 60))),
-        "rth": "true" if rth else "false",
-        "max_bars": str(words.get("max_bars", defaults.get("max_bars", ""))),
+        "bar": str(get("bar", 60)),
+        "rth": "true" if get("rth", True) else "false",
+        "max_bars": str(get("max_bars", "")),
+        "fast_bar": str(get("fast_bar", 1)) if is_fast else "",
+        "fast_buffer": str(get("fast_buffer", "")) if is_fast else "",
+        "after": f"{words.get('after'):%H:%M}" if words.has("after") else "",
+        "until": f"{words.get('until'):%H:%M}" if words.has("until") else "",
+        "days": str(words.get("days", 1)),
     }
+
+
+def _check_times(words: Words) -> None:
+    """Raise ``OperatorError`` for times of day that leave nothing to look at."""
+    after = words.get("after")
+    for name in ("until", "flat_by"):
+        end = words.get(name)
+        if after is not None and end is not None and after >= end:
+            raise OperatorError(
+                f"after={after:%H:%M}: begins when {name}={end:%H:%M} has passed · example: after=10:00 {name}=15:55"
+            )
+
+
+def buffer_of(params: Mapping[str, str]) -> Decimal | None:
+    """Return the buffer above the level that was typed for the fast path (USD), ``None`` for the default."""
+    typed = params.get("fast_buffer")
+    return Decimal(typed) if typed else None
+
+
+def check_fast(plan: TradePlan, params: Mapping[str, str], grid: PriceGrid) -> Decimal:
+    """Return the close (USD) from which a fast bar enters; raises ``OperatorError`` where every such entry would be refused."""
+    assert plan.level is not None, "a breakout has a level"
+    buffer = buffer_of(params)
+    enters_at = fast_level(plan.level, grid, buffer)
+    bounds = [] if plan.chase_limit is None else [(plan.chase_limit, "max_chase")]
+    bounds += [(plan.tps[0], "the first target")] if plan.tps else []
+    bound, name = min(bounds, default=(None, ""))
+    if bound is not None and enters_at >= bound:
+        word = "fast=true" if buffer is None else f"fast_buffer={buffer}"
+        raise OperatorError(
+            f"{word}: fast closes enter from {money(enters_at)}, where entries are refused from {money(bound)} on ({name}) · "
+            f"use a smaller buffer, such as fast_buffer={grid.increment(plan.level)}"
+        )
+    return enters_at

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, time
 
 from tradeshell import (
     Bar,
@@ -22,30 +22,49 @@ from tradeshell_breakout.events import (
     AutoTpComputed,
     BreakoutBreakDetected,
     BreakoutConfirmed,
+    BreakoutFastTriggered,
     BreakoutRejected,
     BreakoutStarted,
     BreakoutStopped,
 )
-from tradeshell_breakout.logic import QUIET_STATE, BreakoutState, read_bar
+from tradeshell_breakout.logic import QUIET_STATE, BreakoutState, fast_level, read_bar, read_fast_bar
+from tradeshell_breakout.policy import buffer_of, check_fast
 
 NOTHING: tuple[Wish, ...] = ()
+
+
+def _clock(text: str | None) -> time | None:
+    return time.fromisoformat(text) if text else None
 
 
 class Breakout:
     """Enter when a closed bar's close is at or above ``plan.level``; single-fire is the host's promise.
 
-    ``params``: ``bar`` (seconds), ``rth`` (``true``/``false``), ``max_bars`` (a count, or empty).
+    ``params``: ``bar`` (seconds), ``rth`` (``true``/``false``), ``max_bars`` (a count, or empty). With ``fast_bar`` (seconds, or
+    empty) the bars of a second stream race them: they enter when they close at or above the level and ``fast_buffer`` (USD, or
+    empty: the default). ``after``, ``until`` (``HH:MM`` New York, or empty) and ``days``: when it looks; never later than
+    ``plan.flat_by``.
     """
 
     def needs(self, watch: WatchSpec) -> BarNeed:
         """Return the bars this watcher looks at."""
-        return BarNeed(int(watch.params["bar"]), watch.params["rth"] == "true")
+        params = watch.params
+        ends = [end for end in (_clock(params.get("until")), watch.plan.flat_by) if end is not None]
+        return BarNeed(
+            int(params["bar"]),
+            params["rth"] == "true",
+            int(params["fast_bar"]) if params.get("fast_bar") else None,
+            after=_clock(params.get("after")),
+            until=min(ends, default=None),
+            days=int(params.get("days") or 1),
+        )
 
     def start(self, watch: WatchSpec, at: datetime) -> tuple[BreakoutState, tuple[Wish, ...]]:
         """Return an untouched state and the start's announcement."""
         del at
         plan = watch.plan
         assert plan.level is not None, "the command always gives a level"
+        fast = self.needs(watch).fast
         started = BreakoutStarted(
             symbol=plan.symbol,
             watch=watch.id,
@@ -59,6 +78,13 @@ class Breakout:
             updates=plan.updates,
             max_bars=int(watch.params["max_bars"]) if watch.params["max_bars"] else None,
             tp_why=plan.tp_why,
+            risk=plan.risk_usd,
+            after=watch.params.get("after") or None,
+            until=watch.params.get("until") or None,
+            days=int(watch.params.get("days") or 1),
+            flat_by=None if plan.flat_by is None else f"{plan.flat_by:%H:%M}",
+            fast_bar=fast,
+            fast_level=None if fast is None else check_fast(plan, watch.params, watch.instrument.grid),
         )
         if not plan.tp_method:
             return QUIET_STATE, (Tell(started),)
@@ -79,8 +105,15 @@ class Breakout:
         del at
         level = watch.plan.level
         assert level is not None, "the command always gives a level"
-        max_bars = watch.params["max_bars"]
-        reading = read_bar(state, bar, level, int(max_bars) if max_bars else None)
+        params = watch.params
+        enters_at = level
+        if is_slow := bar.seconds == int(params["bar"]):
+            reading = read_bar(state, bar, level, int(params["max_bars"]) if params["max_bars"] else None)
+        elif bar.high < level:
+            return state, NOTHING
+        else:
+            enters_at = fast_level(level, watch.instrument.grid, buffer_of(params))
+            reading = read_fast_bar(state, bar, level, enters_at)
         if reading is None:
             return state, NOTHING
         wishes: list[Wish] = []
@@ -98,6 +131,20 @@ class Breakout:
                 )
             )
         if reading.broke_out:
+            if not is_slow:
+                wishes.append(
+                    Tell(
+                        BreakoutFastTriggered(
+                            symbol=bar.symbol,
+                            watch=watch.id,
+                            level=level,
+                            fast_level=enters_at,
+                            close=bar.close,
+                            bar=bar.seconds,
+                            bar_start=bar.start,
+                        )
+                    )
+                )
             wishes.append(Enter(bar))
         elif reading.gave_up:
             wishes.append(Finish("max_bars"))
@@ -119,6 +166,8 @@ class Breakout:
                 ask=news.ask,
                 quote_age=news.quote_age,
                 order_ref=news.order_ref,
+                qty=news.qty or None,
+                risk=watch.plan.risk_usd,
             )
             return state, (Tell(confirmed),)
         if isinstance(news, Refused):

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from tradeshell import (
     Bar,
@@ -24,6 +25,7 @@ from tradeshell import (
     Handle,
     Instrument,
     OrderSpec,
+    Price,
     Quote,
     Session,
     Snapshot,
@@ -31,6 +33,7 @@ from tradeshell import (
 from tradeshell_ibkr.account import Account
 from tradeshell_ibkr.connection import Connection
 from tradeshell_ibkr.ended import Ended
+from tradeshell_ibkr.equity import Equity
 from tradeshell_ibkr.examine import examine
 from tradeshell_ibkr.market_data import DataSettings, MarketData
 from tradeshell_ibkr.orders import Orders
@@ -47,6 +50,7 @@ class IbkrBroker:
         self.orders = Orders(self.connection, context.emit, self.data.contract)
         self.account = Account(self.connection, context.emit, self.orders)
         self.ended = Ended(self.connection)
+        self.worth = Equity(self.connection)
         self.connection.on_up.append(self.data.on_connected)
         self.connection.on_down.append(lambda _: self.data.on_lost())
 
@@ -71,6 +75,14 @@ class IbkrBroker:
     async def connect(self) -> None:
         """Connect; raises ``BrokerError`` with one line when that fails."""
         await self.connection.connect()
+
+    def unconfirmed(self) -> str:
+        """Return the live account that was left because nobody has typed its id."""
+        return self.connection.unconfirmed
+
+    def confirm_live(self, account: str) -> None:
+        """Allow a live account from the next attempt on."""
+        self.connection.settings = replace(self.connection.settings, live_account=account)
 
     async def disconnect(self) -> None:
         """Disconnect and stay so; orders work on at the broker."""
@@ -114,6 +126,10 @@ class IbkrBroker:
     async def completed_orders(self) -> tuple[CompletedOrder, ...]:
         """Return the orders that ended today."""
         return await self.ended.ask()
+
+    async def equity(self) -> Price:
+        """Return what the account is worth, USD."""
+        return await self.worth.ask()
 
     # --- market data --------------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from tradeshell import (
     LinkChanged,
 )
 from tradeshell_ibkr.codes import CODES, Effect, look_up
-from tradeshell_ibkr.guards import LinkFailure, check_account, check_place
+from tradeshell_ibkr.guards import LinkFailure, LiveUnconfirmed, check_account, check_place
 from tradeshell_ibkr.order_ids import FIRST_REQUEST_ID, LAST_REQUEST_ID, OrderIds
 from tradeshell_ibkr.owner import claim
 from tradeshell_ibkr.pacing import Outbox, Priority
@@ -66,6 +66,7 @@ class Connection:
         self.on_next_id: Callable[[int], None] = lambda _: None
         self.on_order_error: Callable[[int, int, str], None] = lambda *_: None
         self.account = ""
+        self.unconfirmed = ""  # a live account that was left because nobody has typed its id
         self.state = LinkState.OFF
         self.words = words_of(LinkState.OFF, self.settings.place, self.settings.client_id)
         self.epoch = 0
@@ -237,9 +238,11 @@ class Connection:
     async def _try(self) -> None:
         before = self.state
         self._set(LinkState.CONNECTING)
+        self.unconfirmed = ""
         try:
             await self._dial()
         except LinkFailure as failure:
+            self.unconfirmed = failure.account if isinstance(failure, LiveUnconfirmed) else ""
             self._fail(failure, before)
             raise BrokerError(self.words) from None
 

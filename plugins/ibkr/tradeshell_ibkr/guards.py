@@ -19,6 +19,17 @@ class LinkFailure(BrokerError):
         self.state, self.detail = state, detail
 
 
+class LiveUnconfirmed(LinkFailure):
+    """A live account whose id nobody has typed."""
+
+    def __init__(self, account: str) -> None:
+        super().__init__(
+            LinkState.GUARDED,
+            f"account {masked(account)} is live: to trade it, start with --live-account and its full id",
+        )
+        self.account = account
+
+
 def check_place(settings: LinkSettings) -> None:
     """Raise ``LinkFailure`` for an address that may not be dialled."""
     if settings.paper_only and settings.port in LIVE_PORTS:
@@ -56,9 +67,7 @@ def check_account(settings: LinkSettings, accounts: tuple[str, ...], before: str
             f"account {masked(account)} is live and PAPER_ONLY is true: disconnected before anything was asked"
         )
     if settings.live_account != account:
-        raise _refused(
-            f"account {masked(account)} is live: to trade it, start with --live-account and its full id"
-        )
+        raise LiveUnconfirmed(account)
     return account
 
 

@@ -23,6 +23,7 @@ from tradeshell import (
     Handle,
     Instrument,
     OrderSpec,
+    Price,
     Quote,
     Snapshot,
     VenueClock,
@@ -109,6 +110,14 @@ class PaperBroker(Venue, Outside):
         symbol = next((symbol for symbol, _, _ in self._bars), None)
         quote = None if symbol is None else self.latest(symbol)
         return examine(self.info(), quote, self._clock.now())
+
+    async def equity(self) -> Price:
+        """Return what the account is worth, USD: a million, and what was made of it since; shares at their bid."""
+        return self.exchange.worth(self._bid)
+
+    def _bid(self, symbol: str) -> Price | None:
+        quote = self.latest(symbol)
+        return None if quote is None else quote.bid
 
     def first_order_id(self) -> int:
         """Return the lowest order number that was never used here."""

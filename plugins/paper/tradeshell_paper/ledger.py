@@ -6,6 +6,7 @@ executions; shares are conserved.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 
@@ -16,6 +17,7 @@ from tradeshell import ExecutionReport, Instrument, PositionReport, Price, Share
 from tradeshell_paper.settings import Rules
 from tradeshell_paper.tickets import Ticket
 
+CASH = Decimal(1_000_000)  # USD that an account begins with
 AVERAGE_STEP = Decimal("0.000001")
 
 
@@ -45,6 +47,7 @@ class Ledger:
         self._positions: dict[str, Position] = {}
         self._instruments: dict[str, Instrument] = {}
         self._clients: list[int] = []
+        self._fees = Decimal(0)
         self.executions: list[
             ExecutionReport
         ] = []  # each in its last revision, in the order in which they happened
@@ -106,7 +109,17 @@ class Ledger:
         fees = self._rules.fees.of_order(ticket.filled, ticket.value)
         added = fees - ticket.fees
         ticket.fees = fees
+        self._fees += added
         return added
+
+    def worth(self, mark: Callable[[str], Price | None]) -> Decimal:
+        """Return cash and positions in USD; ``mark`` says what a share is worth, ``None``: nobody knows, its cost counts."""
+        paid = sum((each.price * each.qty * each.side.sign for each in self.executions), Decimal(0))
+        total = CASH - paid - self._fees
+        for symbol, position in self._positions.items():
+            price = mark(symbol)
+            total += position.qty * (position.average if price is None else price)
+        return total
 
     def position(self, symbol: str) -> PositionReport:
         """Return the position in ``symbol``, perhaps of zero shares."""

@@ -19,6 +19,7 @@ for an order that works there; entered after that, at the end of the next tradin
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import TypeAlias
 
@@ -85,6 +86,10 @@ class Exchange:
     def is_flat(self) -> bool:
         """Return whether no position is open."""
         return self._floor.ledger.is_flat
+
+    def worth(self, mark: Callable[[str], Price | None]) -> Price:
+        """Return what the account is worth in USD: see ``Ledger.worth``."""
+        return self._floor.ledger.worth(mark)
 
     def order(self, order_id: int, client: int = 0) -> OrderReport | None:
         """Return an order as it stands, ``None`` when there never was one."""

@@ -232,7 +232,7 @@ def test_a_setting_that_makes_no_sense_is_refused_in_one_line(table: dict[str, A
 def test_the_documented_settings_are_those_that_are_read() -> None:
     rows = tables(sections(DOCS / "ibkr.md")["Settings"])[0]
     said = [key.strip(" `") for row in rows for key in row["key"].split(",")]
-    read = {*LinkSettings.__struct_fields__, *DataSettings.__struct_fields__} - {"paper_only"}
+    read = {*LinkSettings.__struct_fields__, *DataSettings.__struct_fields__} - {"paper_only", "live_account"}
     assert sorted(said) == sorted(read)
     defaults = DataSettings()
     for row in rows:

@@ -184,10 +184,10 @@ class Replay:
         if order is None or not order.is_own:
             return
         stock = self.account.stock(order.sym)
+        order.refused_text = record["text"]
         if record["action"] in ("modify", "cancel"):
             order.changes_refused += 1
             order.changed.append(self.now)
-            order.refused_text = record["text"]
             order.is_kept = order.is_kept or record["action"] == "cancel"
         elif order.is_stop:
             self.findings.saw("stop refused")

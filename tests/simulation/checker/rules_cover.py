@@ -111,6 +111,10 @@ class CoverRules:
             and stock.covered(run.now, self._bounds.elected, order.trade) >= order.trade.need()
         ):
             return True  # it covered shares of others beside its own, and its own are still covered
+        if order.parent is not None and order.parent.refused_text and order.parent.executed:
+            return True  # the venue had refused its entry, which bought all the same: another stop takes its place
+        if order.trade is not None and self._is_sold_out(order.trade, order):
+            return True  # an execution that came late has sold what it was for
         if uncovered <= sum(max(0, -other.net) for other in stock.trades if other is not order.trade):
             return True  # another trade of ours sold more than its own, and that is missing from this one
         change = run.log.last_intent(order.ref, "replace", run.now)
@@ -129,6 +133,12 @@ class CoverRules:
         if any(run.now - t <= 5.0 for t in lost_at):
             return True  # somebody else sold: exits shrink at once, whatever else is not known yet
         return any(name == stock.name and run.now - 60 <= t <= run.now for t, name in self._rungs)
+
+    @staticmethod
+    def _is_sold_out(trade: Trade, stop: Order) -> bool:
+        """Return whether all shares of a stop's leg are sold, by other orders of the leg."""
+        leg = [order for order in trade.orders if order.leg[2:] == stop.leg[2:]]
+        return sum(order.executed for order in leg) >= max(order.qty for order in leg)
 
     def _hand_over(self, stock: Stock, cover: Order) -> None:
         """What a cover gives up a leg's stop takes over at once, or its shares are sold: L shows when that was sent.
@@ -247,7 +257,11 @@ class CoverRules:
         elif order.asked_cancel is not None and not order.is_kept and order.state == "cancelled":
             if not order.waits():
                 stock.by_us = order
-        elif not any(other.executed for other in self._run.account.groups[order.group] if other is not order):
+        elif not any(
+            other.executed and (other.state == "filled" or other.executed >= other.total)
+            for other in self._run.account.groups[order.group]
+            if other is not order
+        ):
             self.exposure.hit(stock)
             if order.state == "refused":  # its refusal was noted
                 return

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from tradeshell import Price, Shares
+from tradeshell_paper.ledger import CASH
 
-CASH = Decimal(1_000_000)
 MARGIN = Decimal("0.25")  # of a position's value: what a margin account must keep
 CENT = Decimal("0.01")
 ZERO = Decimal(0)
