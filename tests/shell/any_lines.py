@@ -27,11 +27,12 @@ FITTING: Mapping[str, tuple[str, ...]] = {
     "tp_alloc": ("50-30-20", "70-30", "60-30-10"),
     "stop_updates": ("100", "100-102", "99.5-101", "102-103", "101-100"),
     "limit": ("99", "100", "101"),
+    "risk": ("50", "200", "0.5%"),
     "stop": ("98", "99", "be"),
     "order": ("1", "2", "5", "DEMO.sl1", "DEMO.sl*", "DEMO", "ALL"),
 }
 TRADING = ("breakout", "plan", "buy", "sell")  # half of all lines
-OFTEN = {"tp": 0.5, "sl": 0.5, "stop_updates": 0.1, "tp_alloc": 0.1}
+OFTEN = {"tp": 0.5, "sl": 0.5, "stop_updates": 0.1, "tp_alloc": 0.1, "risk": 0.2}
 # These end the session, read the disk or repeat what went before.
 NOT_TYPED = ("quit", "exit", "run_script", "history")
 

@@ -96,6 +96,14 @@ def breaches(plan: TradePlan) -> list[str]:
     else:
         must(not plan.stop_updates and not plan.weights, "a split belongs to a ladder")
     must(plan.sl is None or Decimal(0) <= plan.sl_offset < plan.sl, "the limit of a stop stays above zero")
+    if plan.risk_usd is not None:
+        must(plan.risk_usd > 0 and plan.sl is not None, "a risk is above zero and has a stop")
+        must(
+            not plan.mode.is_detached or sum(plan.parts) == 100,
+            "shares that are counted later are split in percent",
+        )
+        lost = Decimal(0) if base is None or plan.sl is None else (base - plan.sl) * plan.qty
+        must(lost <= plan.risk_usd, "the shares lose no more than the risk")
     must(plan.exit_tif in (Tif.DAY, Tif.GTC), "exits rest")
     must(
         not (plan.sl_type is OrderType.STOP and plan.outside_rth and plan.sl is not None),
@@ -128,6 +136,9 @@ class Recorder:
 
     def instrument(self, symbol: str) -> Instrument:
         return Instrument(symbol=symbol, con_id=1)
+
+    def equity(self) -> Decimal:
+        return Decimal(100_000)
 
     def quote(self, symbol: str) -> Quote | None:
         return None

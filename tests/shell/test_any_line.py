@@ -150,6 +150,7 @@ def test_a_plan_that_keeps_the_policy_is_left_alone() -> None:
         {"mode": ExitMode.ATTACHED}, {"weights": (50, 50)}, {"stop_updates": (d("186"), d("190"))},
         {"stop_updates": (d("195"), d("196"))}, {"sl_offset": d("187")}, {"exit_tif": Tif.IOC}, {"quote_age": 0.0},
         {"sl_type": OrderType.STOP, "outside_rth": True}, {"entry_timeout": 0.0}, {"chase_limit": d("189")}, {"side": Side.SELL},
+        {"risk_usd": d("100")}, {"risk_usd": d("1000"), "sl": None}, {"risk_usd": d("1000"), "weights": (60, 30, 20)},
         {"tps": (d("195"), d("198")), "mode": ExitMode.DETACHED70, "weights": (60, 40)},
     ],
     ids=str,

@@ -26,7 +26,7 @@ LOOKING = """
 status · positions · pos DEMO · executions · executions NONE · orders · orders DEMO show=all · breakouts · plugins
 doctor · quote DEMO AAPL · plan DEMO 101 100 · plan DEMO 101 100 sl=100 · plan DEMO 101 100 tp-2 sl=100
 plan DEMO 101 100 tp=102-103-104 sl=99 · why DEMO · why 1 · why nothing · trades · trades today
-tail ops · tail events n=3 · tail gateway · tail nope
+chart DEMO · chart DEMO n=5 bar=5m · chart DEMO bar=7m · tail ops · tail events n=3 · tail gateway · tail nope
 reconcile · reconcile fix 1 · wait timeout=1s · wait NONE · notify
 help · help buy · help nope · ?sell · orders ? · orders cancel ?
 alias list · macro list · history · set · set echo · set nope 1
@@ -37,7 +37,8 @@ buy DEMO 'open · buy DEMO 1; sell DEMO 1 · nonsense 1 · !ls · @nowhere.txt �
 STATES: Mapping[str, str] = {
     "nothing there": "breakout cancel ALL · orders cancel ALL · flatten ALL now · connect",
     "watchers wait": """breakout DEMO 500 10 · breakout AAPL 500 10 tp=510-520 sl=490 · breakout MSFT 900 10 tp-2 sl=490
-        breakout DEMO 500 10 · breakout DEMO 400 10 another""",
+        breakout DEMO 500 10 · breakout DEMO 400 10 another=true after=10:00 until=15:30 days=2 flat_by=15:50
+        breakout NVDA 500 risk=100 sl=490 fast=true""",
     "a ladder is open": """breakout cancel ALL · breakout DEMO 100.30 100 tp=100.80-101.20-102 sl=99.80 · wait timeout=10m
         orders cancel DEMO.sl2 · orders replace DEMO.sl3 stop=99.70 · orders replace DEMO.sl* stop=99.60""",
     "trades and a resting order": """buy AAPL 10 tp=250 sl=100 · buy TSLA 10 · sell TSLA 5 · buy MSFT 10 limit=100

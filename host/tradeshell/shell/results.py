@@ -177,6 +177,52 @@ class Quotes(Result, frozen=True, kw_only=True):
     missing: tuple[str, ...]
 
 
+class BarRow(Result, frozen=True, kw_only=True):
+    """A closed bar, from ``start`` for ``seconds``."""
+
+    symbol: str
+    start: datetime
+    seconds: int
+    open: Price
+    high: Price
+    low: Price
+    close: Price
+    volume: Shares
+
+
+class MarkRow(Result, frozen=True, kw_only=True):
+    """A price that matters: ``level``, ``entry``, ``tp1``, ``sl1`` …; ``planned``: no order works there yet."""
+
+    what: str
+    price: Price
+    qty: Shares | None
+    planned: bool
+    trade: str
+
+
+class FillRow(Result, frozen=True, kw_only=True):
+    """An execution; ``trade`` is ``null`` and ``leg`` ``external`` for one that is not ours."""
+
+    at: datetime
+    leg: str
+    side: Side
+    qty: Shares
+    price: Price
+    trade: str | None
+
+
+class Charted(Result, frozen=True, kw_only=True):
+    """What ``chart`` draws: bars, oldest first, prices that matter, executions, and the touch where there is one."""
+
+    symbol: str
+    seconds: int
+    bars: tuple[BarRow, ...]
+    marks: tuple[MarkRow, ...]
+    fills: tuple[FillRow, ...]
+    bid: Price | None
+    ask: Price | None
+
+
 # --- session ----------------------------------------------------------------------------------------------------------
 
 

@@ -36,7 +36,8 @@ class Resumed(Result, frozen=True, kw_only=True):
 class WatcherRow(Result, frozen=True, kw_only=True):
     """A watcher. ``reason`` is why it ended or what it asks about; ``blind``: the bars that it waits for do not come.
 
-    ``legs`` are the shares of each target of a ladder, ``bar`` the length of its bars in seconds.
+    ``legs`` are the shares of each target of a ladder; ``bar`` and ``fast_bar`` lengths in seconds (``null``: no fast path);
+    ``risk`` where the shares are counted at the trigger; ``after``, ``until``, ``flat_by``: New York, ``10:00``.
     """
 
     watch: str
@@ -46,6 +47,12 @@ class WatcherRow(Result, frozen=True, kw_only=True):
     blind: bool
     level: Price | None
     qty: Shares
+    risk: Decimal | None
+    after: str | None
+    until: str | None
+    day: int
+    days: int
+    flat_by: str | None
     tp: tuple[Price, ...]
     tp_why: tuple[str, ...]
     sl: Price | None
@@ -54,6 +61,7 @@ class WatcherRow(Result, frozen=True, kw_only=True):
     stop_updates: tuple[Price, ...]
     cover: Cover | None
     bar: int
+    fast_bar: int | None
     since: datetime
 
 
@@ -104,6 +112,8 @@ class Plan(Result, frozen=True, kw_only=True):
     tp_method: str | None
     cover: Cover | None
     bar: int
+    fast_bar: int | None
+    fast_level: Price | None
     chase_limit: Price | None
     exit_tif: Tif
     legs: tuple[PlanLeg, ...]
