@@ -78,7 +78,7 @@ NOTIFY = Command(
         example="notify",
     ),
     run=run,
-    group="Session",
+    group="Connection and upkeep",
     examples=("notify", "notify test"),
     notes="Off unless the config has a table [sinks.notify]. Of an address only its place in the list and its scheme are shown: "
     "it holds passwords.",
