@@ -46,6 +46,7 @@ class Run(Struct, frozen=True, kw_only=True):
     batch: bool = False
     pace: Pace | None = None
     session: str | None = None  # an id of the caller's own, so that ids in what is printed can be repeated
+    hints: tuple[str, ...] = ()  # lines for a person who begins
     stdin: TextIO | None = None
     stdout: TextIO | None = None
 
@@ -171,10 +172,11 @@ def program(
             commands_to_run=run.commands,
             state_dir=state_dir,
             notes=notes,
+            hints=run.hints,
             stdin=run.stdin,
             stdout=run.stdout,
         )
-        engine.idle = pump.drain
+        engine.idle = shell.while_waiting
         yield Program(
             settings=settings, plugins=plugins, engine=engine, trading=trading, shell=shell, pump=pump
         )
@@ -224,9 +226,11 @@ def _typed(watcher: SavedWatcher) -> str:
     if watcher.spec is None:
         return ""
     plan = watcher.spec.plan
-    words = [watcher.strategy, watcher.symbol, str(plan.level), str(plan.qty)]
+    size = str(plan.qty) if plan.risk_usd is None else f"risk={plan.risk_usd}"
+    words = [watcher.strategy, watcher.symbol, str(plan.level), size]
     words += [f"tp={'-'.join(map(str, plan.tps))}"] if plan.tps else []
     words += [] if plan.sl is None else [f"sl={plan.sl}"]
+    words += [] if plan.flat_by is None else [f"flat_by={plan.flat_by:%H:%M}"]
     words += [
         f"{key}={value}"
         for key, value in watcher.spec.params.items()

@@ -114,7 +114,7 @@ def _is_file_name(word: str) -> bool:
 def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     # --help and --version must not pay for the trading side.
     from tradeshell.bootstrap import Run, load_plugins, program, run_program  # noqa: PLC0415  # see above
-    from tradeshell.config import load_settings  # noqa: PLC0415  # see above
+    from tradeshell.config import first_config, load_settings  # noqa: PLC0415  # see above
 
     flags = {
         name: getattr(options, name)
@@ -139,7 +139,8 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
             if code is not None:
                 return code
         batch = bool(commands) or not sys.stdin.isatty()
-        run = Run(commands=tuple(commands) if commands else None, batch=batch, pace=pace)
+        hints = () if batch or settings.json else first_config(settings)
+        run = Run(commands=tuple(commands) if commands else None, batch=batch, pace=pace, hints=hints)
         _end_on_signal()
         with program(settings, run, environ, plugins) as running:
             code = running.shell.run()

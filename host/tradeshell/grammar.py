@@ -21,10 +21,7 @@ ChoiceSource: TypeAlias = Choices | Callable[[Any, tuple[str, ...]], Choices]
 
 
 class Key(Struct, frozen=True, kw_only=True):
-    """One ``name=VALUE`` option (or positional). ``parse`` raises ``ValueError`` with the rule when a value is wrong.
-
-    ``later`` marks a key that is known but not available yet: using it is refused with that reason.
-    """
+    """One ``name=VALUE`` option (or positional). ``parse`` raises ``ValueError`` with the rule when a value is wrong."""
 
     name: str
     help: str
@@ -33,7 +30,6 @@ class Key(Struct, frozen=True, kw_only=True):
     metavar: str = "VALUE"
     example: str = ""
     default: str = ""
-    later: str = ""
 
 
 class Flag(Struct, frozen=True, kw_only=True):
@@ -192,7 +188,7 @@ def _take(
     if (flag := grammar.flag(token)) is not None:
         key = grammar.key(flag.key)
         assert key is not None, f"flag {flag.word} names no key"
-        _put(command, grammar, key, flag.value, values, token)
+        _put(command, grammar, key, flag.value, values)
         return
     while waiting and waiting[0] in values:
         waiting.pop(0)
@@ -210,11 +206,7 @@ def _take(
     )
 
 
-def _put(
-    command: str, grammar: Grammar, key: Key, raw: str, values: dict[str, Any], word: str | None = None
-) -> None:
-    if key.later:
-        raise OperatorError(f"{command}: {word or key.name + '='} is {key.later}")
+def _put(command: str, grammar: Grammar, key: Key, raw: str, values: dict[str, Any]) -> None:
     if key.name in values:
         raise OperatorError(f"{command}: {key.name} is given twice")
     if not raw:
@@ -280,20 +272,13 @@ def complete(grammar: Grammar, text: str, before: Sequence[str], view: Any) -> t
     offers_list += [
         Offer(f"{k.name}=", f"{k.name}=", k.help, open=True)
         for k in grammar.keys
-        if k.name not in used and k.name != grammar.rest and k.name not in grammar.positionals and not k.later
+        if k.name not in used and k.name != grammar.rest and k.name not in grammar.positionals
         if f"{k.name}=".startswith(text)
     ]
     offers_list += [
-        Offer(f.word, f.word, f.help)
-        for f in grammar.flags
-        if f.key not in used and f.word.startswith(text) and not _later(grammar, f.key)
+        Offer(f.word, f.word, f.help) for f in grammar.flags if f.key not in used and f.word.startswith(text)
     ]
     return tuple(offers_list) or hint
-
-
-def _later(grammar: Grammar, name: str) -> bool:
-    key = grammar.key(name)
-    return key is not None and bool(key.later)
 
 
 def _choices(key: Key, view: Any, before: tuple[str, ...]) -> Choices:

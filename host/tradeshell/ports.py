@@ -24,7 +24,7 @@ from tradeshell.core.plan import TradePlan
 from tradeshell.core.targets import Target, TargetsWanted
 from tradeshell.differences import Difference
 from tradeshell.grammar import Result
-from tradeshell.upkeep import BlindStream, Finding, LogFile, StreamNews, WireLog
+from tradeshell.upkeep import BlindStream, Finding, LogFile, Margin, StreamNews, WireLog
 
 T_contra = TypeVar("T_contra", contravariant=True)
 
@@ -412,6 +412,10 @@ class Trading(Protocol):
         self, method: str, symbol: str, level: Price, count: int, rth: bool, sl: Price | None = None
     ) -> tuple[Target, ...]:
         """Return ``count`` targets above ``level`` that ``method`` computes from bars closed by now, on the grid and rising."""
+        ...
+
+    def preview(self, plan: TradePlan) -> Margin | None:
+        """Return what buying ``plan`` at its level would change, ``None`` where the broker does not say; raises its refusal."""
         ...
 
     def start_watch(

@@ -7,12 +7,14 @@ as good a broker without. All times are aware UTC ``datetime``, lengths seconds.
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from msgspec import Struct
 
+from tradeshell.core.orders import OrderSpec
 from tradeshell.grammar import Result
 
 StreamKey: TypeAlias = tuple[str, int, bool]  # symbol, length of its bars in seconds, regular hours only
@@ -167,6 +169,34 @@ class KeepsTime(Protocol):
 
     async def broker_time(self) -> datetime:
         """Return the broker's time; raises ``BrokerError`` when there is no answer."""
+        ...
+
+
+class Margin(Result, frozen=True, kw_only=True):
+    """What an order would change, as the broker reckons it, USD; ``None`` for what it did not say. Equity is with loan value."""
+
+    initial: Decimal | None = None
+    maintenance: Decimal | None = None
+    initial_after: Decimal | None = None
+    equity_after: Decimal | None = None
+    commission: Decimal | None = None
+
+
+@runtime_checkable
+class PreviewsOrders(Protocol):
+    """A broker that says what an order would cost without taking it (IBKR calls it what-if)."""
+
+    async def preview(self, order: OrderSpec) -> Margin:
+        """Return what ``order`` would change; raises ``BrokerError`` when it would be refused, or nothing is said in time."""
+        ...
+
+
+@runtime_checkable
+class NamesSymbols(Protocol):
+    """A venue that has only so many symbols, or some that are worth a look: completion offers them."""
+
+    def symbols(self) -> tuple[str, ...]:
+        """Return the symbols, without waiting."""
         ...
 
 

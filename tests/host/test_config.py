@@ -21,6 +21,7 @@ from tradeshell.config import (
     Settings,
     default_config_path,
     default_config_text,
+    first_config,
     load_settings,
     open_state_dir,
 )
@@ -731,3 +732,36 @@ def test_a_start_without_a_file_does_not_pay_for_one(file: Path, text: str | Non
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == heavy
+
+
+# --- the first start --------------------------------------------------------------------------------------------------
+
+
+def test_a_first_config_is_written_where_there_is_none_and_changes_nothing(nobodys_home: Path) -> None:
+    path = default_config_path()
+    (said,) = first_config(load_settings({}, {}))
+    assert (
+        said
+        == f"settings: ~/{path.relative_to(nobodys_home)} was written, every one at its default and commented out"
+    )
+    assert path.read_text(encoding="utf-8") == default_config_text()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    settings = load_settings({}, {})
+    assert settings.config_file == path
+    assert set(settings.sources.values()) == {"default"}
+    assert first_config(settings) == ()
+
+
+def test_a_config_that_has_just_come_is_not_written_over(nobodys_home: Path) -> None:
+    settings = load_settings({}, {})
+    path = default_config_path()
+    path.parent.mkdir(parents=True)
+    path.write_text("broker = 'paper'\n")
+    assert first_config(settings) == ()
+    assert path.read_text() == "broker = 'paper'\n"
+
+
+def test_a_home_that_cannot_be_written_needs_no_config(nobodys_home: Path) -> None:
+    default_config_path().parent.parent.parent.mkdir(parents=True, exist_ok=True)
+    default_config_path().parent.parent.write_text("a file where a folder should be")
+    assert first_config(load_settings({}, {})) == ()

@@ -29,7 +29,7 @@ from tradeshell.shell.app import TradeShell
 from tradeshell.shell.commands import BUILTIN_COMMANDS
 from tradeshell.shell.pump import EventPump
 from tradeshell.testing.outcome import Runner
-from tradeshell.upkeep import BlindStream, Finding, LogFile
+from tradeshell.upkeep import BlindStream, Finding, LogFile, Margin
 from tradeshell.words import masked
 
 ACCOUNT = "DU1230001"
@@ -79,6 +79,7 @@ class FakeTrading:
         self.over = threading.Event()  # what ``wait`` waits for
         self.on_wait: Callable[[], None] = lambda: None
         self.is_kept = True  # the disk takes the state
+        self.margin: Margin | None = None
         self.waits_for_id = ""  # of the live account that is not traded yet
         self.becomes_flat = True
         self._seq = 0
@@ -155,6 +156,10 @@ class FakeTrading:
             Target(price=level + 2 * n, why=f"{n} highs {level + 2 * n} · 5m bars, {n} days")
             for n in range(1, count + 1)
         )
+
+    def preview(self, plan: TradePlan) -> Margin | None:
+        self._may_fail()
+        return self.margin
 
     def start_watch(
         self, strategy: str, plan: TradePlan, params: Mapping[str, str], another: bool = False

@@ -399,7 +399,7 @@ def test_help_lists_commands_by_group(typed: tuple[Runner, FakeTrading]) -> None
     runner, _ = typed
     told = runner.run("help").assert_ok()
     groups = [line for line in told.lines if line and not line.startswith((" ", "`"))]
-    assert groups == ["Trading", "Account", "Session", "Shell"]
+    assert groups == ["Enter", "Protect and get out", "Look", "Connection and upkeep", "Scripts and shell"]
     assert runner.run("?").text == told.text
 
 
@@ -550,7 +550,7 @@ def test_help_names_the_plugin_that_a_command_comes_from(tmp_path: Path) -> None
     runner, _ = make_runner(tmp_path, extra=[_command(lambda trading, words: Answer())])
     assert runner.run("help mine").assert_ok().lines[-1] == "from plugin theirs"
     told = runner.run("help").assert_ok()
-    assert told.lines.index("Theirs") < told.lines.index("Shell")
+    assert told.lines.index("Theirs") < told.lines.index("Scripts and shell")
 
 
 def test_an_event_that_cannot_be_told_costs_only_its_line(typed: tuple[Runner, FakeTrading]) -> None:

@@ -45,7 +45,7 @@ def test_the_prompt_says_the_mode(tmp_path: Path) -> None:
 
 
 def test_the_toolbar_is_the_desk_in_a_line(held: FakeTrading) -> None:
-    assert bar(held) == ["paper", "link up", "DU…0001", "risk 315.00", "protected 100 %"]
+    assert bar(held) == ["paper", "link up", "DU…0001", "risk 315.00 (1.0 R)", "protected 100 %"]
     held.desktop.watch("br-2")
     assert "1 armed" in bar(held)
 
@@ -72,7 +72,7 @@ def test_shares_without_a_stop_are_an_alarm(held: FakeTrading) -> None:
     held.desktop.report("ts:br-1:sl1:1", OrderState.CANCELLED)
     pieces = {piece.text: piece.style for piece in picture.toolbar(held.view(), 100)}
     assert pieces["AAPL 0 % UNPROTECTED"] == "alarm"
-    assert picture.open_risk(held.view().desk) == (d("0"), 1)
+    assert picture.open_risk(held.view().desk) == picture.OpenRisk(d("0"), d("0"), 1)
     assert picture.protected_share(held.view()) == 0
 
 
@@ -93,9 +93,17 @@ def test_a_defect_of_the_toolbar_does_not_take_the_prompt_away(tmp_path: Path) -
 
 
 def test_the_first_line_says_what_to_try(held: FakeTrading) -> None:
-    line = picture.intro(held.view(), "0.1.0", 3, "breakout DEMO 101 100 sl=99")
-    assert line == (
-        "tradeshell 0.1 · paper venue · account DU…0001 · 3 plugins · type `help`, or try: breakout DEMO 101 100 sl=99"
+    held.symbols = ("AAPL", "DEMO")
+    first, second = picture.intro(held.view(), "0.1.0", 3, ("breakout",))
+    assert first == "tradeshell 0.1 · paper venue · account DU…0001 · 3 plugins"
+    assert second == "type `help`, or try: breakout DEMO 101 100 tp-3 sl=99"
+    held.replaying = True
+    assert picture.intro(held.view(), "0.1.0", 3, ("breakout",))[1] == "type `help`, or try: chart AAPL"
+    held.replaying, held.broker = False, LIVE
+    assert picture.intro(held.view(), "0.1.0", 1, ())[1] == "type `help`, or try: status"
+    held.desktop.do(i.LinkChanged, up=False, account="x", paper=True)
+    assert picture.intro(held.view(), "0.1.0", 1, ())[1].endswith(
+        "or `doctor`: it says what keeps the link down"
     )
 
 

@@ -23,10 +23,9 @@ def numbers(opened: Terminal) -> list[int]:
 def test_the_first_screen_says_where_one_is(tmp_path: Path) -> None:
     with terminal(tmp_path, "--hold") as opened:
         opened.prompts("paper>")
-        assert (
-            opened.everything[0] == "tradeshell 0.1 · paper venue · account DU…0001 · 0 plugins · type `help`"
-        )
-        opened.sees("paper · link up · DU…0001 · risk 315.00 · protected 100 %")
+        assert opened.everything[0] == "tradeshell 0.1 · paper venue · account DU…0001 · 0 plugins"
+        assert opened.everything[1] == "type `help`, or try: status"
+        opened.sees("paper · link up · DU…0001 · risk 315.00 (1.0 R) · protected 100 %")
 
 
 def test_a_live_account_is_written_large(tmp_path: Path) -> None:
@@ -247,3 +246,11 @@ def test_a_log_is_followed_until_a_key_ends_it_and_the_prompt_comes_back(tmp_pat
         assert [line for line in opened.everything if line in ("two", "three", "?[31mfour")] == [
             "two", "three", "?[31mfour",
         ]  # fmt: skip
+
+
+def test_enter_alone_says_that_nothing_changed_and_the_prompt_stays(tmp_path: Path) -> None:
+    with terminal(tmp_path, "--hold") as opened:
+        opened.prompts("paper>")
+        opened.type("\r")
+        opened.sees(": nothing changed")
+        opened.prompts("paper>")

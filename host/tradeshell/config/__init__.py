@@ -1,9 +1,9 @@
 """Settings, read once at start into frozen values: flag before environment before file before default.
 
 Laws: every refusal is a ``ConfigError`` of one line that names the place (flag, variable, or file and line), the rule and an
-example. One parser per setting serves all three places, so they accept and refuse the same. Nothing here writes: a damaged
-file stays as it is. Without a file neither pydantic nor tomllib is imported. An empty variable counts as not set, except
-``TRADESHELL_LOAD_PLUGINS``, where it means "none".
+example. One parser per setting serves all three places, so they accept and refuse the same. A file that is there is never
+written, a damaged one stays as it is; ``first_config`` writes one where there is none. Without a file neither pydantic nor
+tomllib is imported. An empty variable counts as not set, except ``TRADESHELL_LOAD_PLUGINS``, where it means "none".
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ __all__ = [
     "Settings",
     "default_config_path",
     "default_config_text",
+    "first_config",
     "load_settings",
     "open_state_dir",
 ]
@@ -109,6 +110,29 @@ def load_settings(flags: Mapping[str, object], environ: Mapping[str, str]) -> Se
         reconcilers=_reconcilers(file, values),
         sources=MappingProxyType(sources),
     )
+
+
+def first_config(settings: Settings) -> tuple[str, ...]:
+    """Write the default config file where there is none, and return a line that says so; nothing when it cannot be done."""
+    path = default_config_path()
+    if settings.config_file is not None:
+        return ()
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:  # never over one that has just come
+            path.chmod(0o600)
+            file.write(default_config_text())
+    except OSError:  # a home that cannot be written: the program runs without a file, too
+        return ()
+    return (f"settings: {_from_home(path)} was written, every one at its default and commented out",)
+
+
+def _from_home(path: Path) -> str:
+    """Return a path as people write it: ``~/.config/tradeshell/config.toml``."""
+    try:
+        return f"~/{path.relative_to(Path.home())}"
+    except ValueError:
+        return str(path)
 
 
 def open_state_dir(settings: Settings, which: str) -> Path:

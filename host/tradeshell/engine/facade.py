@@ -20,7 +20,7 @@ from tradeshell.core.desk import Desk, WatchPhase
 from tradeshell.core.guards import Refusal, check_limit, check_sell
 from tradeshell.core.limits import check_change, check_duplicate, check_plan_limits, check_stopped
 from tradeshell.core.market import Bar, DataKind, Instrument, Price, Quote, Session, Shares
-from tradeshell.core.orders import Order, OrderState, OrderType, Side
+from tradeshell.core.orders import Order, OrderSpec, OrderState, OrderType, Side
 from tradeshell.core.outside import why_not_change
 from tradeshell.core.plan import TradePlan, check_plan, put_on_grid
 from tradeshell.core.standing import claimed
@@ -35,7 +35,7 @@ from tradeshell.engine.runtime import Engine, Unanswered
 from tradeshell.engine.targets import compute_targets
 from tradeshell.errors import BrokerError, Interrupted, OperatorError, StateError, TradeshellError
 from tradeshell.ports import Defaults, KnowsEquity, PluginReport, Sink, TakeProfitOffer, View
-from tradeshell.upkeep import EXAMINE_WITHIN, ConfirmsLive, Finding
+from tradeshell.upkeep import EXAMINE_WITHIN, ConfirmsLive, Finding, Margin, NamesSymbols, PreviewsOrders
 from tradeshell.words import masked
 
 QUOTE_AGE = 2.0  # seconds: an older touch says nothing about a limit that is typed
@@ -89,12 +89,13 @@ class EngineTrading:
         session, broker = self._engine.session, self._engine.broker
         known = dict.fromkeys((*session.desk.books, *session.desk.armed, *self._symbols))
         quotes = {symbol: quote for symbol in known if (quote := broker.latest(symbol)) is not None}
+        named = broker.symbols() if isinstance(broker, NamesSymbols) else ()
         return View(
             now=session.clock.now(),
             desk=session.desk,
             broker=broker.info(),
             quotes=quotes,
-            symbols=tuple(known),
+            symbols=tuple(dict.fromkeys((*known, *named))),
             sinks=session.audit.names,
             replaying=bool(self._engine.plan.options.replay),
             blind=self._engine.healer.blind(),
@@ -129,7 +130,7 @@ class EngineTrading:
             await self._qualify(symbol)
             return await self._engine.broker.history(symbol, seconds, count, rth)
 
-        return self._engine.call(ask(), HISTORY_TIMEOUT, "the history")
+        return self._engine.call(ask(), HISTORY_TIMEOUT, f"the history of {symbol}")
 
     def take_profits(
         self, method: str, symbol: str, level: Price, count: int, rth: bool, sl: Price | None = None
@@ -180,6 +181,31 @@ class EngineTrading:
         return (*found, *engine.call(ask(), EXAMINE_WITHIN * 2, "the broker"))
 
     # --- watchers -----------------------------------------------------------------------------------------------------
+
+    def preview(self, plan: TradePlan) -> Margin | None:
+        """Ask the broker what the plan's entry would change; an order of which nothing comes."""
+        limit = plan.level if plan.level is not None else plan.limit
+
+        async def ask() -> Margin | None:
+            broker, desk = self._engine.broker, self._engine.session.desk
+            if not isinstance(broker, PreviewsOrders) or not desk.link.is_open or limit is None:
+                return None
+            instrument = await self._qualify(plan.symbol)
+            order = OrderSpec(
+                ref="preview",
+                symbol=plan.symbol,
+                con_id=instrument.con_id,
+                account=plan.account,
+                side=plan.side,
+                qty=plan.qty,
+                type=OrderType.LIMIT,
+                limit=limit,
+                tif=plan.tif,
+                outside_rth=plan.outside_rth,
+            )
+            return await broker.preview(self._engine.session.accounts.to_broker(order))
+
+        return self._engine.call(ask(), what="the margin")
 
     def start_watch(
         self, strategy: str, plan: TradePlan, params: Mapping[str, str], another: bool = False
@@ -421,7 +447,7 @@ class EngineTrading:
 
     def wait(self, symbols: tuple[str, ...], timeout: float | None) -> bool:
         """Block until watchers and trades are over."""
-        return self._engine.call(self._wait(symbols, timeout), None)
+        return self._engine.call(self._wait(symbols, timeout), None, "the end of watchers and trades")
 
     async def _wait(self, symbols: tuple[str, ...], seconds: float | None) -> bool:
         with self._flowing():
@@ -443,7 +469,7 @@ class EngineTrading:
                 return False
             return True
 
-        return self._engine.call(wait(), None)
+        return self._engine.call(wait(), None, "the last share to be sold")
 
     def connect(self) -> None:
         """Connect and reconcile."""

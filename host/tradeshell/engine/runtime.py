@@ -111,7 +111,7 @@ class Engine:
         self._started: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._switched_every = sys.getswitchinterval()
-        self.idle: Callable[[], None] = lambda: None
+        self.idle: Callable[[str, float], None] = _say_nothing  # what is waited for, and how long (s) already
         self.has_ended = False  # by itself
         self._watchdog: Watchdog | None = None
         self.notes: tuple[str, ...] = ()
@@ -145,8 +145,15 @@ class Engine:
             alarm=self._alarm,
             crashes=self._plan.state_dir / "crash.log",
             is_embedded=self._plan.broker.own_clock or self._plan.pace is not None,
+            packages=_packages(self._plan),
+            held_up=self._held_up,
         )
         self._watchdog.start()
+
+    def _held_up(self) -> None:
+        """A plugin held the engine up for long: it would again, and what is bought then has no stop meanwhile."""
+        if not self.session.desk.stopped:
+            self.session.submit(StopEntryRequested(at=self.session.clock.now(), on=True))
 
     def stop(self) -> None:
         """Close everything that was opened; safe to call twice."""
@@ -169,10 +176,12 @@ class Engine:
             work.close()
             raise TradeshellError(NOT_RUNNING)
         return self._await(
-            asyncio.run_coroutine_threadsafe(work, self.loop), timeout, f"{what} did not answer"
+            asyncio.run_coroutine_threadsafe(work, self.loop), timeout, f"{what} did not answer", what
         )
 
-    def _await(self, future: concurrent.futures.Future[T], timeout: float | None, words: str) -> T:
+    def _await(
+        self, future: concurrent.futures.Future[T], timeout: float | None, words: str, what: str = "the start"
+    ) -> T:
         waited = 0.0
         try:
             while True:
@@ -183,7 +192,7 @@ class Engine:
                         return future.result()
                     if not self._thread.is_alive() and not future.done():  # nobody is left to answer
                         raise TradeshellError(NOT_RUNNING) from None
-                    self.idle()
+                    self.idle(what, waited)
                     waited += POLL
                     if timeout is not None and waited >= timeout:
                         raise Unanswered(f"{words} within {timeout:g} s") from None
@@ -408,5 +417,23 @@ class Engine:
         loop.release()
 
 
+def _say_nothing(what: str, waited: float) -> None:
+    """Wait in silence."""
+    del what, waited
+
+
 def _one_line(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def _packages(plan: Plan) -> frozenset[str]:
+    """Return the packages of the plugins whose code runs on the engine's loop, the broker's included."""
+    called: list[object] = [
+        plan.broker.open,
+        *(check.check for check in plan.checks),
+        *plan.reconcilers.values(),
+    ]
+    called += (opener for opener, _ in plan.sinks.values())
+    called += (type(strategy) for strategy in plan.strategies.values())
+    names = (getattr(each, "__module__", None) or type(each).__module__ for each in called)
+    return frozenset(name.partition(".")[0] for name in names) - {"tradeshell", "builtins", "functools"}

@@ -32,10 +32,10 @@ from tradeshell.shell import (
     picture,
     render,
 )
+from tradeshell.shell.attended import AttendedShell
 from tradeshell.shell.base import is_usage_error
 from tradeshell.shell.commands import ALIASES, KEPT
 from tradeshell.shell.consent import NeedsAccount, NeedsConsent
-from tradeshell.shell.life import LivingShell
 from tradeshell.shell.pump import EventPump
 from tradeshell.version import VERSION
 
@@ -44,12 +44,13 @@ SPARE_ROWS = 4  # of the terminal, beside a picture: what was typed, the prompt,
 _TOOLBAR_STYLES = {"": "", "live": "fg:ansired bold", "alarm": "fg:ansired"}
 
 
-class TradeShell(LivingShell):
+class TradeShell(AttendedShell):
     """The cmd2 application.
 
     ``commands`` are those of the host and of all plugins by name, ``owners`` who brought each. ``commands_to_run`` are run
     instead of reading lines. ``batch``: the first failing line ends the run. ``live``: events are printed while commands run;
-    without it only around them, which makes a transcript repeatable. ``notes`` are lines for the operator, shown first.
+    without it only around them, which makes a transcript repeatable. ``notes`` are lines for the operator, shown first;
+    ``hints`` are shown to a person only.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class TradeShell(LivingShell):
         keep_going: bool = False,
         commands_to_run: tuple[str, ...] | None = None,
         notes: Iterable[str] = (),
+        hints: Iterable[str] = (),
         live: bool = True,
         stdin: TextIO | None = None,
         stdout: TextIO | None = None,
@@ -75,7 +77,7 @@ class TradeShell(LivingShell):
         self.owners = {HOST: HOST, **owners}
         self._state_dir = state_dir
         self._day: date | None = None  # of the last line told
-        self._notes = tuple(notes)
+        self._notes, self._hints = tuple(notes), tuple(hints)
         if commands_to_run is not None:
             stdin = io.StringIO("\n".join((*commands_to_run, "")))
         typed = not batch and (sys.stdin if stdin is None else stdin).isatty()
@@ -300,6 +302,10 @@ class TradeShell(LivingShell):
 
     def write(self, text: str) -> None:
         """Write to the screen or into the file in its place; a screen that is gone ends nothing."""
+        self.progress.clear()
+        self.put(text)
+
+    def put(self, text: str) -> None:
         stream = self.out if self.as_json else self.stdout
         try:
             stream.write(text)
@@ -322,6 +328,7 @@ class TradeShell(LivingShell):
 
     def say_error(self, message: str) -> None:
         """Show one line in red on standard error."""
+        self.progress.clear()
         screen = self.screen()._replace(colour=self.screen().colour and sys.stderr.isatty())
         self.stderr_line(render.error_line(message, screen))
 
@@ -353,12 +360,6 @@ class TradeShell(LivingShell):
             found += [("", " · " if found else " "), (_TOOLBAR_STYLES[piece.style], render.clean(piece.text))]
         return found
 
-    def before_line(self) -> None:
-        """Take printing back from the prompt and show what happened meanwhile."""
-        with self.sigint_protection:
-            self.pump.leave_prompt()
-            self.pump.drain()
-
     # --- what the life of a shell needs -------------------------------------------------------------------------------
 
     def _glance(self) -> View:
@@ -367,18 +368,18 @@ class TradeShell(LivingShell):
         return self.trading.view() if view is None else view
 
     def intro_line(self) -> str:
-        """Tell the notes, and return the first line for a person; nothing for a script."""
+        """Tell the notes, and return the first lines for a person; nothing for a script."""
         for note in self._notes:
-            self.stderr_line(render.clean(note))
+            self.stderr_line(render.answer_text((note,), self.screen()))
         if self.batch or self.as_json:
             return ""
         view = self.trading.view()
         if view.unconfirmed:
             self.run_first("connect")
         loaded = sum(1 for report in self.trading.plugins() if not report.refused)
-        watch = self.commands.get("breakout")
-        example = "" if watch is None else next(iter(watch.examples), "")
-        return picture.intro(view, VERSION, loaded, example)
+        self.seen = view
+        where, what = picture.intro(view, VERSION, loaded, self.commands)
+        return render.answer_text((where, *self._hints, what), self.screen())
 
     # --- lines of scripts ---------------------------------------------------------------------------------------------
 

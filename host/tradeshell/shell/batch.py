@@ -76,6 +76,8 @@ class BatchShell(BaseShell):
         text = line.strip()
         self.last_failed = False
         if not text or text.startswith("#"):
+            if not text:
+                self.empty_line()
             return False
         frame = Frame(text, told=text != "_eof")
         self._frames.append(frame)
@@ -91,6 +93,7 @@ class BatchShell(BaseShell):
         finally:
             self._frames.pop()
             self._close(frame)
+            self.after_line()
         return stop or (self.batch and frame.failed and (frame.interrupted or not self.keep_going))
 
     def onecmd(self, statement: cmd2.Statement | str, *, add_to_history: bool = True) -> bool:
@@ -132,6 +135,12 @@ class BatchShell(BaseShell):
 
     def before_line(self) -> None:
         """Do what has to be done before a line runs."""
+
+    def after_line(self) -> None:
+        """Do what has to be done after a line has run."""
+
+    def empty_line(self) -> None:
+        """Do what has to be done when nothing was typed."""
 
     def write_line(self, text: str) -> None:
         """Write one line to the real output."""

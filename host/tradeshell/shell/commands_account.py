@@ -19,9 +19,9 @@ from tradeshell.grammar import Answer, Column, Command, Grammar, Key, Table, Wor
 from tradeshell.ports import Trading, View
 from tradeshell.shell import choices, outsiders, results
 from tradeshell.shell import protection as protecting
+from tradeshell.shell.helptext import LOOK
 from tradeshell.shell.render import clock
 
-GROUP = "Account"
 NOTHING = Grammar()
 
 _SYMBOLS = Key(
@@ -283,7 +283,7 @@ COMMANDS = (
         help="Show what is held: P&L, origin, targets, stop, protected share",
         grammar=FILTERED,
         run=positions,
-        group=GROUP,
+        group=LOOK,
         examples=("positions", "pos", "positions AAPL"),
         data=list[results.PositionRow],
         notes="last is the bid, at which a sale would fill. protected says how many of the shares have a living stop, and "
@@ -295,7 +295,7 @@ COMMANDS = (
         help="List today's executions",
         grammar=FILTERED,
         run=executions,
-        group=GROUP,
+        group=LOOK,
         examples=("executions", "executions AAPL"),
         data=list[results.ExecutionRow],
     ),
@@ -304,7 +304,7 @@ COMMANDS = (
         help="Show bid and ask now",
         grammar=Grammar(keys=(_SYMBOLS,), rest="symbol", required=("symbol",), example="quote AAPL"),
         run=quote,
-        group=GROUP,
+        group=LOOK,
         examples=("quote AAPL", "quote AAPL MSFT"),
         data=results.Quotes,
     ),

@@ -20,6 +20,7 @@ from tradeshell.ports import Trading, View
 from tradeshell.shell import choices, outsiders, results
 from tradeshell.shell import protection as protecting
 from tradeshell.shell.chart import Chart, Fill, Mark, draw
+from tradeshell.shell.helptext import LOOK
 from tradeshell.shell.picture import open_trades
 
 LENGTHS = {"1m": 60, "2m": 120, "3m": 180, "5m": 300, "15m": 900, "30m": 1800, "1h": 3600}
@@ -179,7 +180,7 @@ COMMANDS = (
         grammar=CHART,
         run=chart,
         data=results.Charted,
-        group="Account",
+        group=LOOK,
         examples=("chart AAPL", "chart AAPL bar=5m", "chart AAPL n=60 rth=false"),
         notes="Full bars rise, shaded ones fall. What is only planned stands in brackets; a price that is too far away to be "
         "drawn is named above the picture.",

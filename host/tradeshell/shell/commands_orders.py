@@ -17,6 +17,7 @@ from tradeshell.errors import OperatorError, TradeshellError
 from tradeshell.grammar import Answer, Column, Command, Flag, Grammar, Key, Table, Verb, Words, shown
 from tradeshell.ports import Trading, View
 from tradeshell.shell import choices, consent, outsiders, results, targets
+from tradeshell.shell.helptext import PROTECT
 from tradeshell.shell.picture import STALE
 from tradeshell.words import masked
 
@@ -319,7 +320,7 @@ ORDERS_COMMAND = Command(
     help="List working orders; cancel or replace them",
     grammar=ORDERS,
     run=orders,
-    group="Trading",
+    group=PROTECT,
     data=list[results.OrderRow],
     examples=(
         "orders",

@@ -20,8 +20,8 @@ from tradeshell.grammar import Answer, Choices, Command, Flag, Grammar, Key, Wor
 from tradeshell.ports import Trading, View
 from tradeshell.shell import choices, results, targets
 from tradeshell.shell.consent import NeedsConsent
+from tradeshell.shell.helptext import PROTECT
 
-GROUP = "Trading"
 PATIENCE = 30.0  # seconds that `flatten` waits for the last share
 NOW = "now"
 
@@ -234,8 +234,8 @@ COMMANDS = (
         help="Stop all entries: unfilled ones are cancelled, exits keep working",
         grammar=STOPENTRY,
         run=stopentry,
+        group=PROTECT,
         data=results.Switch,
-        group=GROUP,
         examples=("stopentry", "stopentry off"),
         notes="Entries stay off over a restart, until `stopentry off`. Watchers stay armed; one that triggers meanwhile is "
         "refused and used up. Works without a link, too.",
@@ -245,8 +245,8 @@ COMMANDS = (
         help="Sell all that our trades hold in a symbol, or everywhere",
         grammar=FLATTEN,
         run=flatten,
+        group=PROTECT,
         data=results.Flattened,
-        group=GROUP,
         examples=("flatten AAPL", "flatten ALL", "flatten ALL now"),
         notes="Exits are cancelled first, then the shares are sold at the market; nothing is sold twice. Asks at a terminal "
         "(not with `now`), never in a script. Shares that our trades did not buy stay. Without a link it is done as soon as "

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 from tradeshell import words as w
 from tradeshell.core.desk import Desk
-from tradeshell.core.events import money
 from tradeshell.errors import BrokerError, OperatorError
 from tradeshell.grammar import Answer, Column, Command, Grammar, Key, Table, Words
 from tradeshell.ports import PluginReport, Trading, View
 from tradeshell.shell import choices, results, targets
 from tradeshell.shell.consent import NeedsAccount
+from tradeshell.shell.helptext import CONNECT, LOOK, SHELL_GROUP
 from tradeshell.shell.picture import (
     STALE,
     armed,
@@ -42,7 +40,7 @@ def status(trading: Trading, words: Words) -> Answer:
     desk = view.desk
     open_link = "up, reconciled" if desk.stopped else "up, reconciled: entries may leave"
     link = open_link if desk.link.is_open else _link_words(desk)
-    risk, bare = open_risk(desk)
+    risk = open_risk(desk)
     share = protected_share(view)
     sinks = [name for name in view.sinks if name not in OURS]
     trouble = next((log.why for log in view.logs if log.name == "events" and log.path is not None), "")
@@ -57,8 +55,7 @@ def status(trading: Trading, words: Words) -> Answer:
         ("orders", _count(len(targets.working(desk)), "working")),
         (
             "risk",
-            f"{money(risk.quantize(Decimal('0.01')))} to the stops"
-            + (f" · {bare} without a stop" if bare else ""),
+            f"{risk.words} to the stops" + (f" · {risk.bare} without a stop" if risk.bare else ""),
         ),
         ("protected", "nothing is held" if share is None else f"{share} % of the shares held"),
         ("quotes", _quotes(view)),
@@ -76,8 +73,9 @@ def status(trading: Trading, words: Words) -> Answer:
         "armed": [watcher.spec.id for watcher in armed(desk)],
         "open": [trade.id for trade in open_trades(desk)],
         "working_orders": len(targets.working(desk)),
-        "risk": risk,
-        "without_stop": bare,
+        "risk": risk.usd,
+        "risk_r": risk.r,
+        "without_stop": risk.bare,
         "protected": share,
         "blind": view.blind,
         "blocked": view.blocked,
@@ -214,8 +212,8 @@ COMMANDS = (
         help="Show mode, link, account, watchers, risk, protection, data",
         grammar=NOTHING,
         run=status,
+        group=LOOK,
         data=results.Status,
-        group="Session",
         examples=("status",),
     ),
     Command(
@@ -223,8 +221,8 @@ COMMANDS = (
         help="Connect to the broker and reconcile",
         grammar=NOTHING,
         run=connect,
+        group=CONNECT,
         data=results.Linked,
-        group="Session",
         examples=("connect",),
     ),
     Command(
@@ -232,8 +230,8 @@ COMMANDS = (
         help="Leave the broker; orders stay there",
         grammar=NOTHING,
         run=disconnect,
+        group=CONNECT,
         data=results.Linked,
-        group="Session",
         examples=("disconnect",),
     ),
     Command(
@@ -241,8 +239,8 @@ COMMANDS = (
         help="List plugins: what each offers, what was refused and why",
         grammar=NOTHING,
         run=plugins,
+        group=CONNECT,
         data=list[PluginReport],
-        group="Session",
         examples=("plugins",),
     ),
     Command(
@@ -250,8 +248,8 @@ COMMANDS = (
         help="Wait until watchers and their trades are over",
         grammar=WAIT,
         run=wait,
+        group=SHELL_GROUP,
         data=results.Waited,
-        group="Session",
         examples=("wait", "wait AAPL timeout=5m"),
         notes="Ctrl-C stops waiting; watchers and trades go on. In a script, a timeout counts as a failure.",
     ),

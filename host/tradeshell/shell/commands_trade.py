@@ -15,8 +15,7 @@ from tradeshell.grammar import Answer, Command, Flag, Grammar, Key, Words
 from tradeshell.ports import Trading
 from tradeshell.shell import choices, results, targets
 from tradeshell.shell.commands_orders import as_data
-
-GROUP = "Trading"
+from tradeshell.shell.helptext import ENTER, PROTECT
 
 
 def _target(text: str) -> Price:
@@ -225,25 +224,28 @@ def sell(trading: Trading, words: Words) -> Answer:
 
 BUY_COMMAND = Command(
     name="buy",
-    help="Buy shares: a limit at the ask, or as limit= and entry= say; tp= and sl= protect them",
+    help="Buy shares now; tp= and sl= protect them",
     grammar=BUY,
     run=buy,
+    group=ENTER,
     data=results.Sent,
-    group=GROUP,
     examples=("buy AAPL 100", "buy AAPL 100 limit=189.50 tif=GTC", "buy AAPL 100 tp=195 sl=187", "buy AAPL 100 entry=market"),
-    notes="The order rests until it fills, its time ends or it is cancelled. tp= and sl= wait at the broker, hold one another "
+    notes="A limit at the ask, unless limit= or entry= say otherwise. "
+    "The order rests until it fills, its time ends or it is cancelled. tp= and sl= wait at the broker, hold one another "
     "(one fills, the other is reduced) and start to work when the entry has filled.",
 )  # fmt: skip
 
 SELL_COMMAND = Command(
     name="sell",
-    help="Sell shares that are held: a limit at the bid, or as limit= and entry= say",
+    help="Sell shares that are held",
     grammar=SELL,
     run=sell,
+    group=PROTECT,
     data=results.Sent,
-    group=GROUP,
     examples=("sell AAPL 50", "sell AAPL 50 limit=198", "sell AAPL 50 entry=market"),
-    notes="Selling more than is held and free of working sells is refused: this shell never goes short by accident.",
+    notes="A limit at the bid, unless limit= or entry= say otherwise. Shares behind exits are sold too: the exits become smaller "
+    "first, and what is not sold within 10 s has its stop again. Selling more than is held is refused: this shell never goes "
+    "short by accident.",
 )
 
 COMMANDS = (BUY_COMMAND, SELL_COMMAND)

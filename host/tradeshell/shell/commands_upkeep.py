@@ -15,6 +15,7 @@ from tradeshell.errors import OperatorError
 from tradeshell.grammar import Answer, Column, Command, Flag, Grammar, Key, Table, Words
 from tradeshell.ports import Trading
 from tradeshell.shell import choices, results
+from tradeshell.shell.helptext import CONNECT
 from tradeshell.upkeep import LogFile, Outcome
 
 LINES = 20
@@ -181,8 +182,8 @@ COMMANDS = (
         help="Show the end of a log: gateway, ops or events",
         grammar=TAIL,
         run=tail,
+        group=CONNECT,
         data=results.LogTail,
-        group="Session",
         examples=("tail ops", "tail n=50", "tail events follow"),
         notes="`follow` goes on with what is written, at a terminal, until Enter or Ctrl-C. The gateway log is off unless the "
         "config or APPS_IB_GATEWAY_LOG_PATH switches it on. Accounts are masked in all of them.",
@@ -192,8 +193,8 @@ COMMANDS = (
         help="Examine install, config, disk, plugins, logs, clock, link, broker",
         grammar=Grammar(),
         run=doctor,
+        group=CONNECT,
         data=results.Examined,
-        group="Session",
         examples=("doctor",),
         notes="Fails (exit code 1 in a script, and for `tradeshell doctor`) when a check failed; warnings do not. No order is "
         "sent that could trade.",

@@ -5,6 +5,7 @@ Laws: the mode comes from the account, never from a port; an account is shown ma
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -19,6 +20,9 @@ from tradeshell.words import masked
 
 STALE = 15.0  # seconds: an older touch of something watched or held is worth a word in the toolbar
 
+
+CENT, TENTH = Decimal("0.01"), Decimal("0.1")
+EXAMPLE_SYMBOL = "DEMO"  # starts at 100.00 in the generated market
 
 SHOWN = 2  # symbols named in the toolbar because of their protection
 
@@ -53,9 +57,26 @@ def open_trades(desk: Desk) -> tuple[Trade, ...]:
     return tuple(trade for trade in desk.trades() if trade.phase is not TradePhase.CLOSED)
 
 
-def open_risk(desk: Desk) -> tuple[Decimal, int]:
-    """Return USD lost if every stop were hit at its price, and how many open trades have no stop at all."""
-    risk = Decimal(0)
+class OpenRisk(NamedTuple):
+    """What is lost if every stop is hit at its price: ``usd``, and ``r`` in units of what each trade risked when it was bought.
+
+    ``bare``: open trades of which some shares have no stop.
+    """
+
+    usd: Decimal = Decimal(0)
+    r: Decimal = Decimal(0)
+    bare: int = 0
+
+    @property
+    def words(self) -> str:
+        """Return ``64.00 (1.0 R)``."""
+        usd = money(self.usd.quantize(CENT))
+        return f"{usd} ({self.r.quantize(TENTH)} R)" if self.r else usd
+
+
+def open_risk(desk: Desk) -> OpenRisk:
+    """Return what the open trades risk now."""
+    risk = units = Decimal(0)
     bare = 0
     for trade in open_trades(desk):
         orders = desk.books[trade.plan.symbol].orders
@@ -63,14 +84,18 @@ def open_risk(desk: Desk) -> tuple[Decimal, int]:
         entry = entry_of(trade, orders)
         if held <= 0 or entry is None or entry.average is None:
             continue
+        own = Decimal(0)
         for order in live(exits_of(trade, orders)):
             if order.spec.type.is_stop and order.spec.stop is not None:
                 share = min(held, order.remaining)
-                risk += max(Decimal(0), entry.average - order.spec.stop) * share
+                own += max(Decimal(0), entry.average - order.spec.stop) * share
                 held -= share
+        risk += own
+        if trade.plan.sl is not None and entry.average > trade.plan.sl:
+            units += own / ((entry.average - trade.plan.sl) * entry.filled)
         if held > 0:
             bare += 1
-    return risk, bare
+    return OpenRisk(risk, units, bare)
 
 
 def protected_share(view: View) -> int | None:
@@ -118,9 +143,9 @@ def toolbar(view: View, width: int) -> tuple[Piece, ...]:
         pieces.append(Piece(f"{watchers} armed", "", 5))
     if asked := len(held_back(desk)):
         pieces.append(Piece(f"{asked} asked about", "alarm", 5))
-    risk, _ = open_risk(desk)
-    if risk or open_trades(desk):
-        pieces.append(Piece(f"risk {money(risk.quantize(Decimal('0.01')))}", "", 6))
+    risk = open_risk(desk)
+    if risk.usd or open_trades(desk):
+        pieces.append(Piece(f"risk {risk.words}", "", 6))
     pieces += _protection(view)
     if view.blocked:
         pieces.append(Piece("DATA TAKEN BY ANOTHER SESSION", "alarm", 7))
@@ -166,14 +191,24 @@ def _age(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
 
 
-def intro(view: View, version: str, plugins: int, try_line: str) -> str:
-    """Return the first line on the screen."""
+def intro(view: View, version: str, plugins: int, commands: Collection[str]) -> tuple[str, str]:
+    """Return the first lines on the screen: where one is, and what to type next."""
     short = ".".join(version.split(".")[:2])
-    hint = f", or try: {try_line}" if try_line else ""
-    return (
-        f"tradeshell {short} · {view.broker.words} · account {masked(view.desk.account or view.broker.account)} · "
-        f"{plugins} plugin{'' if plugins == 1 else 's'} · type `help`{hint}"
-    )
+    account = masked(view.desk.account or view.broker.account)
+    parts = [f"tradeshell {short}", view.broker.words, f"account {account}" if account else "no account yet"]
+    parts.append(f"{plugins} plugin{'' if plugins == 1 else 's'}")
+    return " · ".join(parts), f"type `help`{_try(view, commands)}"
+
+
+def _try(view: View, commands: Collection[str]) -> str:
+    """Return a line that is worth a try where one is."""
+    if not view.desk.link.up and not view.broker.embedded:
+        return ", or `doctor`: it says what keeps the link down"
+    if view.replaying and view.symbols:
+        return f", or try: chart {view.symbols[0]}"
+    if view.broker.embedded and EXAMPLE_SYMBOL in view.symbols and "breakout" in commands:
+        return f", or try: breakout {EXAMPLE_SYMBOL} 101 100 tp-3 sl=99"
+    return ", or try: status"
 
 
 def leaving(view: View) -> tuple[str, ...]:

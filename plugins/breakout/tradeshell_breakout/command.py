@@ -11,10 +11,12 @@ from msgspec.structs import replace
 
 from tradeshell import (
     Answer,
+    BrokerError,
     Column,
     Command,
     Desk,
     Grammar,
+    Margin,
     OperatorError,
     Table,
     Target,
@@ -29,7 +31,7 @@ from tradeshell import (
     split,
 )
 from tradeshell_breakout import planned, results
-from tradeshell_breakout.events import bar_words
+from tradeshell_breakout.events import bar_words, seconds_of
 from tradeshell_breakout.grammar import BREAKOUT_GRAMMAR, PLAN_GRAMMAR
 from tradeshell_breakout.policy import (
     check_fast,
@@ -235,14 +237,23 @@ def run_plan(trading: Trading, words: Words) -> Answer:
     check_plan(plan)
     fast = None
     if params["fast_bar"]:
-        fast = planned.Fast(int(params["fast_bar"]), check_fast(plan, params, instrument.grid))
-    bar = int(params["bar"])
+        fast = planned.Fast(seconds_of(params["fast_bar"]), check_fast(plan, params, instrument.grid))
+    bar = seconds_of(params["bar"])
     legs = planned.legs_of(plan)
     lines: list[str | Table] = [*planned.head(plan, bar, fast)]
     if legs:
         lines.append(planned.table(legs))
-    lines += planned.sentences(plan)
-    return Answer(lines=tuple(lines), data=planned.data(plan, bar, fast))
+    margin = _margin(trading, plan)
+    lines += planned.sentences(plan, margin)
+    return Answer(lines=tuple(lines), data=planned.data(plan, bar, fast, margin))
+
+
+def _margin(trading: Trading, plan: TradePlan) -> Margin | str | None:
+    """Return what the broker would ask for, why it would refuse, or nothing where it does not say."""
+    try:
+        return trading.preview(plan)
+    except BrokerError as error:
+        return str(error)
 
 
 def commands() -> tuple[Command, ...]:
@@ -253,8 +264,8 @@ def commands() -> tuple[Command, ...]:
             help="watch a level and trade its breakout, once",
             grammar=BREAKOUT_GRAMMAR,
             run=run_breakout,
+            group="Enter",
             data=results.Started,
-            group="Breakouts",
             examples=(
                 "breakout AAPL level=190 qty=100 tp=195 sl=187",
                 "breakout AAPL level=190 qty=1",
@@ -280,8 +291,8 @@ def commands() -> tuple[Command, ...]:
             help="list watchers",
             grammar=Grammar(),
             run=run_breakouts,
+            group="Enter",
             data=list[results.WatcherRow],
-            group="Breakouts",
             examples=("breakouts",),
         ),
         Command(
@@ -289,8 +300,8 @@ def commands() -> tuple[Command, ...]:
             help="say what a breakout would send, without sending",
             grammar=PLAN_GRAMMAR,
             run=run_plan,
+            group="Enter",
             data=results.Plan,
-            group="Breakouts",
             examples=(
                 "plan AAPL 190 100 tp=195 sl=187",
                 "plan AAPL 190 100 tp=195-198-205 sl=187",

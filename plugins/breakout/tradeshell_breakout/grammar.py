@@ -394,7 +394,7 @@ KEYS = (
         values=(("15:55", "five minutes before the close"),),
         metavar="HH:MM",
         example="15:55",
-        default="held",
+        default="none",
     ),
     _key(
         "after",

@@ -14,6 +14,7 @@ from tradeshell import (
     Column,
     Cover,
     EntryKind,
+    Margin,
     OrderType,
     Price,
     Shares,
@@ -165,8 +166,8 @@ def table(legs: tuple[PlannedLeg, ...]) -> Table:
     return Table(columns=columns, rows=tuple(rows))
 
 
-def sentences(plan: TradePlan) -> tuple[str, ...]:
-    """Return what a table of legs does not say: computed targets, pairs, cover, how stops move, the kind of stop, the risk."""
+def sentences(plan: TradePlan, margin: Margin | str | None = None) -> tuple[str, ...]:
+    """Return what a table of legs does not say: computed targets, pairs, cover, how stops move, kind of stop, margin, risk."""
     lines = []
     if plan.risk_usd is not None and plan.sl is not None:
         lines.append(
@@ -201,8 +202,26 @@ def sentences(plan: TradePlan) -> tuple[str, ...]:
         lines.append(" · ".join(exits))
     if plan.flat_by is not None:
         lines.append(f"sold by {plan.flat_by:%H:%M} New York of its day, whatever it brings")
+    lines += _margin_words(margin)
     lines.append(_risk_words(plan))
     return tuple(f"  {line}" for line in lines)
+
+
+def _margin_words(margin: Margin | str | None) -> list[str]:
+    """Return what the broker said about the entry at the level; nothing where it says nothing."""
+    if margin is None:
+        return []
+    if isinstance(margin, str):
+        return [f"margin: the broker would not take the entry: {margin}"]
+    told = (
+        ("initial", _gain(margin.initial)),
+        ("maintenance", _gain(margin.maintenance)),
+        ("then", _dollars(margin.initial_after)),
+        ("of equity", _dollars(margin.equity_after)),
+        ("commission", _dollars(margin.commission)),
+    )
+    words = " · ".join(f"{name} {amount}" for name, amount in told if amount != NONE)
+    return [f"margin at the level, by the broker: {words}"] if words else []
 
 
 def _stop_words(plan: TradePlan) -> str:
@@ -219,7 +238,9 @@ def _risk_words(plan: TradePlan) -> str:
     return f"risk {_dollars(plan.risk * plan.qty)} (1 R = {money(plan.risk)} a share, from the level) · nothing was sent"
 
 
-def data(plan: TradePlan, bar: int, fast: Fast | None = None) -> dict[str, Any]:
+def data(
+    plan: TradePlan, bar: int, fast: Fast | None = None, margin: Margin | str | None = None
+) -> dict[str, Any]:
     """Return the plan as scripts read it; the account is masked."""
     legs = legs_of(plan)
     risk, gain = whole([leg.risk for leg in legs]), whole([leg.gain for leg in legs])
@@ -256,6 +277,8 @@ def data(plan: TradePlan, bar: int, fast: Fast | None = None) -> dict[str, Any]:
         "risk_usd": risk,
         "gain_usd": gain,
         "r_usd": plan.risk,
+        "margin": margin if isinstance(margin, Margin) else None,
+        "margin_refused": margin if isinstance(margin, str) else None,
         "r": None if gain is None or not risk else round(gain / risk, 4),
         "plan": {name: getattr(plan, name) for name in plan.__struct_fields__}
         | {"account": masked(plan.account)},

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from ib_async.contract import Contract
 from msgspec.structs import replace
 
 from tradeshell import (
@@ -24,6 +25,7 @@ from tradeshell import (
     Finding,
     Handle,
     Instrument,
+    Margin,
     OrderSpec,
     Price,
     Quote,
@@ -37,6 +39,7 @@ from tradeshell_ibkr.equity import Equity
 from tradeshell_ibkr.examine import examine
 from tradeshell_ibkr.market_data import DataSettings, MarketData
 from tradeshell_ibkr.orders import Orders
+from tradeshell_ibkr.preview import preview
 from tradeshell_ibkr.settings import LinkSettings, is_paper, read_settings
 
 
@@ -47,7 +50,7 @@ class IbkrBroker:
         link, data = split_settings(context.settings)
         self.connection = Connection(context, link)
         self.data = MarketData(self.connection, data, context.stream_news)
-        self.orders = Orders(self.connection, context.emit, self.data.contract)
+        self.orders = Orders(self.connection, context.emit, self.data.contracts.text)
         self.account = Account(self.connection, context.emit, self.orders)
         self.ended = Ended(self.connection)
         self.worth = Equity(self.connection)
@@ -118,6 +121,11 @@ class IbkrBroker:
         """Return a context in which orders are written as one piece."""
         wire = self.connection.wire
         return nullcontext() if wire is None else wire.together()
+
+    async def preview(self, order: OrderSpec) -> Margin:
+        """Return what an order would change, by a what-if order that is never placed."""
+        contract = self.data.contract(order.con_id) or Contract(conId=order.con_id, exchange="SMART")
+        return await preview(self.connection, self.orders, contract, order)
 
     async def snapshot_account(self) -> Snapshot:
         """Request orders, executions and positions."""

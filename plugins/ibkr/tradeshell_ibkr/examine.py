@@ -15,7 +15,7 @@ from tradeshell_ibkr.account import Account
 from tradeshell_ibkr.connection import Connection
 from tradeshell_ibkr.market_data import MarketData
 from tradeshell_ibkr.orders import Orders
-from tradeshell_ibkr.preview import preview
+from tradeshell_ibkr.preview import preview_one
 from tradeshell_ibkr.settings import is_paper
 
 SAMPLE = "SPY"
@@ -102,7 +102,7 @@ async def _market(connection: Connection, orders: Orders, data: MarketData) -> t
         else "entries need live data: subscriptions, one live session, market hours",
     )
     try:
-        await preview(connection, orders, contract)
+        await preview_one(connection, orders, contract)
     except BrokerError as error:
         return (
             seen,

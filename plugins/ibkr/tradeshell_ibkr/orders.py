@@ -55,12 +55,11 @@ class Orders:
         self,
         connection: Connection,
         emit: Callable[[Input], None],
-        contract_of: Callable[[int], Contract | None],
+        contract_text_of: Callable[[int], str | None],
     ) -> None:
         self._connection = connection
         self._emit = emit
-        self._contract_of = contract_of
-        self._contracts: dict[int, str] = {}
+        self._contract_text_of = contract_text_of
         self._by_id: dict[int, Known] = {}
         self._by_ref: dict[str, Known] = {}
         self._by_perm: dict[int, Known] = {}
@@ -68,9 +67,8 @@ class Orders:
         self._foreign: dict[tuple[int, int], Known] = {}
         self._elsewhere: dict[tuple[int, int], Known] = {}  # orders of other accounts of the login
         self._strangers: dict[int, Known] = {}  # orders of other clients that a cancel was sent for
-        self.on_preview: Callable[[int, int, str], bool] = lambda *_: (
-            False
-        )  # (number, code of an error, its text)
+        # (number, code of an error, its text, what was told of the order when there is no error)
+        self.on_preview: Callable[[int, int, str, Preview | None], bool] = lambda *_: False
         self._warned: set[int] = set()  # clients whose orders carry refs like ours
         self._pending: list[Known] = []  # shown, and their status has not come
         self._collected: dict[tuple[int, int], Known] | None = None
@@ -183,14 +181,13 @@ class Orders:
         )
 
     def _contract(self, spec: OrderSpec) -> str:
-        text = self._contracts.get(spec.con_id)
-        if text is None:
-            found = self._contract_of(spec.con_id)
-            if found is None:  # the id says it all; the exchange is where it goes
-                found = Contract(
+        text = self._contract_text_of(spec.con_id)
+        if text is None:  # the id says it all; the exchange is where it goes
+            text = contract_text(
+                Contract(
                     conId=spec.con_id, symbol=spec.symbol, secType="STK", exchange="SMART", currency="USD"
                 )
-            text = self._contracts[spec.con_id] = contract_text(found)
+            )
         return text
 
     def _living_parent(self, known: Known) -> int:
@@ -242,7 +239,7 @@ class Orders:
 
     def _open_order(self, order_id: int, contract: Contract, order: Order, preview: Preview) -> None:
         if order.whatIf:
-            self.on_preview(order_id, 0, "")
+            self.on_preview(order_id, 0, "", preview)
             return
         shown = shown_of(contract, order, preview.warningText, self._connection.names)
         connection = self._connection
@@ -385,7 +382,7 @@ class Orders:
     def _error(self, order_id: int, code: int, text: str) -> None:
         known = self._by_id.get(order_id) or self._strangers.get(order_id)
         connection = self._connection
-        if known is None and self.on_preview(order_id, code, text):
+        if known is None and self.on_preview(order_id, code, text, None):
             return
         if known is None:
             connection.tell(code, f"order {order_id}: {text}")
@@ -442,7 +439,6 @@ class Orders:
         """What was on its way has arrived or not; an answer to it will not come any more."""
         del why
         self._pending.clear()
-        self._contracts.clear()
         for known in self._by_id.values():
             known.is_changing = known.is_cancelling = known.awaits_status = False
 

@@ -39,7 +39,7 @@ from tradeshell_jsonl_log.why_order import why_order
 from tradeshell_jsonl_log.why_outside import outside_lines, why_outside
 from tradeshell_jsonl_log.why_trade import why_trade
 
-GROUP = "Account"
+GROUP = "Look"
 LATEST = 20
 OF_A_TRADE = (
     b'OrderFilled"', b'"event":"OrderIntent"', b'"event":"CommissionCharged"', b'"event":"SessionStarted"',
@@ -381,7 +381,7 @@ COMMANDS = (
     ),
     Command(
         name="trades",
-        help="List trades: entry, exits, result in R, slippage, fees, how long, and totals",
+        help="List trades: result in R, slippage, fees, and totals",
         grammar=TRADES,
         run=trades,
         data=Trades,

@@ -85,7 +85,7 @@ NOTIFY = Command(
     ),
     run=run,
     data=Notifying,
-    group="Session",
+    group="Connection and upkeep",
     examples=("notify", "notify test"),
     notes="Off unless the config has a table [sinks.notify]. Of an address only its place in the list and its scheme are shown: "
     "it holds passwords.",

@@ -33,7 +33,7 @@ from tradeshell_paper.checkup import Streams, examine
 from tradeshell_paper.cursors import OnBar
 from tradeshell_paper.feed import make_market
 from tradeshell_paper.link import OUR_CLIENT, HostLink
-from tradeshell_paper.market import MarketData
+from tradeshell_paper.market import MarketData, Named
 from tradeshell_paper.matching import Reports
 from tradeshell_paper.outside import Outside
 from tradeshell_paper.settings import Settings, read_settings
@@ -87,6 +87,10 @@ class PaperBroker(Venue, Outside):
             words=f"paper venue · {self._market.words}",
             embedded=True,
         )
+
+    def symbols(self) -> tuple[str, ...]:
+        """Return the symbols of the market."""
+        return self._market.names if isinstance(self._market, Named) else ()
 
     async def connect(self) -> None:
         """Connect and emit ``LinkChanged``."""

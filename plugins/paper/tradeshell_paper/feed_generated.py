@@ -246,6 +246,11 @@ class GeneratedMarket:
         self._prices = dict(_named_price(item) for item in options.market)
         self._symbols: dict[str, GeneratedSymbol] = {}
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The symbols whose price was set, and those that examples use."""
+        return tuple(dict.fromkeys((*self._prices, *KNOWN_PRICES)))
+
     def tape(self, symbol: str) -> Tape:
         """Return the tape of a symbol; every symbol that can exist does."""
         known = self._symbols.get(symbol)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from datetime import UTC, date, datetime, time
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from tradeshell import BrokerError, ConfigError, Instrument, parse_symbol
 from tradeshell_paper.calendar import FIRST_YEAR, LAST_YEAR, NEW_YORK, new_york_instant
@@ -30,6 +30,16 @@ class MarketData(Protocol):
         ...
 
 
+@runtime_checkable
+class Named(Protocol):
+    """A market that can say which symbols it has; those worth naming, when it has all."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The symbols."""
+        ...
+
+
 class FixedMarket:
     """A market whose tapes are known from the beginning."""
 
@@ -38,6 +48,11 @@ class FixedMarket:
         self.words = words
         self._tapes = tapes
         self.end = max((end for tape in tapes.values() if (end := tape.end()) is not None), default=start)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The symbols that it has."""
+        return tuple(sorted(self._tapes))
 
     def tape(self, symbol: str) -> Tape:
         """Return the tape of a symbol."""

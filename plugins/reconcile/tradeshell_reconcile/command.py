@@ -111,8 +111,8 @@ RECONCILE = Command(
         example="reconcile",
     ),
     run=run,
+    group="Connection and upkeep",
     data=list[Row],
-    group="Trading",
     examples=("reconcile", "reconcile fix 1"),
     notes="It compares by itself whenever a connection comes up, before any entry may leave. Rows keep their numbers until the "
     "next comparison.",

@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.shell.support import FakeTrading, make_runner
+from tests.shell.support import FakeTrading, d, make_runner
 
+from tradeshell import BrokerError, Margin, TradePlan
 from tradeshell.testing.outcome import Runner
 from tradeshell_breakout.command import commands
 
@@ -162,3 +163,40 @@ def test_cancelling_after_the_fill_keeps_the_exits_and_says_what_sells(
         "br-1: already triggered", "100 shares are held", "kept", "`flatten AAPL` sells"
     )
     assert trading.asked == [("cancel watch", "br-1")]
+
+
+# --- margin -----------------------------------------------------------------------------------------------------------
+
+
+def test_margin_is_told_where_the_broker_says_it(typed: tuple[Runner, FakeTrading]) -> None:
+    runner, trading = typed
+    assert "margin" not in runner.run(LADDER).assert_ok().text
+    trading.margin = Margin(
+        initial=d("4750"),
+        maintenance=d("4750"),
+        initial_after=d("9500"),
+        equity_after=d("99999"),
+        commission=d("1"),
+    )
+    told = " ".join(runner.run(LADDER).assert_ok().text.split())
+    assert (
+        "margin at the level, by the broker: initial +4750.00 · maintenance +4750.00 · then 9500.00 · "
+        "of equity 99999.00 · commission 1.00" in told
+    )
+    trading.margin = Margin(initial=d("4750"))
+    told = " ".join(runner.run(LADDER).assert_ok().text.split())
+    assert "by the broker: initial +4750.00 risk" in told
+
+
+def test_an_entry_that_the_broker_would_not_take_is_still_planned_and_says_so(
+    typed: tuple[Runner, FakeTrading], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner, trading = typed
+
+    def refuses(plan: TradePlan) -> Margin | None:
+        raise BrokerError("201 the available funds are not sufficient")
+
+    monkeypatch.setattr(trading, "preview", refuses)
+    told = " ".join(runner.run(LADDER).assert_ok().text.split())
+    assert "margin: the broker would not take the entry: 201 the available funds are not sufficient" in told
+    assert "risk 300.00" in told
