@@ -105,8 +105,8 @@ PlanWords = msgspec.defstruct(
 class Plan(Result, frozen=True, kw_only=True):
     """What a breakout would send. ``r_usd`` is 1 R, USD a share; ``bar`` seconds; ``chase_limit``: no entry from there on.
 
-    ``margin`` is what the broker says that the entry would change, ``margin_refused`` why it would not take it; ``null`` where it is
-    not asked.
+    ``margin`` is what the broker says that the entry would change, ``margin_refused`` why it would not take it; ``null`` where
+    it is not asked.
     """
 
     symbol: str
