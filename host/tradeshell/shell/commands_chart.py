@@ -179,8 +179,8 @@ COMMANDS = (
         help="Draw bars with level, entry, targets, stops and fills",
         grammar=CHART,
         run=chart,
-        data=results.Charted,
         group=LOOK,
+        data=results.Charted,
         examples=("chart AAPL", "chart AAPL bar=5m", "chart AAPL n=60 rth=false"),
         notes="Full bars rise, shaded ones fall. What is only planned stands in brackets; a price that is too far away to be "
         "drawn is named above the picture.",
