@@ -172,7 +172,7 @@ class KeepsTime(Protocol):
         ...
 
 
-class Margin(Struct, frozen=True, kw_only=True):
+class Margin(Result, frozen=True, kw_only=True):
     """What an order would change, as the broker reckons it, USD; ``None`` for what it did not say. Equity is with loan value."""
 
     initial: Decimal | None = None

@@ -140,6 +140,9 @@ class Recorder:
     def equity(self) -> Decimal:
         return Decimal(100_000)
 
+    def preview(self, plan: TradePlan) -> None:
+        return None
+
     def quote(self, symbol: str) -> Quote | None:
         return None
 

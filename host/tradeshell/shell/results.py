@@ -237,9 +237,9 @@ class LinkState(Result, frozen=True, kw_only=True):
 class Status(Result, frozen=True, kw_only=True):
     """The desk at a glance. ``stopped`` is why entries are off, ``frozen`` why in a symbol; ``armed`` and ``open`` are ids.
 
-    ``risk``: USD lost if every stop is hit, ``without_stop`` shares not counted in it; ``protected``: percent of the shares held
-    with a living stop, ``null`` when nothing is held; ``blind``: stalled streams of bars; ``blocked``: another session takes the
-    data; ``audit``: the sinks, ``audit_trouble`` why they cannot keep events.
+    ``risk``: USD lost if every stop is hit, ``risk_r`` the same in R, ``without_stop`` shares not counted in it; ``protected``:
+    percent of the shares held with a living stop, ``null`` when nothing is held; ``blind``: stalled streams of bars; ``blocked``:
+    another session takes the data; ``audit``: the sinks, ``audit_trouble`` why they cannot keep events.
     """
 
     mode: str
@@ -253,6 +253,7 @@ class Status(Result, frozen=True, kw_only=True):
     open: tuple[str, ...]
     working_orders: int
     risk: Decimal
+    risk_r: Decimal
     without_stop: Shares
     protected: int | None
     blind: tuple[BlindStream, ...]

@@ -24,6 +24,7 @@ from tradeshell import (
     check_plan,
     default_weights,
     money,
+    parse_quantity,
     shares_at_risk,
     split,
 )
@@ -168,6 +169,15 @@ def risk_of(words: Words, equity: Callable[[], Decimal]) -> Decimal | None:
             f"risk={risk}: {money(amount)} USD buy no share, one loses {money(level - sl)} from {money(level)} to {money(sl)} · "
             f"example: risk={money((level - sl) * 10)}"
         )
+    if sl < level:
+        shares = shares_at_risk(amount, level, sl)
+        try:
+            parse_quantity(str(shares))
+        except ValueError as error:  # a stop that all but lies on the level, or a slip in one of them
+            raise OperatorError(
+                f"risk={risk}: {money(amount)} USD come to {shares} shares between {money(level)} and {money(sl)}, {error} · "
+                f"example: sl={money((level * BELOW).quantize(CENT))}"
+            ) from None
     return amount
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import msgspec
 
-from tradeshell import Cover, ExitMode, Price, Result, Shares, Tif, TradePlan
+from tradeshell import Cover, ExitMode, Margin, Price, Result, Shares, Tif, TradePlan
 
 
 class Started(Result, frozen=True, kw_only=True):
@@ -103,7 +103,11 @@ PlanWords = msgspec.defstruct(
 
 
 class Plan(Result, frozen=True, kw_only=True):
-    """What a breakout would send. ``r_usd`` is 1 R, USD a share; ``bar`` seconds; ``chase_limit``: no entry from there on."""
+    """What a breakout would send. ``r_usd`` is 1 R, USD a share; ``bar`` seconds; ``chase_limit``: no entry from there on.
+
+    ``margin`` is what the broker says that the entry would change, ``margin_refused`` why it would not take it; ``null`` where
+    it is not asked.
+    """
 
     symbol: str
     qty: Shares
@@ -121,5 +125,7 @@ class Plan(Result, frozen=True, kw_only=True):
     risk_usd: Decimal | None
     gain_usd: Decimal | None
     r_usd: Decimal | None
+    margin: Margin | None
+    margin_refused: str | None
     r: Decimal | None
     plan: PlanWords  # type: ignore[valid-type]  # made from the core's own fields: nobody has to write them twice

@@ -99,6 +99,10 @@ def test_flat_by_is_a_time_of_day_in_new_york() -> None:
         ("AAPL 190 risk=200", ["risk=200: what a share risks", "there is none", "example: risk=200 sl=186.20"]),
         ("AAPL 190 risk=2 sl=187", ["risk=2: 2.00 USD buy no share, one loses 3.00", "example: risk=30.00"]),
         ("AAPL 190 risk=0.001% sl=187", ["risk=0.001%: 1.00 USD buy no share"]),
+        (
+            "AAPL 190 risk=50 sl=189.999999",
+            ["risk=50: 50.00 USD come to 50000000 shares", "at most 10000000 shares", "example: sl=186.20"],
+        ),
         ("AAPL 190 risk=0 sl=187", ["risk=0: a risk is above zero", "example: risk=200"]),
         ("AAPL 190 risk=101% sl=187", ["risk=101%: at most 100 % of the account"]),
         ("AAPL 190 risk=-5 sl=187", ["risk=-5: ", "example: risk=200"]),
