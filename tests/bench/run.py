@@ -28,12 +28,13 @@ if __name__ == "__main__":
     sys.path[0] = str(HERE.parents[1])  # a script begins in its own folder
 
 from tests.bench import reconciling as bench_reconciling  # noqa: E402  # the path is set above
+from tests.bench import shell as bench_shell  # noqa: E402  # the path is set above
 from tests.bench import wire as bench_wire  # noqa: E402  # the path is set above
 from tests.bench.market import Market, differences, make_market, read_trades, save  # noqa: E402  # the path is set above
 from tests.bench.measure import MARKET  # noqa: E402  # as above
 
 CHILD_TIMEOUT = 900.0  # seconds
-SECTIONS = ("replay", "startup", "disk", "latency", "wire", "reconcile")
+SECTIONS = ("replay", "startup", "shell", "disk", "latency", "wire", "reconcile")
 
 
 class Row(NamedTuple):
@@ -245,6 +246,43 @@ def _timed(words: Sequence[str], environ: dict[str, str]) -> tuple[float, float]
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+# --- the shell ----------------------------------------------------------------------------------------------------------
+
+
+def shell(folder: Path, rounds: int) -> None:
+    """Measure completion and typing in a real terminal, on a loaded desk and while events arrive."""
+    found = bench_shell.menus(folder / "shell", rounds * 10)
+    bare = found[bench_shell.BARE]
+
+    def both(values: Sequence[float]) -> str:
+        return f"{quantile(values, 0.5) * 1e3:,.1f} / {quantile(values, 0.99) * 1e3:,.1f} ms"
+
+    show(
+        f"Tab to completion menu, p50 / p99 · {bench_shell.SYMBOLS} symbols, {bench_shell.WATCHERS} watchers, "
+        f"{bench_shell.ORDERS} orders, {rounds * 10} times each",
+        [
+            Row(name, both(values), quantile(values, 0.5) / quantile(bare, 0.5))
+            for name, values in found.items()
+        ],
+        "Tab in the smallest cmd2 application, in turns with ours (ratio of p50); less is faster",
+    )
+    quiet, busy = (
+        bench_shell.echoes(folder / f"echo-{rate:g}", 200, rate) for rate in (1, bench_shell.EVENTS)
+    )
+    show(
+        "Key to echo, p50 / p99 · 200 keys",
+        (
+            Row("an event a second", both(quiet)),
+            Row(
+                f"{bench_shell.EVENTS} events a second",
+                both(busy),
+                quantile(busy, 0.5) / quantile(quiet, 0.5),
+            ),
+        ),
+        "the same keys with hardly any events; less is faster",
+    )
+
+
 # --- disk and latency -------------------------------------------------------------------------------------------------
 
 
@@ -380,6 +418,8 @@ def main() -> int:
             same = replay(folder, market, options.rounds)
         if "startup" in options.only:
             startup(folder, max(options.rounds, 7))
+        if "shell" in options.only:
+            shell(folder, options.rounds)
         if "disk" in options.only:
             disk(folder, options.rounds)
         if "latency" in options.only:

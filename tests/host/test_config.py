@@ -720,8 +720,18 @@ def test_a_state_directory_that_cannot_be_made_is_one_line(tmp_path: Path, where
         open_state_dir(settings, "paper")
 
 
-@pytest.mark.parametrize("text, heavy", [(None, "[]"), ("", "['pydantic', 'tomllib']")])
-def test_a_start_without_a_file_does_not_pay_for_one(file: Path, text: str | None, heavy: str) -> None:
+@pytest.mark.parametrize(
+    "text, heavy",
+    [
+        (None, "[]"),
+        ("", "['tomllib']"),
+        ("#broker = 'paper'\n", "['tomllib']"),
+        ("json = false\n", "['pydantic', 'tomllib']"),
+    ],
+)
+def test_a_start_without_settings_in_a_file_does_not_pay_for_them(
+    file: Path, text: str | None, heavy: str
+) -> None:
     flags = "{}"
     if text is not None:
         file.write_text(text, encoding="utf-8")

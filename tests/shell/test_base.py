@@ -13,11 +13,14 @@ import pytest
 from cmd2.parsing import StatementParser
 from cmd2.pt_utils import Cmd2Completer
 from prompt_toolkit.application import create_app_session
+from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.document import Document
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 from tests.shell.support import make_runner, make_shell
 
-from tradeshell.shell.base import SETTINGS, LineParser
+from tradeshell.core import inputs as i
+from tradeshell.shell.base import SETTINGS, LineParser, PlainMenu
 from tradeshell.shell.commands import BUILTIN_COMMANDS, KEPT, OF_THE_SHELL, REMOVED, RESERVED_WORDS
 
 
@@ -25,6 +28,7 @@ from tradeshell.shell.commands import BUILTIN_COMMANDS, KEPT, OF_THE_SHELL, REMO
     "owner, name, parameters",
     [
         (cmd2.Cmd, "_is_tty_session", ["session"]),
+        (Cmd2Completer, "get_completions", ["self", "document", "complete_event"]),
         (cmd2.Cmd, "_initialize_history", ["self", "hist_file"]),
         (StatementParser, "_expand", ["self", "line"]),
         (StatementParser, "tokenize", ["self", "line"]),
@@ -126,3 +130,38 @@ def test_styles_are_the_operators_choice(tmp_path: Path, monkeypatch: pytest.Mon
         assert not runner.shell.wants_colour(True)
     finally:
         runner.run("set allow_style terminal").assert_ok()
+
+
+def test_the_menu_offers_what_cmd2_would_offer(tmp_path: Path) -> None:
+    shell, trading = make_shell(tmp_path)
+    trading.hold_position()
+    assert isinstance(shell.main_session.completer, PlainMenu)
+    for line in (
+        "",
+        "or",
+        "orders ",
+        "orders cancel ",
+        "orders cancel AAPL.s",
+        "buy AAPL 100 ent",
+        "buy AAPL 100 entry=ma",
+        "hist",
+    ):
+        theirs, ours = (
+            [
+                (each.text, each.start_position, each.display_text, each.display_meta_text)
+                for each in completer.get_completions(Document(line), CompleteEvent())
+            ]
+            for completer in (Cmd2Completer(shell), PlainMenu(shell))
+        )
+        assert ours == theirs
+        assert ours
+    assert hasattr(shell.complete("or", "or", 0, 2), "_add_opening_quote")
+    assert hasattr(shell.complete("or", "or", 0, 2), "_quote_char")
+
+
+def test_a_line_can_be_run_before_the_first_one_is_typed(tmp_path: Path) -> None:
+    shell, trading = make_shell(tmp_path)
+    shell.run_first("connect")
+    trading.desktop.do(i.LinkChanged, up=False, account="x", paper=True)
+    assert shell.run() == 0
+    assert ("connect",) in trading.asked

@@ -17,6 +17,7 @@ from tradeshell.engine.store import load
 from tradeshell.grammar import complete
 from tradeshell.shell import picture
 from tradeshell.shell.commands_risk import FLATTEN
+from tradeshell.testing import open_shell
 from tradeshell.testing.outcome import Runner
 from tradeshell.testing.session import open_shell
 
@@ -300,3 +301,20 @@ def test_limits_of_the_config_hold_for_what_is_typed_and_watched(tmp_path: Path)
         runner.run("orders replace DEMO.entry limit=150").assert_refused(
             "price_collar: limit 150.00 is more than 3 % through the ask"
         )
+
+
+def test_a_stop_is_not_put_below_where_the_plan_has_it_since_a_target_was_reached(tmp_path: Path) -> None:
+    lines = (
+        "breakout DEMO 100.05 100 tp=100.40-101.80-102.50 sl=99.50",
+        "wait timeout=15m",
+        "orders replace DEMO.sl* stop=100.02",
+        "orders replace DEMO.sl2 stop=100.10",
+    )
+    with open_shell("--market DEMO=100 --speed max", folder=tmp_path) as shell:
+        runner = Runner(shell)
+        said = [runner.run(line) for line in lines]
+    said[2].assert_refused(
+        "stop=100.02 is below 100.05, where the plan has DEMO.sl2 since target 1 was reached"
+    )
+    assert "→" not in said[2].text
+    said[3].assert_ok().assert_says("stands at 100.10")

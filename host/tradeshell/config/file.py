@@ -90,7 +90,8 @@ def read(path: Path) -> File:
         if isinstance(error, tomllib.TOMLDecodeError):
             said = _lower_first(str(error))
         raise ConfigError(f"{name}: is no TOML: {shown(said, 120)} · it was left as it is") from None
-    return File(_validated(raw, text, name, path.parent), path)
+    # One that says nothing, as the first start writes it, needs nobody to check it.
+    return File(_validated(raw, text, name, path.parent) if raw else {}, path)
 
 
 def _validated(raw: Mapping[str, Any], text: str, name: str, folder: Path) -> dict[str, Any]:

@@ -58,8 +58,7 @@ def orders(view: View, before: Before) -> Choices:
         found[str(order.order_id)] = f"{targets.described(order)} · {order.state.value}"
     for order in working:
         found.setdefault(targets.address(order), f"number {order.order_id}")
-    for symbol in sorted({order.spec.symbol for order in working}):
-        count = sum(1 for order in working if order.spec.symbol == symbol)
+    for symbol, count in sorted(Counter(order.spec.symbol for order in working).items()):
         found.setdefault(symbol, f"its {count} order{'' if count == 1 else 's'}")
     found |= _all_stops(working)
     if working:

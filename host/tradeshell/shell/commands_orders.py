@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from tradeshell import words as w
 from tradeshell.core.events import money, order_words
+from tradeshell.core.exits import ruled_stop
 from tradeshell.core.market import Price, Shares
 from tradeshell.core.orders import Order, Side
 from tradeshell.core.standing import Outside
-from tradeshell.core.trade import leg_of
+from tradeshell.core.trade import leg_number, leg_of
 from tradeshell.errors import OperatorError, TradeshellError
 from tradeshell.grammar import Answer, Column, Command, Flag, Grammar, Key, Table, Verb, Words, shown
 from tradeshell.ports import Trading, View
@@ -240,6 +243,7 @@ def _replace(trading: Trading, words: Words) -> Answer:
         stop = targets.break_even(view.desk, order) if isinstance(wanted, str) else wanted
         _check_change(order, limit, stop, qty)
         _check_stop(order, stop, view)
+        _check_rule(order, stop, view)
         changes.append((order, stop))
     asked: list[str] = []
     for order, stop in changes:
@@ -312,6 +316,21 @@ def _check_stop(order: Order, stop: Price | None, view: View) -> None:
         raise OperatorError(
             f"orders replace: stop={money(stop)} is not below the bid {money(quote.bid)}: it would sell at once · "
             f"cancel {targets.address(order)} and sell if that is wanted"
+        )
+
+
+def _check_rule(order: Order, stop: Price | None, view: View) -> None:
+    """Refuse a stop below where the plan has it since a target was reached: it would be raised again at once."""
+    trade = view.desk.books[order.spec.symbol].trade_of(order.spec.ref)
+    name = leg_of(order.spec.ref)
+    if stop is None or trade is None or not name.startswith("sl"):
+        return
+    leg = next((leg for leg in trade.legs if leg.number == leg_number(name)), None)
+    ruled = None if leg is None else ruled_stop(trade, replace(leg, stop=stop), trade.milestone)
+    if ruled is not None and ruled > stop:
+        raise OperatorError(
+            f"orders replace: stop={money(stop)} is below {money(ruled)}, where the plan has {targets.address(order)} since "
+            f"target {trade.milestone} was reached: it would be raised again at once · example: stop={money(ruled)}"
         )
 
 
