@@ -309,7 +309,8 @@ class Core:
         outside.cancel_idle(turn, asked_at)
         self._look_at_all(turn, event)
         if is_first and event.opens and before.takes_up:
-            resume.tell_restored(turn, before, event.executions)
+            for told in resume.restored(before, turn.desk, event.executions, turn.at):
+                turn.say(told)
 
     def _open(self, turn: Turn, epoch: int, orders: int, executions: int, positions: int) -> None:
         """Open the gate for entries: the account is known."""
