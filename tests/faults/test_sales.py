@@ -125,6 +125,27 @@ def test_E20_a_bracket_gives_way_too(stage: Stage) -> None:
     is_protected(stage, 60)
 
 
+def test_E20_what_was_sold_while_the_ladder_was_armed_stays_missing_from_the_leg_that_lacks_it(
+    stage: Stage,
+) -> None:
+    """40 of 100 are sold before the legs are armed, then 20 more under the ladder: every stop covers its leg.
+
+    Kills: `yielding._smaller` that forgets of which leg others have sold.
+    """
+    stage.delay("status", 0.4, "entry", times=9)
+    stage.hold("position")
+    stage.trigger()
+    sell(stage, 40, entry=EntryKind.MARKET)
+    stage.wait(0.3)
+    stage.release()
+    stage.wait(5)
+    held = sum(stage.shares("sl").values())
+    assert held == stage.position() == 60
+    sell(stage, 20, "m-3")
+    stage.wait(0.5)
+    is_protected(stage, 40)
+
+
 def test_E20_shares_that_are_free_are_sold_before_any_leg_gives_way(laddered: Stage) -> None:
     """Somebody else's 30 shares are free: the ladder gives 20.
 

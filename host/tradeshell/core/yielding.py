@@ -164,7 +164,7 @@ def _give_way(turn: Turn, book: Book, missing: Shares, sale: Trade) -> tuple[str
         part = min(missing, sum(able[trade.id].values()))
         if part:
             missing -= part
-            smaller = _smaller(trade, shared(part, able[trade.id]))
+            smaller = _smaller(trade, shared(part, able[trade.id]), book.orders)
             turn.put_trade(smaller)
             left = leg_shares(smaller, book.orders)
             legs = tuple(left[number] for number in able[trade.id])
@@ -174,9 +174,17 @@ def _give_way(turn: Turn, book: Book, missing: Shares, sale: Trade) -> tuple[str
     return tuple(changed)
 
 
-def _smaller(trade: Trade, parts: dict[int, Shares]) -> Trade:
-    legs = tuple(replace(leg, qty=leg.qty - parts.get(leg.number, 0)) for leg in trade.legs)
-    return replace(trade, legs=legs, yielded=trade.yielded + sum(parts.values()))
+def _smaller(trade: Trade, parts: dict[int, Shares], orders: dict[str, Order]) -> Trade:
+    """Return the trade whose legs gave ``parts`` away; what others have sold of a leg before stays missing from just that one."""
+    shares = leg_shares(trade, orders)
+    legs: list[Leg] = []
+    gone = 0
+    for leg in trade.legs:
+        left = leg.qty - sum(order.filled for order in leg_orders(trade, leg, orders))
+        less = max(0, left - shares[leg.number]) + parts.get(leg.number, 0)
+        legs.append(replace(leg, qty=leg.qty - less))
+        gone += less
+    return replace(trade, legs=tuple(legs), yielded=trade.yielded + gone)
 
 
 def shared(qty: Shares, legs: dict[int, Shares]) -> dict[int, Shares]:
