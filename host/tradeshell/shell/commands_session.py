@@ -14,6 +14,7 @@ from tradeshell.shell import choices, targets
 from tradeshell.shell.picture import (
     STALE,
     armed,
+    as_of,
     blind_words,
     is_embedded,
     leaving,
@@ -59,7 +60,7 @@ def status(trading: Trading, words: Words) -> Answer:
             f"{money(risk.quantize(Decimal('0.01')))} to the stops"
             + (f" · {bare} without a stop" if bare else ""),
         ),
-        ("protected", "nothing is held" if share is None else f"{share} % of the shares held"),
+        ("protected", _protected_words(desk, share)),
         ("quotes", _quotes(view)),
         *_bars(view),
         ("audit", _audit_words(sinks, trouble)),
@@ -93,10 +94,15 @@ def _entries(desk: Desk) -> tuple[tuple[str, str], ...]:
     return (*rows, *([("frozen", targets.shortened(frozen))] if frozen else ()))
 
 
+def _protected_words(desk: Desk, share: int | None) -> str:
+    words = "nothing is held" if share is None else f"{share} % of the shares held"
+    return words if desk.link.is_open else f"{words}, as known last: {as_of(desk)[0].partition(':')[0]}"
+
+
 def _link_words(desk: Desk) -> str:
     if desk.link.up:
         return "up, reconciling: no entry leaves before orders and positions are known"
-    return f"down ({desk.link.why}) · type: connect"
+    return f"down ({desk.link.why}) · {desk.link.way_back}"
 
 
 def _audit_words(sinks: list[str], trouble: str) -> str:

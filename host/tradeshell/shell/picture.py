@@ -166,14 +166,24 @@ def _age(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
 
 
+def as_of(desk: Desk) -> tuple[str, ...]:
+    """Return what has to be said below a picture of the account while nobody knows whether it is still true."""
+    if desk.link.is_open:
+        return ()
+    why = "the account is being read again" if desk.link.up else "the link is down"
+    return (f"{why}: this is what was known last, and the broker may have done more",)
+
+
 def intro(view: View, version: str, plugins: int, try_line: str) -> str:
     """Return the first line on the screen."""
     short = ".".join(version.split(".")[:2])
     hint = f", or try: {try_line}" if try_line else ""
-    return (
-        f"tradeshell {short} · {view.broker.words} · account {masked(view.desk.account or view.broker.account)} · "
-        f"{plugins} plugin{'' if plugins == 1 else 's'} · type `help`{hint}"
-    )
+    where = view.broker.words
+    if not (view.desk.link.up or is_embedded(view)):  # why has just been told
+        where = f"{where.partition(' · ')[0]} · not connected"
+    if account := view.desk.account or view.broker.account:
+        where += f" · account {masked(account)}"
+    return f"tradeshell {short} · {where} · {plugins} plugin{'' if plugins == 1 else 's'} · type `help`{hint}"
 
 
 def leaving(view: View) -> tuple[str, ...]:
