@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from tradeshell import words as w
-from tradeshell.core.desk import Desk
+from tradeshell.core.desk import Desk, Link
 from tradeshell.core.events import money
 from tradeshell.errors import OperatorError
 from tradeshell.grammar import Answer, Column, Command, Grammar, Key, Table, Words
@@ -41,7 +41,7 @@ def status(trading: Trading, words: Words) -> Answer:
     view = trading.view()
     desk = view.desk
     open_link = "up, reconciled" if desk.stopped else "up, reconciled: entries may leave"
-    link = open_link if desk.link.is_open else _link_words(desk)
+    link = open_link if desk.link.is_open else _link_words(view)
     risk, bare = open_risk(desk)
     share = protected_share(view)
     sinks = [name for name in view.sinks if name not in OURS]
@@ -99,10 +99,14 @@ def _protected_words(desk: Desk, share: int | None) -> str:
     return words if desk.link.is_open else f"{words}, as known last: {as_of(desk)[0].partition(':')[0]}"
 
 
-def _link_words(desk: Desk) -> str:
+def _link_words(view: View) -> str:
+    desk = view.desk
     if desk.link.up:
         return "up, reconciling: no entry leaves before orders and positions are known"
-    return f"down ({desk.link.why}) · {desk.link.way_back}"
+    way_back = Link(
+        why=f"{desk.link.why} {view.broker.words}"
+    ).way_back  # what the broker does now, whatever ended the link
+    return f"down ({desk.link.why}) · {way_back}"
 
 
 def _audit_words(sinks: list[str], trouble: str) -> str:

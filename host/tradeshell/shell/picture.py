@@ -183,7 +183,18 @@ def intro(view: View, version: str, plugins: int, try_line: str) -> str:
         where = f"{where.partition(' · ')[0]} · not connected"
     if account := view.desk.account or view.broker.account:
         where += f" · account {masked(account)}"
-    return f"tradeshell {short} · {where} · {plugins} plugin{'' if plugins == 1 else 's'} · type `help`{hint}"
+    line = f"tradeshell {short} · {where} · {plugins} plugin{'' if plugins == 1 else 's'} · type `help`{hint}"
+    return "\n".join((line, *_left_open(view)))
+
+
+def _left_open(view: View) -> tuple[str, ...]:
+    """Return what an earlier program left, while nobody could ask the broker about it yet."""
+    share, trades = protected_share(view), open_trades(view.desk)
+    if view.desk.link.is_open or is_embedded(view) or not trades:
+        return ()
+    symbols = ", ".join(dict.fromkeys(trade.plan.symbol for trade in trades))
+    held = "" if share is None else f", {share} % of the shares had a stop"
+    return (f"left open: {symbols}{held} · the broker is asked as soon as the link is up",)
 
 
 def leaving(view: View) -> tuple[str, ...]:

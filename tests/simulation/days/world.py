@@ -39,6 +39,7 @@ RESTARTS = 3  # of a program at rest, at the end
 QUIET = 60  # seconds for each of them
 READS = 45  # seconds after the open at which the operator has read the screen
 EVENING = timedelta(hours=3)  # after the close
+BEFORE, AFTER = timedelta(hours=5, minutes=30), timedelta(hours=4)  # extended hours, around the regular ones
 NOTHING: list[str] = []
 # Where the program ends: what is behind these belongs to the harness, to the venue, or to Python.
 OTHERS = (
@@ -275,6 +276,10 @@ class DaysWorld(WiredWorld):
         return {
             **super()._facts(),
             "hours": [(run.micros(day.open) / SECOND, run.micros(day.close) / SECOND) for day in run.days],
+            "extended": [
+                (run.micros(day.open - BEFORE) / SECOND, run.micros(day.close + AFTER) / SECOND)
+                for day in run.days
+            ],
             "end": self.loop.micros / SECOND,
             "log_begins": self._begins,
         }
