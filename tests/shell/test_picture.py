@@ -149,3 +149,29 @@ def test_a_runner_explains_itself(tmp_path: Path) -> None:
         outcome.assert_refused("something else")
     with pytest.raises(AssertionError, match="should have been refused"):
         runner.run("orders").assert_refused()
+
+
+def test_what_may_be_old_says_so_and_what_was_left_open_is_named_at_the_start(tmp_path: Path) -> None:
+    """The link of a broker that outlives the program is down: tables are what was known last, and the intro says what waits."""
+    runner, trading = make_runner(tmp_path, broker=LIVE)
+    trading.hold_position()
+    assert picture.as_of(trading.desktop.desk) == ()
+    assert picture.left_open(trading.view()) == ()
+    trading.desktop.do(
+        i.LinkChanged,
+        up=False,
+        account="",
+        paper=True,
+        first_order_id=0,
+        why="it was cut · trying again by itself",
+    )
+    words = "the link is down: this is what was known last, and the broker may have done more"
+    for line in ("positions", "orders"):
+        assert words in runner.run(line).text
+    status = runner.run("status").text
+    assert "100 % of the shares held, as known last: the link is down" in status
+    assert "down (it was cut · trying again by itself) · `connect` tries at once" in status
+    assert "Interactive Brokers · not connected · account" in picture.intro(trading.view(), "0.1.0", 3, ())[0]
+    assert picture.left_open(trading.view()) == (
+        "left open: AAPL, 100 % of the shares had a stop · the broker is asked as soon as the link is up",
+    )

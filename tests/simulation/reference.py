@@ -6,6 +6,7 @@ the standard ladder: level 190, stop 187, targets 195, 198 and 205, stops follow
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path as Folder
 from typing import Any
@@ -226,7 +227,22 @@ class Reference(World):
             states.append(canonical(self.life.session.desk))
         if len(set(states)) > 1:
             findings.append(Finding("V12", self.loop.micros / SECOND, f"restarts differ: {set(states)}"))
+        findings += self._shown_falsely()
         return super()._judge(findings)
+
+    def _shown_falsely(self) -> Iterator[Finding]:
+        """Compare what the screen would show at rest with what the venue has (V27); look for an account in full (V30)."""
+        t = self.loop.micros / SECOND
+        if self.life is not None and self.life.session.desk.link.is_open:
+            held, covered = self.life.session.desk.protection("AAPL", self.clock.now())
+            position = sum(each.qty for each in self.venue.exchange.positions())
+            stops = sum(r.remaining for r in self.venue.exchange.open_orders() if r.stop is not None)
+            if (held, covered) != (position, stops):
+                words = f"{covered} of {held} protected, and the venue has {stops} of {position}"
+                yield Finding("V27", t, f"the screen says {words}")
+        for path in self.folder.iterdir():
+            if self.schedule.account.encode() in path.read_bytes():
+                yield Finding("V30", t, f"{path.name} has the account's id in full")
 
     def _facts(self) -> dict[str, Any]:
         # Twenty seconds are for an order that may have left; whoever is killed twice while he waits, waits twice.

@@ -82,6 +82,7 @@ class World:
     """Runs one schedule in ``folder``, which it leaves as it ends. ``kills``: also the kills that it holds."""
 
     look_every = LOOK_EVERY
+    rearm = False  # exits that expired with their day, in the next session
 
     def __init__(self, schedule: Schedule, folder: Path, *, kills: bool = FEATURES.resume) -> None:
         self.schedule = schedule
@@ -183,6 +184,7 @@ class World:
             policy = Policy(
                 flatten_live=self.schedule.flatten_live,
                 look_every=self.look_every,
+                rearm=self.rearm,
                 limits=Limits(**self.schedule.limits),
                 # A doubt about a watcher that was left waiting leaves it as it is, or arms it.
                 resume=Resume.ARM if self.schedule.seed % 2 else Resume.ASK,

@@ -69,6 +69,11 @@ class Link(Struct, frozen=True, kw_only=True):
         """Whether entries may leave."""
         return self.up and self.reconciled
 
+    @property
+    def way_back(self) -> str:
+        """What an operator can do while it is down."""
+        return "`connect` tries at once" if "by itself" in self.why else "type: connect"
+
 
 class Desk(Struct, frozen=True, kw_only=True):
     """One account's desk. Dictionaries are replaced, never changed."""

@@ -300,7 +300,7 @@ def abandon(turn: Turn, watchers: Watchers, id_: str) -> None:
 def _gate(turn: Turn, trade: Trade) -> Refusal | None:
     link = turn.desk.link
     if not link.up:
-        return Refusal("not_connected", f"the link to the broker is down ({link.why}); type: connect")
+        return Refusal("not_connected", f"the link to the broker is down ({link.why}); {link.way_back}")
     if not link.reconciled:
         return Refusal("not_reconciled", "orders and positions of this connection are not known yet")
     if trade.plan.account != turn.desk.account:

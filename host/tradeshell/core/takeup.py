@@ -110,7 +110,8 @@ def _check(turn: Turn, request: TakeUpRequested, standing: list[Outside], held: 
     name = f"{symbol} {request.id}"
     book = turn.desk.books.get(symbol)
     if not turn.desk.link.is_open:
-        raise OperatorError(f"{name}: not connected to the broker ({turn.desk.link.why}); type: connect")
+        link = turn.desk.link
+        raise OperatorError(f"{name}: not connected to the broker ({link.why}); {link.way_back}")
     watcher = turn.desk.watchers.get(request.id)
     waits = (
         watcher is not None and watcher.phase is not WatchPhase.DONE

@@ -594,7 +594,7 @@ class EngineTrading:
     def _must_be_connected(self) -> None:
         link = self._engine.session.desk.link
         if not link.is_open:
-            raise OperatorError(f"not connected to the broker ({link.why}); type: connect")
+            raise OperatorError(f"not connected to the broker ({link.why}); {link.way_back}")
 
     def _own_account(self, plan: TradePlan) -> TradePlan:
         """Return the plan with the connected account's alias; raises ``OperatorError`` when another one was typed."""

@@ -379,7 +379,7 @@ class TradeShell(AttendedShell):
         loaded = sum(1 for report in self.trading.plugins() if not report.refused)
         self.seen = view
         where, what = picture.intro(view, VERSION, loaded, self.commands)
-        return render.answer_text((where, *self._hints, what), self.screen())
+        return render.answer_text((where, *picture.left_open(view), *self._hints, what), self.screen())
 
     # --- lines of scripts ---------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from tradeshell.ports import Trading, View
 from tradeshell.shell import choices, outsiders, results
 from tradeshell.shell import protection as protecting
 from tradeshell.shell.helptext import LOOK
+from tradeshell.shell.picture import as_of
 from tradeshell.shell.render import clock
 
 NOTHING = Grammar()
@@ -65,9 +66,10 @@ def positions(trading: Trading, words: Words) -> Answer:
     ]
     if not found:
         where = f" in {' '.join(words.rest)}" if words.rest else ""
-        return Answer(lines=(f"no position{where}",), data=[])
+        return Answer(lines=(f"no position{where}", *as_of(view.desk)), data=[])
+    table = Table(columns=_POSITION_COLUMNS, rows=tuple(_position_row(position) for position in found))
     return Answer(
-        lines=(Table(columns=_POSITION_COLUMNS, rows=tuple(_position_row(position) for position in found)),),
+        lines=(table, *as_of(view.desk)),
         data=[{name: value for name, value in each.items() if name != "words"} for each in found],
     )
 

@@ -21,7 +21,7 @@ from tradeshell.grammar import Answer, Column, Command, Flag, Grammar, Key, Tabl
 from tradeshell.ports import Trading, View
 from tradeshell.shell import choices, consent, outsiders, results, targets
 from tradeshell.shell.helptext import PROTECT
-from tradeshell.shell.picture import STALE
+from tradeshell.shell.picture import STALE, as_of
 from tradeshell.words import masked
 
 BREAK_EVEN = "be"
@@ -147,10 +147,11 @@ def orders(trading: Trading, words: Words) -> Answer:
     others = outsiders.living(desk, words.rest)
     if not found and not others:
         where = f" in {' '.join(words.rest)}" if words.rest else ""
-        return Answer(lines=(f"no order{'' if show_all else ' is working'}{where}",), data=[])
+        none = f"no order{'' if show_all else ' is working'}{where}"
+        return Answer(lines=(none, *as_of(desk)), data=[])
     rows = (*(_row(order) for order in found), *(outsiders.row(each) for each in others))
     data = [*(as_data(order) for order in found), *(outsiders.as_data(each) for each in others)]
-    return Answer(lines=(Table(columns=_COLUMNS, rows=rows),), data=data)
+    return Answer(lines=(Table(columns=_COLUMNS, rows=rows), *as_of(desk)), data=data)
 
 
 def _row(order: Order) -> tuple[str, ...]:

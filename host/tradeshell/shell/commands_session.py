@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tradeshell import words as w
-from tradeshell.core.desk import Desk
+from tradeshell.core.desk import Desk, Link
 from tradeshell.errors import BrokerError, OperatorError
 from tradeshell.grammar import Answer, Column, Command, Grammar, Key, Table, Words
 from tradeshell.ports import PluginReport, Trading, View
@@ -13,6 +13,7 @@ from tradeshell.shell.helptext import CONNECT, LOOK, SHELL_GROUP
 from tradeshell.shell.picture import (
     STALE,
     armed,
+    as_of,
     blind_words,
     is_embedded,
     leaving,
@@ -39,7 +40,7 @@ def status(trading: Trading, words: Words) -> Answer:
     view = trading.view()
     desk = view.desk
     open_link = "up, reconciled" if desk.stopped else "up, reconciled: entries may leave"
-    link = open_link if desk.link.is_open else _link_words(desk)
+    link = open_link if desk.link.is_open else _link_words(view)
     risk = open_risk(desk)
     share = protected_share(view)
     sinks = [name for name in view.sinks if name not in OURS]
@@ -57,7 +58,7 @@ def status(trading: Trading, words: Words) -> Answer:
             "risk",
             f"{risk.words} to the stops" + (f" · {risk.bare} without a stop" if risk.bare else ""),
         ),
-        ("protected", "nothing is held" if share is None else f"{share} % of the shares held"),
+        ("protected", _protected_words(desk, share)),
         ("quotes", _quotes(view)),
         *_bars(view),
         ("audit", _audit_words(sinks, trouble)),
@@ -92,10 +93,19 @@ def _entries(desk: Desk) -> tuple[tuple[str, str], ...]:
     return (*rows, *([("frozen", targets.shortened(frozen))] if frozen else ()))
 
 
-def _link_words(desk: Desk) -> str:
+def _protected_words(desk: Desk, share: int | None) -> str:
+    words = "nothing is held" if share is None else f"{share} % of the shares held"
+    return words if desk.link.is_open else f"{words}, as known last: {as_of(desk)[0].partition(':')[0]}"
+
+
+def _link_words(view: View) -> str:
+    desk = view.desk
     if desk.link.up:
         return "up, reconciling: no entry leaves before orders and positions are known"
-    return f"down ({desk.link.why}) · type: connect"
+    way_back = Link(
+        why=f"{desk.link.why} {view.broker.words}"
+    ).way_back  # what the broker does now, whatever ended the link
+    return f"down ({desk.link.why}) · {way_back}"
 
 
 def _audit_words(sinks: list[str], trouble: str) -> str:

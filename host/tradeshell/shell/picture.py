@@ -191,11 +191,22 @@ def _age(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
 
 
+def as_of(desk: Desk) -> tuple[str, ...]:
+    """Return what has to be said below a picture of the account while nobody knows whether it is still true."""
+    if desk.link.is_open:
+        return ()
+    why = "the account is being read again" if desk.link.up else "the link is down"
+    return (f"{why}: this is what was known last, and the broker may have done more",)
+
+
 def intro(view: View, version: str, plugins: int, commands: Collection[str]) -> tuple[str, str]:
     """Return the first lines on the screen: where one is, and what to type next."""
     short = ".".join(version.split(".")[:2])
     account = masked(view.desk.account or view.broker.account)
-    parts = [f"tradeshell {short}", view.broker.words, f"account {account}" if account else "no account yet"]
+    where = view.broker.words
+    if not (view.desk.link.up or is_embedded(view)):  # why has just been told
+        where = f"{where.partition(' · ')[0]} · not connected"
+    parts = [f"tradeshell {short}", where, f"account {account}" if account else "no account yet"]
     parts.append(f"{plugins} plugin{'' if plugins == 1 else 's'}")
     return " · ".join(parts), f"type `help`{_try(view, commands)}"
 
@@ -209,6 +220,16 @@ def _try(view: View, commands: Collection[str]) -> str:
     if view.broker.embedded and EXAMPLE_SYMBOL in view.symbols and "breakout" in commands:
         return f", or try: breakout {EXAMPLE_SYMBOL} 101 100 tp-3 sl=99"
     return ", or try: status"
+
+
+def left_open(view: View) -> tuple[str, ...]:
+    """Return what an earlier program left, while nobody could ask the broker about it yet."""
+    share, trades = protected_share(view), open_trades(view.desk)
+    if view.desk.link.is_open or is_embedded(view) or not trades:
+        return ()
+    symbols = ", ".join(dict.fromkeys(trade.plan.symbol for trade in trades))
+    held = "" if share is None else f", {share} % of the shares had a stop"
+    return (f"left open: {symbols}{held} · the broker is asked as soon as the link is up",)
 
 
 def leaving(view: View) -> tuple[str, ...]:

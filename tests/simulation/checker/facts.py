@@ -82,15 +82,21 @@ class Facts:
         self.hours: list[tuple[float, float]] = [(a, b) for a, b in told.get("hours") or [(-NEVER, close)]]
         self.log_begins = frozenset(int(row) for row in told.get("log_begins") or ())
         self._opens = [begin for begin, _ in self.hours]
+        self._extended = [t for span in told.get("extended") or () for t in span]
+        self._borders = (
+            sorted({t for span in self.hours for t in span} | set(self._extended)) if self.has_nights else []
+        )
 
     def borders(self, begin: float, end: float) -> Iterator[float]:
         """Yield when hours begin or end within a span, in order; of a schedule of one day nothing."""
-        if not self.has_nights:
-            return
-        row = max(0, bisect_right(self._opens, begin) - 1)
-        while row < len(self.hours) and self.hours[row][0] < end:
-            yield from (t for t in self.hours[row] if begin < t < end)
+        row = bisect_right(self._borders, begin)
+        while row < len(self._borders) and self._borders[row] < end:
+            yield self._borders[row]
             row += 1
+
+    def is_dead(self, t: float) -> bool:
+        """Return whether nobody trades at ``t``, in no hours; of a schedule of one day that is never known."""
+        return self.has_nights and bisect_right(self._extended, t) % 2 == 0
 
     def is_after_hours(self, begin: float, end: float) -> bool:
         """Return whether the hours are over in a span: within it no night begins or ends, or it is the one day's close."""

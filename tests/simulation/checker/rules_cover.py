@@ -207,7 +207,7 @@ class CoverRules:
         """Return from when a wait counts: from the next open, if the hours were over when it began."""
         facts = self._run.facts
         is_night = facts.closed_since(since) is not None and facts.closed_since(self._run.now) is None
-        if not is_night or not _rests(stock, self._run.now, self._bounds.elected):
+        if not is_night or not (facts.is_dead(since) or _rests(stock, self._run.now, self._bounds.elected)):
             return since
         return next(facts.borders(since, until), until)
 
@@ -218,7 +218,8 @@ class CoverRules:
         last = duty.opened + self._bounds.unprotected_troubled
         until = run.now
         closed = run.facts.closed_since(run.now)
-        if closed is not None and _rests(stock, run.now, self._bounds.elected):
+        is_dead = run.facts.is_dead(run.now)
+        if closed is not None and (is_dead or _rests(stock, run.now, self._bounds.elected)):
             # While the market is closed nobody can do anything about it: once has to be enough for a while.
             begin = max(closed, duty.opened)
             if any(t >= begin for t in told):
@@ -317,8 +318,9 @@ class CoverRules:
         if self._handovers:
             self._run_handovers(begin, end)
         is_after_hours = run.facts.is_after_hours(begin, end)
+        is_dead = run.facts.is_dead((begin + end) / 2)
         for stock in run.account.stocks.values():
-            is_closed = is_after_hours and _rests(stock, run.now, self._bounds.elected)
+            is_closed = is_after_hours and (is_dead or _rests(stock, run.now, self._bounds.elected))
             if stock.uncovered:
                 self.share_seconds_all += stock.uncovered * (end - begin)
             if ready := run.ready_time(begin, end):

@@ -57,5 +57,5 @@ def test_memory_that_grows_is_a_breach() -> None:
     def evening(day: int, heap: int) -> Evening:
         return Evening(day, heap, 0, 0, 0, 0)
 
-    assert grown([evening(9, 0), evening(10, 1000), evening(30, 1090)]) == []
-    assert [found.rule for found in grown([evening(10, 1000), evening(30, 1200)])] == ["memory"]
+    assert grown([evening(9, 0), evening(10, 200_000), evening(30, 500_000)]) == []
+    assert [found.rule for found in grown([evening(10, 200_000), evening(30, 900_000)])] == ["memory"]

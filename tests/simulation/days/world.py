@@ -6,45 +6,46 @@ evening, when the day is over and nothing is on its way.
 
 from __future__ import annotations
 
+import asyncio
 import gc
-import tracemalloc
+import logging
+import sys
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import FrameType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 from tests.simulation.days.draw import LAST_SPEECH, Run, Window
 from tests.simulation.faults import Act, Kill
-from tests.simulation.loop import SECOND
+from tests.simulation.life import Gate, Life
+from tests.simulation.loop import SECOND, SimClock, SimLoop
 from tests.simulation.reference import canonical
 from tests.simulation.wired.market import SimView
+from tests.simulation.wired.net import Cable, Near, Net
 from tests.simulation.wired.rules import PLACE, Ledger
 from tests.simulation.wired.trouble import Trouble
 from tests.simulation.wired.world import WiredWorld
-from tests.simulation.world import Finding, Note, Outcome
+from tests.simulation.world import Finding, Note, Outcome, World
 
 from tradeshell.core.market import Bar
 from tradeshell_jsonl_log.reader import Damage, files, read_all
+from tradeshell_paper.witness import Recorder
 
 CANCEL = 4
 RESTARTS = 3  # of a program at rest, at the end
 QUIET = 60  # seconds for each of them
 READS = 45  # seconds after the open at which the operator has read the screen
 EVENING = timedelta(hours=3)  # after the close
-# Whose memory is looked at: the program's, and what its client needs. The venue remembers everything, and so does the harness.
-OURS = tuple(
-    f"*/{name}/*"
-    for name in (
-        "tradeshell",
-        "tradeshell_ibkr",
-        "tradeshell_jsonl_log",
-        "tradeshell_breakout",
-        "tradeshell_reconcile",
-        "ib_async",
-    )
-)
+BEFORE, AFTER = timedelta(hours=5, minutes=30), timedelta(hours=4)  # extended hours, around the regular ones
 NOTHING: list[str] = []
+# Where the program ends: what is behind these belongs to the harness, to the venue, or to Python.
+OTHERS = (
+    SimLoop, SimClock, World, Life, Gate, Net, Cable, Near, Recorder, Counter,
+    type, ModuleType, FunctionType, FrameType, asyncio.Task, logging.Logger, logging.Handler,
+)  # fmt: skip
 
 
 class Evening(NamedTuple):
@@ -56,6 +57,21 @@ class Evening(NamedTuple):
     log: int
     trades: int
     working: int
+
+
+def held_by(roots: Sequence[object]) -> Counter[str]:
+    """Return how many bytes are reached from ``roots`` by type, without going into what belongs to the harness and the venue."""
+    seen: dict[int, object] = {}
+    found: Counter[str] = Counter()
+    waiting = list(roots)
+    while waiting:
+        each = waiting.pop()
+        if id(each) in seen or isinstance(each, OTHERS):
+            continue
+        seen[id(each)] = each
+        found[f"{type(each).__module__}.{type(each).__qualname__}"] += sys.getsizeof(each)
+        waiting += gc.get_referents(each)
+    return found
 
 
 class LongView(SimView):
@@ -92,14 +108,14 @@ class DaysWorld(WiredWorld):
     """Runs the days. ``measured``: after which days the heap is looked at (numbers of trading days, from 1)."""
 
     look_every = 30.0
+    rearm = True
 
     def __init__(self, run: Run, folder: Path, measured: tuple[int, ...] = ()) -> None:
         self.days = run
         self.evenings: list[Evening] = []
-        self.grown: list[str] = []  # where memory grew most between the first and the last measure
+        self.grown: list[str] = []  # of what there is more at the last measure than at the first
         self._measured = measured
-        self._before: tracemalloc.Snapshot | None = None
-        self._shown: set[str] = set()
+        self._before: Counter[str] = Counter()
         super().__init__(run.schedule, folder)
         self.ledger = _Ledger()
         self.venue.gateway.house.view = LongView(run.schedule)
@@ -108,8 +124,6 @@ class DaysWorld(WiredWorld):
 
     def run(self) -> Outcome:
         """Run the days, and then restart a program that has nothing to do."""
-        if self._measured:
-            tracemalloc.start()
         run, at = self.days, self.loop.at
         for window in run.windows:
             at(window.begin, self._open, window)
@@ -189,14 +203,17 @@ class DaysWorld(WiredWorld):
         )
 
     def _measure(self) -> int:
+        """Return how many bytes the program holds, and keep of what there is more than before."""
+        life = self.life
+        if life is None:
+            return 0
         gc.collect()
-        found = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, name) for name in OURS])
-        if self._before is None:
-            self._before = found
-        else:
-            grown = found.compare_to(self._before, "lineno")
-            self.grown = [str(each) for each in grown[:12] if each.size_diff > 0]
-        return sum(trace.size for trace in found.traces)
+        sizes = held_by([life.session, life.journal, life._log, life.resumer, self.broker])
+        if not self._before:
+            self._before = sizes
+        more = sizes - self._before
+        self.grown = [f"{name} +{size} bytes" for name, size in more.most_common(8)]
+        return sum(sizes.values())
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
@@ -259,6 +276,10 @@ class DaysWorld(WiredWorld):
         return {
             **super()._facts(),
             "hours": [(run.micros(day.open) / SECOND, run.micros(day.close) / SECOND) for day in run.days],
+            "extended": [
+                (run.micros(day.open - BEFORE) / SECOND, run.micros(day.close + AFTER) / SECOND)
+                for day in run.days
+            ],
             "end": self.loop.micros / SECOND,
             "log_begins": self._begins,
         }
