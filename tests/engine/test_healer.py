@@ -242,7 +242,7 @@ def test_a_halt_is_no_stall(clinic: Clinic) -> None:
     assert clinic.of("BarStreamStalled") == []
 
 
-@pytest.mark.parametrize(("bar_length", "stalls_at"), [("60", 480), ("3600", 361 + 3 * 3600)])
+@pytest.mark.parametrize("bar_length,stalls_at", [("60", 480), ("3600", 361 + 3 * 3600)])
 def test_the_shortest_halt_is_seen_and_the_silence_counts_from_its_end(
     clinic: Clinic, bar_length: str, stalls_at: float
 ) -> None:

@@ -25,7 +25,7 @@ from tradeshell.core.events import Event, OrderIdAssigned, OrderIntent
 from tradeshell.core.market import Bar, Instrument, Price, Quote, Shares
 from tradeshell.core.orders import Order, OrderSpec
 from tradeshell.core.standing import claimed
-from tradeshell.core.trade import Trade, leg_of
+from tradeshell.core.trade import Trade, TradePhase, leg_of
 
 ACK_TIMEOUT = timedelta(seconds=3)  # after this an unanswered order is UNKNOWN
 SECOND_LOOK = timedelta(seconds=1)  # between two pictures that agree
@@ -113,7 +113,8 @@ class Turn:
         self.put_book(symbol, with_trade(self.book(symbol), trade))
         if trade.id not in self.desk.trade_symbols:
             self.desk = replace(self.desk, trade_symbols={**self.desk.trade_symbols, trade.id: symbol})
-        self.desk = self.desk.with_active(trade.id, symbol)
+        if trade.phase is TradePhase.CLOSED or trade.id not in self.desk.active:
+            self.desk = self.desk.with_active(trade.id, symbol)  # what is over otherwise, settling finds out
 
     def put_order(self, order: Order) -> None:
         """Replace an order."""
