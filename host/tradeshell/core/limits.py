@@ -164,7 +164,7 @@ def _check_working(desk: Desk, plan: TradePlan) -> Refusal | None:
     for side, more in ((plan.side, 1), (Side.SELL, exits_needed(plan))):
         if not more:
             continue
-        there = 0 if book is None else sum(_working(trade, book, side) for trade in book.trades.values())
+        there = 0 if book is None else sum(_working(t, book, side) for t in book.trades.values() if t.refs)
         if there + more > most:
             return Refusal(
                 "max_orders_per_side",

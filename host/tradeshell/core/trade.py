@@ -159,7 +159,9 @@ def entry_of(trade: Trade, orders: Mapping[str, Order]) -> Order | None:
 
 def exits_of(trade: Trade, orders: Mapping[str, Order]) -> tuple[Order, ...]:
     """Return every exit ever sent for the trade."""
-    return tuple(orders[ref] for ref in trade.refs[1:])
+    return tuple(
+        [orders[ref] for ref in trade.refs[1:]]
+    )  # a list inside: it is asked many times for each input
 
 
 def fills_of(trade: Trade, orders: Mapping[str, Order]) -> Fills:
@@ -178,8 +180,12 @@ def inventory(trade: Trade, orders: Mapping[str, Order]) -> Shares:
     """Return the shares the trade owns by its executions; 0 for a trade that only sells."""
     if trade.plan.side is Side.SELL:
         return 0
-    fills = fills_of(trade, orders)
-    return fills.bought - fills.sold - trade.taken
+    if not trade.refs:
+        return -trade.taken
+    held = orders[trade.refs[0]].filled - trade.taken
+    for ref in trade.refs[1:]:
+        held -= orders[ref].filled
+    return held
 
 
 def awaited(order: Order) -> Shares:

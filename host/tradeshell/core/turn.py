@@ -25,7 +25,7 @@ from tradeshell.core.events import Event, OrderIdAssigned, OrderIntent
 from tradeshell.core.market import Bar, Instrument, Price, Quote, Shares
 from tradeshell.core.orders import Order, OrderSpec
 from tradeshell.core.standing import claimed
-from tradeshell.core.trade import Trade, leg_of
+from tradeshell.core.trade import Trade, TradePhase, leg_of
 
 ACK_TIMEOUT = timedelta(seconds=3)  # after this an unanswered order is UNKNOWN
 SECOND_LOOK = timedelta(seconds=1)  # between two pictures that agree
@@ -113,7 +113,8 @@ class Turn:
         self.put_book(symbol, with_trade(self.book(symbol), trade))
         if trade.id not in self.desk.trade_symbols:
             self.desk = replace(self.desk, trade_symbols={**self.desk.trade_symbols, trade.id: symbol})
-        self.desk = self.desk.with_active(trade.id, symbol)
+        if trade.phase is TradePhase.CLOSED or trade.id not in self.desk.active:
+            self.desk = self.desk.with_active(trade.id, symbol)  # what is over otherwise, settling finds out
 
     def put_order(self, order: Order) -> None:
         """Replace an order."""
@@ -133,15 +134,18 @@ class Turn:
 
     def place(self, trade: Trade, specs: tuple[OrderSpec, ...], evidence: Evidence | None = None) -> Trade:
         """Send new orders for ``trade``; returns the trade that knows them."""
-        trade = replace(trade, refs=trade.refs + tuple(spec.ref for spec in specs))
+        symbol, first = trade.plan.symbol, self.desk.next_order_id
+        placed = {
+            spec.ref: Order(spec=spec, order_id=number, sent_at=self.at, touched_at=self.at, placed=spec.qty)
+            for number, spec in enumerate(specs, first)
+        }
+        trade = replace(trade, refs=trade.refs + tuple(placed))
+        book = self.book(symbol)
+        self.put_book(symbol, replace(book, orders=book.orders | placed))
         self.put_trade(trade)
-        refs = {**self.desk.refs, **{spec.ref: spec.symbol for spec in specs}}
-        first = self.desk.next_order_id
+        refs = self.desk.refs | dict.fromkeys(placed, symbol)
         self.desk = replace(self.desk, refs=refs, next_order_id=first + len(specs))
         for number, spec in enumerate(specs, first):
-            self.put_order(
-                Order(spec=spec, order_id=number, sent_at=self.at, touched_at=self.at, placed=spec.qty)
-            )
             self.say(_intent(spec, "place", trade, "", evidence if spec.ref == trade.refs[0] else None))
             self.say(OrderIdAssigned(**_who(spec, trade), order_ref=spec.ref, order_id=number))
         for number, spec in enumerate(specs, first):

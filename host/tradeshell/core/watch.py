@@ -174,7 +174,7 @@ class Watchers:
                 self._quarantine(turn, watcher, error)
                 continue
             after = replace(watcher, state=state)
-            self.put(turn, after)
+            _put(turn, after)
             self._heed(turn, after, wishes)
 
     def news(self, turn: Turn, id_: str, news: News) -> None:
@@ -233,7 +233,7 @@ class Watchers:
         if now.fired or now.phase is not WatchPhase.ARMED:
             return
         self.disarm(turn, now)
-        self.put(turn, replace(turn.desk.watchers[now.spec.id], fired=True, phase=WatchPhase.FIRED))
+        _put(turn, replace(turn.desk.watchers[now.spec.id], fired=True, phase=WatchPhase.FIRED))
         self._ask_entry(turn, now, wish.bar)
 
     def _quarantine(self, turn: Turn, watcher: Watcher, error: Exception) -> None:
@@ -252,9 +252,14 @@ class Watchers:
         )
 
     def put(self, turn: Turn, watcher: Watcher) -> None:
-        """Replace a watcher."""
-        desk = replace(turn.desk, watchers={**turn.desk.watchers, watcher.spec.id: watcher})
-        turn.desk = desk.with_active(watcher.spec.id, watcher.spec.plan.symbol)
+        """Replace a watcher that may wait for something else now."""
+        _put(turn, watcher)
+        turn.desk = turn.desk.with_active(watcher.spec.id, watcher.spec.plan.symbol)
+
+
+def _put(turn: Turn, watcher: Watcher) -> None:
+    """Replace a watcher that is as active as before, or whose trade says so at once."""
+    turn.desk = replace(turn.desk, watchers={**turn.desk.watchers, watcher.spec.id: watcher})
 
 
 def _window_of(spec: WatchSpec, need: BarNeed) -> Window | None:

@@ -584,7 +584,11 @@ async def _asked(answer: Awaitable[T]) -> T:
 
 def _asks_entry(readings: list[Reading]) -> bool:
     """Return whether a bar makes a strategy ask for its entry: then the touch decides."""
-    return any(type(wish) is Enter for reading in readings for wish in reading.wishes)
+    for reading in readings:
+        for wish in reading.wishes:
+            if type(wish) is Enter:
+                return True
+    return False
 
 
 def _begun(before: Desk, after: Desk) -> frozenset[str]:

@@ -17,6 +17,7 @@ import math
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from ib_async.contract import Contract
@@ -220,9 +221,11 @@ class Account:
         if self._said.get(exec_id) == said:
             return  # every picture repeats the whole day
         try:
-            parseIBDatetime(fields[EXECUTION_TIME])
+            at: Any = parseIBDatetime(fields[EXECUTION_TIME])
+            second = int((at if at.tzinfo is not None else at.replace(tzinfo=NEW_YORK)).timestamp())
         except Exception:  # noqa: BLE001  # names of zones come from another computer, and any may be unknown here
-            fields[EXECUTION_TIME] = str(int(self._connection.clock.now().timestamp()))
+            second = int(self._connection.clock.now().timestamp())
+        fields[EXECUTION_TIME] = str(second)  # which the decoder reads again, and much faster
         wire.decoder.execDetails(fields)  # type: ignore[no-untyped-call]  # the library's methods carry no types
         known = self._executions.get(exec_id)
         if known is not None and known.ref:  # whose one without a ref is may be found out later

@@ -86,7 +86,7 @@ def _marked(name: str) -> str:
 
 
 @lru_cache(maxsize=8)
-def _form(version: int) -> tuple[str, Callable[[Ticket], tuple[object, ...]]]:
+def form_of(version: int) -> tuple[str, Callable[[Ticket], tuple[object, ...]]]:
     """Return the constant text of a placeOrder with a ``%`` for each hole, and what takes the holes' fields from a ticket."""
     order: Any = Order()
     for name in _HOLES.keys() - {"orderId", _CONTRACT}:
@@ -128,7 +128,7 @@ def contract_text(contract: Contract) -> str:
 
 def place_order(version: int, ticket: Ticket) -> bytes:
     """Return the frame of a placeOrder."""
-    form, fields = _form(version)
+    form, fields = form_of(version)
     payload = (form % fields(ticket)).encode(errors="backslashreplace")
     return len(payload).to_bytes(4, "big") + payload
 

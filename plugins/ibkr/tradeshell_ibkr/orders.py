@@ -35,7 +35,7 @@ from tradeshell import (
 )
 from tradeshell_ibkr.codes import CODES, Effect, about_order, look_up
 from tradeshell_ibkr.connection import Connection
-from tradeshell_ibkr.encode import cancel_order, contract_text, place_order
+from tradeshell_ibkr.encode import cancel_order, contract_text, form_of, place_order
 from tradeshell_ibkr.known import Known, standing_of
 from tradeshell_ibkr.order_ids import LAST_ORDER_ID
 from tradeshell_ibkr.pacing import Priority
@@ -78,6 +78,7 @@ class Orders:
         connection.after_data(self._data_processed)
         connection.on_order_error = self._error
         connection.on_next_id = self._next_id
+        connection.on_up.append(self._link_found)
         connection.on_down.append(self._link_lost)
 
     # --- out ----------------------------------------------------------------------------------------------------------
@@ -434,6 +435,11 @@ class Orders:
         """The gateway counts from a higher number than we do: the core has to know before it gives out the next one."""
         seen = OrderReport(ref="", order_id=order_id - 1, state=OrderState.CANCELLED, filled=0, remaining=0)
         self._emit(OrderReported(at=self._connection.clock.now(), report=seen))
+
+    def _link_found(self, is_data_lost: bool) -> None:
+        """Make the form of an order now: the first one should not wait for it."""
+        del is_data_lost
+        form_of(self._connection.must_be_served().serverVersion())
 
     def _link_lost(self, why: str) -> None:
         """What was on its way has arrived or not; an answer to it will not come any more."""
