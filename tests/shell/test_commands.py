@@ -336,7 +336,7 @@ def test_status_is_the_whole_picture(typed: tuple[Runner, FakeTrading]) -> None:
     trading.hold_position()
     told = runner.run("status").assert_ok()
     told.assert_says(
-        "paper · paper venue", "DU…0001", "reconciled", "09:31:00 New York", "1 open", "2 working", "315.00 to the stops",
+        "paper · paper venue", "DU…0001", "reconciled", "09:31:00 New York", "1 open", "2 working", "315.00 (1.0 R) to the stops",
         "100 % of the shares held", "1 fresh",
     )  # fmt: skip
     assert "1230001" not in told.text

@@ -65,7 +65,7 @@ def test_targets_that_were_not_sent_stand_in_brackets_and_a_cover_says_that_it_i
     runner, trading = typed
     hold_ladder(trading, (("cover", 100, "187"),))
     assert row(runner).endswith("(195.00 198.00 205.00) cover@187.00 100 %")
-    assert "risk 315.00" in toolbar(trading)
+    assert "risk 315.00 (1.0 R)" in toolbar(trading)
 
 
 def test_a_ladder_is_readable_at_eighty_columns(
