@@ -115,9 +115,17 @@ simulate-replay: setup ## Tell one simulated schedule as a story (SEED=7 WIRE=1;
 	@test -n "$(SEED)" || { echo "usage: make simulate-replay SEED=7" >&2; exit 2; }
 	@$(BIN)/python -m tests.simulation.story $(SEED) $(if $(WIRE),--wire) $(if $(DENSE),--dense) $(ARGS)
 
+.PHONY: days
+days: setup ## Live through many trading days in one run, over the wire (DAYS=30 SEED=1 RUNS=1)
+	@$(BIN)/python -m tests.simulation.days.run --days $(or $(DAYS),30) --seed $(or $(SEED),1) --runs $(or $(RUNS),1)
+
 .PHONY: fuzz
 fuzz: setup ## Feed the paper gateway broken messages (FRAMES=100000)
 	@GATEWAY_FUZZ_FRAMES=$(or $(FRAMES),100000) $(BIN)/python -m pytest -q -n 0 -k no_sequence tests/gateway/test_robustness.py
+
+.PHONY: fuzz-lines
+fuzz-lines: setup ## Put generated lines through the parser and whole shells (LINES=1000000 TYPED=10000 FROM=0)
+	@$(BIN)/python -m tests.shell.fuzz --lines $(or $(LINES),1000000) --typed $(or $(TYPED),10000) --from $(or $(FROM),0)
 
 .PHONY: damage
 damage: setup ## Read state files that were changed (COUNT=100000 FROM=0)

@@ -226,9 +226,11 @@ def _typed(watcher: SavedWatcher) -> str:
     if watcher.spec is None:
         return ""
     plan = watcher.spec.plan
-    words = [watcher.strategy, watcher.symbol, str(plan.level), str(plan.qty)]
+    size = str(plan.qty) if plan.risk_usd is None else f"risk={plan.risk_usd}"
+    words = [watcher.strategy, watcher.symbol, str(plan.level), size]
     words += [f"tp={'-'.join(map(str, plan.tps))}"] if plan.tps else []
     words += [] if plan.sl is None else [f"sl={plan.sl}"]
+    words += [] if plan.flat_by is None else [f"flat_by={plan.flat_by:%H:%M}"]
     words += [
         f"{key}={value}"
         for key, value in watcher.spec.params.items()

@@ -21,10 +21,7 @@ ChoiceSource: TypeAlias = Choices | Callable[[Any, tuple[str, ...]], Choices]
 
 
 class Key(Struct, frozen=True, kw_only=True):
-    """One ``name=VALUE`` option (or positional). ``parse`` raises ``ValueError`` with the rule when a value is wrong.
-
-    ``later`` marks a key that is known but not available yet: using it is refused with that reason.
-    """
+    """One ``name=VALUE`` option (or positional). ``parse`` raises ``ValueError`` with the rule when a value is wrong."""
 
     name: str
     help: str
@@ -33,7 +30,6 @@ class Key(Struct, frozen=True, kw_only=True):
     metavar: str = "VALUE"
     example: str = ""
     default: str = ""
-    later: str = ""
 
 
 class Flag(Struct, frozen=True, kw_only=True):
@@ -46,11 +42,15 @@ class Flag(Struct, frozen=True, kw_only=True):
 
 
 class Verb(Struct, frozen=True, kw_only=True):
-    """A first word that switches to another grammar: ``orders cancel``, ``breakout cancel``."""
+    """A first word that switches to another grammar: ``orders cancel``, ``breakout cancel``.
+
+    ``data`` is the type of what it answers with in ``--json``, as ``Command.data`` is.
+    """
 
     word: str
     help: str
     grammar: Grammar
+    data: Any = None
 
 
 class Grammar(Struct, frozen=True, kw_only=True):
@@ -133,10 +133,16 @@ class Answer(Struct, frozen=True, kw_only=True):
     more: Callable[[], Iterable[str]] | None = None
 
 
+class Result(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of the shapes of ``Answer.data``: no field beside those that it names."""
+
+
 class Command(Struct, frozen=True, kw_only=True):
     """One command of the shell. ``run(trading, words)`` may block; it runs on the main thread, never in the engine.
 
-    ``group`` is the heading under which ``help`` lists it; ``examples`` are complete lines that work as typed.
+    ``group`` is the heading under which ``help`` lists it; ``examples`` are complete lines that work as typed. ``data`` is the
+    type of ``Answer.data``: a ``Result``, a list of them, or ``None`` where there is none. Nothing checks it at run time;
+    ``tradeshell.testing.JsonLines`` does in a test.
     """
 
     name: str
@@ -146,6 +152,7 @@ class Command(Struct, frozen=True, kw_only=True):
     group: str = "Other"
     examples: tuple[str, ...] = ()
     notes: str = ""
+    data: Any = None
 
 
 def parse(command: str, grammar: Grammar, tokens: Sequence[str]) -> Words:
@@ -181,7 +188,7 @@ def _take(
     if (flag := grammar.flag(token)) is not None:
         key = grammar.key(flag.key)
         assert key is not None, f"flag {flag.word} names no key"
-        _put(command, grammar, key, flag.value, values, token)
+        _put(command, grammar, key, flag.value, values)
         return
     while waiting and waiting[0] in values:
         waiting.pop(0)
@@ -199,11 +206,7 @@ def _take(
     )
 
 
-def _put(
-    command: str, grammar: Grammar, key: Key, raw: str, values: dict[str, Any], word: str | None = None
-) -> None:
-    if key.later:
-        raise OperatorError(f"{command}: {word or key.name + '='} is {key.later}")
+def _put(command: str, grammar: Grammar, key: Key, raw: str, values: dict[str, Any]) -> None:
     if key.name in values:
         raise OperatorError(f"{command}: {key.name} is given twice")
     if not raw:
@@ -269,20 +272,13 @@ def complete(grammar: Grammar, text: str, before: Sequence[str], view: Any) -> t
     offers_list += [
         Offer(f"{k.name}=", f"{k.name}=", k.help, open=True)
         for k in grammar.keys
-        if k.name not in used and k.name != grammar.rest and k.name not in grammar.positionals and not k.later
+        if k.name not in used and k.name != grammar.rest and k.name not in grammar.positionals
         if f"{k.name}=".startswith(text)
     ]
     offers_list += [
-        Offer(f.word, f.word, f.help)
-        for f in grammar.flags
-        if f.key not in used and f.word.startswith(text) and not _later(grammar, f.key)
+        Offer(f.word, f.word, f.help) for f in grammar.flags if f.key not in used and f.word.startswith(text)
     ]
     return tuple(offers_list) or hint
-
-
-def _later(grammar: Grammar, name: str) -> bool:
-    key = grammar.key(name)
-    return key is not None and bool(key.later)
 
 
 def _choices(key: Key, view: Any, before: tuple[str, ...]) -> Choices:

@@ -23,6 +23,7 @@ from tradeshell.core.orders import OrderSpec
 from tradeshell.core.plan import TradePlan
 from tradeshell.core.targets import Target, TargetsWanted
 from tradeshell.differences import Difference
+from tradeshell.grammar import Result
 from tradeshell.upkeep import BlindStream, Finding, LogFile, Margin, StreamNews, WireLog
 
 T_contra = TypeVar("T_contra", contravariant=True)
@@ -369,7 +370,7 @@ class Defaults(Struct, frozen=True, kw_only=True):
     values: Mapping[str, str] = field(default_factory=dict)
 
 
-class PluginReport(Struct, frozen=True, kw_only=True):
+class PluginReport(Result, frozen=True, kw_only=True):
     """One line of ``plugins``: what it offers, or why it was refused."""
 
     name: str

@@ -15,6 +15,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 from msgspec import Struct
 
 from tradeshell.core.orders import OrderSpec
+from tradeshell.grammar import Result
 
 StreamKey: TypeAlias = tuple[str, int, bool]  # symbol, length of its bars in seconds, regular hours only
 
@@ -75,7 +76,7 @@ class StreamWitness(Protocol):
         ...
 
 
-class BlindStream(Struct, frozen=True, kw_only=True):
+class BlindStream(Result, frozen=True, kw_only=True):
     """A stream of bars that is stalled: its watchers are blind. ``since``: the last sign of life, or its subscription.
 
     ``state``: ``stalled``, ``recovering``, ``blocked`` (competing session) or ``given up``.
@@ -138,7 +139,7 @@ class Outcome(StrEnum):
     SKIPPED = "skipped"  # could not be examined, and says why
 
 
-class Finding(Struct, frozen=True, kw_only=True):
+class Finding(Result, frozen=True, kw_only=True):
     """One line of `doctor`. ``name`` is one or two words, ``told`` what was found; ``remedy`` what to do, empty when all is well.
 
     Account ids in it are shown masked.
@@ -171,7 +172,7 @@ class KeepsTime(Protocol):
         ...
 
 
-class Margin(Struct, frozen=True, kw_only=True):
+class Margin(Result, frozen=True, kw_only=True):
     """What an order would change, as the broker reckons it, USD; ``None`` for what it did not say. Equity is with loan value."""
 
     initial: Decimal | None = None

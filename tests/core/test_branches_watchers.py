@@ -88,6 +88,15 @@ def test_a_strategy_that_returns_anything_but_wishes_is_stopped_with_its_words_s
     assert desk.desk.armed == {}
 
 
+def test_a_strategy_that_wishes_for_more_than_a_screen_can_show_is_stopped() -> None:
+    desk = watched(Scripted(bar=(Tell(ReplayEnded()),) * 101))
+    desk.close_bar(0, "190.12")
+    (words,) = desk.told(BrokerMessageUnclassified)
+    assert "may wish for 100 things at once, not for 101" in words.text
+    assert desk.told(ReplayEnded) == []
+    assert desk.desk.watchers["br-1"].phase is WatchPhase.DONE
+
+
 def test_a_strategy_that_starts_with_anything_but_wishes_is_not_started() -> None:
     with pytest.raises(TypeError, match="tuple of Tell, Enter and Finish"):
         watched(Scripted(start=("go",)))

@@ -320,7 +320,12 @@ def test_a_watcher_that_is_over_or_has_fired_is_left_as_it_is_by_a_restart() -> 
             "br-1 is not armed: why",
         ),
         (WatchSkipped(watch="br-1", reason="x", detail="why"), "skipped", "is not taken up again: why"),
-        (EngineLagged(seconds=0.5), "engine", "busy for 0.5 s"),
+        (EngineLagged(seconds=0.5), "engine", "busy for 0.5 s: quotes"),
+        (
+            EngineLagged(seconds=11, where="p (f, line 1)", stops_entries=True),
+            "engine",
+            "busy for 11 s in plugin p (f",
+        ),
         (EngineStuck(seconds=12.3), "engine", "no answer for 12 s"),
         (EngineEnded(), "engine", "it has ended"),
     ],

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.docs import shapes
 from tests.docs.pages import ELSEWHERE, name_of, pages
 from tests.docs.play import COLUMNS, rewritten
 
@@ -17,6 +18,8 @@ from tests.docs.play import COLUMNS, rewritten
 def main(names: list[str]) -> int:
     """Rewrite the pages called ``names``."""
     os.environ["COLUMNS"] = COLUMNS
+    if not names:
+        sys.stdout.writelines(f"rewritten  {name}\n" for name in shapes.write())
     chosen = [Path(name).resolve() for name in names] or [p for p in pages() if name_of(p) not in ELSEWHERE]
     for page in chosen:
         with tempfile.TemporaryDirectory(prefix="tradeshell-docs-") as folder:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from math import inf
 from pathlib import Path
 from types import SimpleNamespace
@@ -123,6 +124,20 @@ def test_a_watcher_that_could_not_be_put_on_record_is_not_started(
         typed.start_watch("breakout", plan(), params)
     assert stage.session.desk.busy() == ()
     assert typed.start_watch("breakout", plan(), params) in stage.session.desk.busy()
+
+
+def test_what_the_account_is_worth_is_asked_of_a_broker_that_knows(stage: Stage) -> None:
+    async def worth() -> Decimal:
+        return Decimal(123)
+
+    typed = trading(stage)
+    with pytest.raises(OperatorError, match="does not say what the account is worth"):
+        typed.equity()
+    stage.broker.equity = worth  # type: ignore[attr-defined]  # a broker offers it by having it
+    assert typed.equity() == 123
+    stage.submit(i.LinkChanged(at=stage.clock.now(), up=False, account=ACCOUNT, paper=True))
+    with pytest.raises(OperatorError, match="not connected"):
+        typed.equity()
 
 
 # --- connecting -------------------------------------------------------------------------------------------------------

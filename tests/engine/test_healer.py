@@ -55,13 +55,13 @@ class Clinic(Stage):
         """Seconds after the open."""
         return round((self.clock.now() - OPEN).total_seconds(), 3)
 
-    def watch(self, id_: str = "br-1") -> None:
-        """Arm a watcher on minute bars, level 190."""
+    def watch(self, id_: str = "br-1", bar_length: str = "60") -> None:
+        """Arm a watcher on bars of so many seconds, level 190."""
         spec = i.WatchSpec(
             id=id_,
             strategy="breakout",
             plan=plan(),
-            params={"bar": "60", "rth": "true", "max_bars": ""},
+            params={"bar": bar_length, "rth": "true", "max_bars": ""},
             instrument=AAPL,
             session=SESSION,
         )
@@ -242,6 +242,22 @@ def test_a_halt_is_no_stall(clinic: Clinic) -> None:
     assert clinic.of("BarStreamStalled") == []
 
 
+@pytest.mark.parametrize("bar_length, stalls_at", [("60", 480), ("3600", 361 + 3 * 3600)])
+def test_the_shortest_halt_is_seen_and_the_silence_counts_from_its_end(
+    clinic: Clinic, bar_length: str, stalls_at: float
+) -> None:
+    clinic.watch(bar_length=bar_length)
+    clinic.close_bar(0)
+    clinic.wait_until(61)
+    clinic.broker.quotes["AAPL"] = quote(OPEN, kind=DataKind.HALTED)
+    clinic.wait_until(361)
+    clinic.broker.quotes["AAPL"] = quote(OPEN + timedelta(seconds=361))
+    clinic.wait_until(stalls_at - 61)
+    assert clinic.of("BarStreamStalled") == []
+    clinic.wait_until(stalls_at + 61)
+    assert len(clinic.of("BarStreamStalled")) == 1
+
+
 def test_a_competing_session_is_told_with_what_to_do_and_a_fresh_quote_ends_it(clinic: Clinic) -> None:
     clinic.watch()
     clinic.wait_until(100)
@@ -303,7 +319,7 @@ def test_a_broker_that_raises_when_it_is_looked_at_stops_neither_looks_nor_tradi
 
     clinic.watch()
     monkeypatch.setattr(clinic.broker, "session", fails)
-    clinic.wait_until(100)
+    clinic.wait_until(200)
     assert clinic.of("EngineFault") != []
     monkeypatch.undo()
     clinic.wait_until(400)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -330,7 +331,9 @@ def test_a_stream_that_comes_back_with_the_link_is_not_subscribed_twice() -> Non
 
 def thirty(heard: float | None = 0.0) -> list[Seen]:
     """Return thirty streams; the higher the number, the nearer the level."""
-    return [seen(heard, (f"S{n:02}", 60, True), urgency=(1.0, (30 - n) / 100)) for n in range(30)]
+    return [
+        seen(heard, (f"S{n:02}", 60, True), urgency=partial(tuple, (1.0, (30 - n) / 100))) for n in range(30)
+    ]
 
 
 def test_thirty_streams_that_stall_at_once_are_healed_one_after_the_other_the_nearest_level_first() -> None:
@@ -354,8 +357,8 @@ def test_thirty_streams_that_stall_at_once_are_healed_one_after_the_other_the_ne
 
 def test_streams_with_working_orders_come_before_those_near_their_level() -> None:
     ward = Ward(replace(HEAL, recovery_stall_burst_count=1))
-    near = seen(0, ("NEAR", 60, True), urgency=(1.0, 0.0))
-    held = seen(0, ("HELD", 60, True), urgency=(0.0, 0.5))
+    near = seen(0, ("NEAR", 60, True), urgency=lambda: (1.0, 0.0))
+    held = seen(0, ("HELD", 60, True), urgency=lambda: (0.0, 0.5))
     ward.look(180, near, held)
     assert ward.renewed == [(180, "HELD")]
 

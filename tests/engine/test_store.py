@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import subprocess
 import sys
 import threading
+from datetime import time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.core.support import Desktop
+from tests.core.support import SESSION, Desktop
 
 from tradeshell.core import inputs as i
 from tradeshell.core.desk import WatchPhase
+from tradeshell.core.market import Session
 from tradeshell.engine.state import Saved, snapshot
 from tradeshell.engine.store import NEWER, Keeper, Loaded, StateFolder, load, save
 from tradeshell.errors import StateError
@@ -49,6 +53,61 @@ def test_targets_that_were_computed_come_back_with_how_they_were_found(tmp_path:
     spec = found.watchers[0].spec
     assert spec is not None
     assert (spec.plan.tp_method, spec.plan.tp_why, found.left_out) == ("auto", why, ())
+
+
+def test_size_times_and_days_of_a_watcher_come_back(tmp_path: Path) -> None:
+    """A watcher that is taken up keeps its risk, the time by which it is flat, and the day that it is on."""
+    path = tmp_path / "state.toml"
+    words = {
+        "fast": "true",
+        "fast_bar": "5s",
+        "fast_buffer": "0.10",
+        "after": "10:00",
+        "until": "15:00",
+        "days": "3",
+    }
+    desk = Desktop()
+    desk.watch(words=words, risk_usd=Decimal("200.50"), flat_by=time(15, 55))
+    desk.do(i.TimerFired, key="close:br-1")
+    desk.at = desk.at + timedelta(days=1)
+    later = {name: getattr(SESSION, name) + timedelta(days=1) for name in SESSION.__struct_fields__}
+    desk.answer(None, key="day:br-1", session=Session(**later))
+    before = snapshot(desk.desk, session="s1", broker="paper", journal_seq=3)
+    save(path, before)
+    found = load(path).saved
+    assert found is not None
+    assert found == before
+    (watcher,) = found.watchers
+    assert watcher.spec is not None
+    assert (watcher.day, watcher.spec.plan.risk_usd, watcher.spec.plan.flat_by) == (
+        2,
+        Decimal("200.50"),
+        time(15, 55),
+    )
+    assert {**watcher.spec.params, **words} == watcher.spec.params
+
+
+@pytest.mark.parametrize(
+    "line, words",
+    [
+        ('flat_by = "15:55"', "flat_by"),
+        ('flat_by = "25:00:00"', "flat_by"),
+        ("flat_by = 15:55:00", "flat_by"),
+        ('risk_usd = "-5"', "risk_usd"),
+    ],
+)
+def test_a_size_or_time_that_was_edited_badly_is_named(tmp_path: Path, line: str, words: str) -> None:
+    path = tmp_path / "state.toml"
+    desk = Desktop()
+    desk.watch(risk_usd=Decimal(200), flat_by=time(15, 55))
+    save(path, snapshot(desk.desk, session="s1", broker="paper", journal_seq=3))
+    key = line.partition(" ")[0]
+    text = re.sub(rf"(?m)^{key} = .*$", line, path.read_text("utf-8"))
+    path.write_text(text, encoding="utf-8")
+    saved = load(path).saved
+    assert saved is not None
+    assert saved.watchers == ()
+    assert words in saved.left_out[0]
 
 
 def test_the_snapshot_is_for_its_owner_alone_and_leaves_nothing_beside_it(tmp_path: Path) -> None:

@@ -18,6 +18,10 @@ from tradeshell.engine import watchdog
 PATIENCE = 20.0  # seconds of a busy machine
 
 
+class Held(Event, frozen=True, kw_only=True):
+    """The engine was told that a plugin has held it up."""
+
+
 class Bench:
     """A loop on a thread of its own, and a watchdog beside it."""
 
@@ -35,17 +39,23 @@ class Bench:
             alarm=self.alarms.put,
             crashes=self.crashes,
             is_embedded=is_embedded,
+            packages=frozenset({"slow_plugin"}),
+            held_up=lambda: self.told.put(Held()),
         )
         self.dog.start()
 
-    def hold(self) -> Callable[[], None]:
-        """Keep the loop busy; returns what releases it."""
+    def hold(self, module: str = "") -> Callable[[], None]:
+        """Keep the loop busy, by code of a module if one is named; returns what releases it."""
         released, holds = threading.Event(), threading.Event()
 
         def busy() -> None:
             holds.set()
             released.wait(PATIENCE)
 
+        if module:
+            own: dict[str, Any] = {"__name__": module, "busy": busy}
+            exec("def on_bar():\n    busy()", own)  # code of a module that there is not
+            busy = own["on_bar"]
         self.loop.call_soon_threadsafe(busy)
         assert holds.wait(PATIENCE)
         return released.set
@@ -86,6 +96,17 @@ def test_an_engine_that_does_not_answer_is_told_while_it_lasts_and_where_it_is_s
     assert isinstance(lagged, EngineLagged)
     assert lagged.seconds >= again.seconds
     assert "waited" in (lagged.story() or "")
+
+
+def test_a_plugin_that_holds_the_engine_up_is_named_with_its_line_and_stops_entries(bench: Bench) -> None:
+    release = bench.hold("slow_plugin.strategy")
+    stuck = bench.alarms.get(timeout=PATIENCE)
+    assert "in plugin slow_plugin.strategy (on_bar, line 2): nothing is watched" in (stuck.story() or "")
+    release()
+    lagged = bench.told.get(timeout=PATIENCE)
+    assert "in plugin slow_plugin.strategy (on_bar, line 2)" in (lagged.story() or "")
+    assert "entries are off; start without it, or `stopentry off`" in (lagged.story() or "")
+    assert isinstance(bench.told.get(timeout=PATIENCE), Held)
 
 
 def test_an_engine_that_has_ended_is_told_once(bench: Bench) -> None:

@@ -147,6 +147,50 @@ def test_E20_two_sales_one_after_the_other_take_what_they_say(laddered: Stage) -
     is_protected(laddered, 30)
 
 
+@pytest.fixture
+def twice(laddered: Stage) -> Stage:
+    """Return a stage with a second ladder of 100 shares, asked for later."""
+    laddered.quote("189.90", "189.92")
+    laddered.watch(id_="br-2", level=usd("190.05"))
+    laddered.wait(60 - laddered.t % 60)
+    laddered.quote("190.04", "190.06")
+    laddered.close_bar_now("190.07")
+    laddered.quote("190.10", "190.12")
+    laddered.wait(5)
+    assert laddered.position() == 200
+    return laddered
+
+
+def test_E20_the_newest_trade_gives_way_first(twice: Stage) -> None:
+    """As with a sale by somebody else. One that is larger than it takes the rest from the trade before.
+
+    Kills: `yielding._buys` in another order than `book.with_taken` has.
+    """
+    sell(twice, 30)
+    twice.wait(5)
+    assert [told.watch for told in twice.told(LegsGaveWay)] == ["br-2"]
+    assert [(twice.trade_of(id_).taken, twice.trade_of(id_).yielded) for id_ in ("br-1", "br-2")] == [
+        (0, 0),
+        (30, 30),
+    ]
+    sell(twice, 100, "m-3")
+    twice.wait(6)
+    assert [(told.watch, told.qty) for told in twice.told(LegsGaveWay)[1:]] == [("br-2", 70), ("br-1", 30)]
+    assert twice.position() == 70
+    assert twice.exits_at_most() == 70
+    assert twice.worst[0] <= 0
+
+
+def test_E20_only_the_trade_that_gave_way_takes_its_shares_back(twice: Stage) -> None:
+    """Kills: shares given to a trade that they are not of."""
+    twice.refuse("place", "sell")
+    sell(twice, 30)
+    twice.wait(15)
+    assert [(told.watch, told.qty) for told in twice.told(LegsTookBack)] == [("br-2", 30)]
+    assert twice.exits_at_most() == 200
+    assert twice.worst[0] <= 0
+
+
 # --- what is refused --------------------------------------------------------------------------------------------------
 
 
@@ -182,7 +226,72 @@ def test_E20_in_a_halt_no_leg_gives_way(laddered: Stage) -> None:
 # --- the legs do not give way -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("leg", ["sl1", "tp2", "sl3"])
+def test_E20_no_stop_becomes_smaller_before_every_target_is(laddered: Stage) -> None:
+    """The broker refuses to change one target: the sale ends, and no stop was touched. What lost its target is told.
+
+    Kills: `yielding.holds_stops`.
+    """
+    laddered.refuse("modify", "tp2", times=100)
+    sell(laddered)
+    laddered.wait(20)
+    assert [sent.leg for sent in laddered.sent if sent.action == "modify" and sent.leg.startswith("sl")] == []
+    assert laddered.shares("sl") == LEGS
+    assert reasons(laddered) == ["no_room"]
+    laddered.line(
+        "exits", "50 shares were not sold: they get their stop again, and 35 have no target any more"
+    )
+    assert laddered.trade_of().protection == "PROTECTED"
+
+
+def test_E20_a_sale_waits_until_nothing_of_the_legs_is_on_its_way(laddered: Stage) -> None:
+    """A stop is being moved by hand; only then the legs give way, and the broker takes its time with that too.
+
+    Kills: `yielding._is_busy`; a sale that gives up while what it asked for is on its way.
+    """
+    stop = laddered.working("sl2")[0].stop
+    assert stop is not None
+    laddered.delay("modify", 1.5, "sl2")
+    laddered.submit(i.ReplaceRequested(at=laddered.now, ref="ts:br-1:sl2:1", stop=stop + 1))
+    sell(laddered)
+    laddered.wait(1.4)
+    assert laddered.told(LegsGaveWay) == []
+    laddered.delay("modify", 1.8, "tp1")
+    laddered.wait(1.7)
+    assert sales(laddered) == []
+    laddered.wait(5)
+    assert sales(laddered) == ["place"]
+    is_protected(laddered, 50)
+
+
+def test_E20_what_is_being_flattened_gives_nothing_away(laddered: Stage) -> None:
+    """`flatten`, and `sell` while its market orders are on their way.
+
+    Kills: shares taken from a leg that is being sold.
+    """
+    laddered.delay("place", 0.8, "flat", times=3)
+    laddered.flatten()
+    laddered.wait(0.2)
+    sell(laddered)
+    laddered.wait(15)
+    assert laddered.told(LegsGaveWay) == []
+    assert laddered.position() == 0
+    assert sales(laddered) == []
+    laddered.sells_at_most(0)
+
+
+def test_E20_flatten_ends_a_sale_that_waits(laddered: Stage) -> None:
+    """Kills: a sale that leaves after `flatten`."""
+    laddered.delay("modify", 1.0, "tp1")
+    sell(laddered)
+    laddered.wait(0.5)
+    laddered.flatten()
+    laddered.wait(15)
+    assert laddered.position() == 0
+    assert sales(laddered) == []
+    laddered.sells_at_most(0)
+
+
+@pytest.mark.parametrize("leg", ["sl1", "sl3"])
 def test_E20_a_refused_reduction_ends_the_sale_and_every_share_has_its_stop(
     laddered: Stage, leg: str
 ) -> None:
@@ -270,15 +379,32 @@ def test_E20_the_stops_are_elected_while_the_legs_shrink(laddered: Stage) -> Non
 def test_E20_a_stop_that_sells_gives_nothing(laddered: Stage) -> None:
     """The stops are elected and find no buyer: the sale is refused, they go on.
 
-    Kills: `yielding._is_calm` that lets an elected stop become smaller.
+    Kills: `yielding._may_shrink` that lets an elected stop become smaller.
     """
-    laddered.quote("186.90", "186.92", size=1)
-    laddered.trade("186.90", 1)
+    laddered.quote(None, "187.50")
+    laddered.trade("186.95", 1)
     laddered.wait(0.1)
-    sell(laddered, 30)
+    sell(laddered, 30, entry=EntryKind.MARKET)
     laddered.wait(6)
-    assert sales(laddered) == []
+    assert laddered.told(LegsGaveWay) == []
+    assert reasons(laddered) == ["no_room"]
     laddered.sells_at_most(laddered.position())
+
+
+def test_E20_a_sale_waits_for_a_ladder_that_is_being_armed(stage: Stage) -> None:
+    """The entry still works and a cover stands: nothing gives way, and the sale ends.
+
+    Kills: legs that give way before they are known.
+    """
+    stage.trigger(60)
+    stage.wait(1)
+    assert stage.shares("cover") == {"cover": 60}
+    sell(stage, 30)
+    stage.wait(4)
+    assert reasons(stage) == ["no_room"]
+    stage.wait(30)
+    assert stage.position() == 60
+    stage.sells_at_most(60)
 
 
 # --- link and process -------------------------------------------------------------------------------------------------
@@ -429,6 +555,26 @@ def test_E20_a_foreign_sale_meanwhile_ends_ours_and_the_stops_keep_theirs(ladder
     assert laddered.position() == 80
     assert sum(laddered.shares("sl").values()) == 80
     assert laddered.exits_at_most() == 80
+
+
+def test_E20_a_sale_of_free_shares_that_somebody_else_sells_first_is_cancelled(stage: Stage) -> None:
+    """No leg gave anything: the shares had no exits at all. What is left of our sale would be short.
+
+    Kills: a sale that rests over shares which are gone.
+    """
+    stage.order_now("m-1", Side.BUY, 100)
+    stage.wait(3)
+    stage.delay("place", 0.01, "sell")
+    sell(stage, 100)
+    stage.quote("189.90", "189.92")
+    stage.wait(1)
+    stage.foreign(Side.SELL, 60)
+    stage.wait(3)
+    assert sales(stage) == ["place", "cancel"]
+    assert stage.position() == 40
+    stage.move_to("190.20")
+    stage.wait(3)
+    assert stage.position() == 40
 
 
 def test_E20_flatten_takes_the_shares_of_a_sale_too(laddered: Stage) -> None:

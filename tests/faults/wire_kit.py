@@ -155,9 +155,9 @@ class WireStage(OnTheWire):
         clock = self._broker_clock = _Clock(own)
         account = self.account
         settings: dict[str, Any] = {"host": "127.0.0.1", "port": 4002, "client_id": CLIENT}
-        settings |= self._broker_settings
         if self.live:
             settings |= {"paper_only": False, "live_account": account}
+        settings |= self._broker_settings
         context = BrokerContext(
             emit=lambda event: self.hear(event) if clock.is_alive else None,
             clock=clock,

@@ -1,83 +1,31 @@
-"""Whatever is typed ends in an answer or in one line: no traceback, no defect, nothing that steers the terminal."""
+"""Whatever is typed ends in an answer or in one line: no traceback, no defect, nothing that steers the terminal.
+
+``make fuzz-lines`` runs the large figures; here are samples of them.
+"""
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.shell.support import make_runner
+from msgspec.structs import replace
+from tests.shell import fuzz
+from tests.shell.any_lines import WORDS, any_line, command_line, is_typed
+from tests.shell.support import d, make_runner
 
+from tradeshell import Answer, ExitMode, Grammar, Key, OrderType, Side, Tif, TradePlan
 from tradeshell.errors import OperatorError
-from tradeshell.grammar import Command, Grammar, Key, parse
+from tradeshell.grammar import Command, parse
 from tradeshell.shell import lines
 from tradeshell.shell.commands import BUILTIN_COMMANDS, KEPT
+from tradeshell_breakout.command import commands as breakout_commands
 
-WORDS = (
-    "AAPL", "aapl", "BRK.B", "ALL", "100", "0", "-1", "1e9", "0x10", "190,5", "\uff11\uff10\uff10", "nan", "inf", "true", "be",
-    "br-1", "AAPL.sl1", "AAPL.*", "?", "--help", "2", "99", "30s", "5m", "'", '"', "''", "a b", "=", "==", "x=y", "#", ";", ">",
-    "|", "{1}", "\x1b[2J", "\x00", "\u202e", "ﬀ", "💥", "again", "cancel", "replace", "show=all", "99999999999999999999",
-)  # fmt: skip
 RAW = st.text(st.characters(exclude_characters="\n\r"), max_size=60)
-
-
-def _value(chance: random.Random, key: Key) -> str:
-    fixed = [] if callable(key.values) else [value for value, _ in key.values]
-    known = [*fixed, *([key.example] if key.example else [])]
-    return chance.choice(known if known and chance.random() < 0.6 else WORDS)
-
-
-def _words(chance: random.Random, grammar: Grammar) -> list[str]:
-    """Return words that fit the grammar, more or less."""
-    if grammar.verbs and chance.random() < 0.6:
-        verb = chance.choice(grammar.verbs)
-        return [verb.word, *_words(chance, verb.grammar)]
-    words = [_value(chance, key) for name in grammar.positionals if (key := grammar.key(name)) is not None]
-    named = chance.sample(grammar.keys, min(len(grammar.keys), chance.randint(0, 3)))
-    words += [
-        f"{key.name}={_value(chance, key)}" if chance.random() < 0.8 else _value(chance, key) for key in named
-    ]
-    words += [flag.word for flag in grammar.flags if chance.random() < 0.2]
-    return words
-
-
-def _mutated(chance: random.Random, words: list[str]) -> list[str]:
-    """Return the words after an accident."""
-    if not words:
-        return [chance.choice(WORDS)]
-    at = chance.randrange(len(words))
-    accident = chance.randrange(6)
-    if accident == 0:
-        return [*words, chance.choice(words)]
-    if accident == 1:
-        cut = chance.randint(0, len(words[at]))
-        odd = chr(
-            chance.choice((chance.randrange(32), chance.randrange(32, 127), chance.randrange(128, 0xD800)))
-        )
-        return [*words[:at], words[at][:cut] + odd + words[at][cut:], *words[at + 1 :]]
-    if accident == 2:
-        return chance.sample(words, len(words))
-    if accident == 3:
-        return [*words[:at], *words[at + 1 :]]
-    if accident == 4:
-        return [*words[:at], words[at].swapcase(), *words[at + 1 :]]
-    return [*words[:at], chance.choice(WORDS), *words[at:]]
-
-
-def command_line(seed: int) -> tuple[Command, list[str]]:
-    """Return a command and words for it, perhaps with accidents; the same ones for a seed."""
-    chance = random.Random(seed)
-    command = chance.choice(BUILTIN_COMMANDS)
-    words = _words(chance, command.grammar)
-    for _ in range(chance.choice((0, 0, 1, 1, 2, 3))):
-        words = _mutated(chance, words)
-    return command, words
-
-
-COMMAND_LINES = st.integers(0, 2**32).map(command_line)
+COMMANDS = (*BUILTIN_COMMANDS, *breakout_commands())
+COMMAND_LINES = st.integers(0, 2**32).map(lambda seed: command_line(seed, COMMANDS))
 
 
 def is_one_clean_line(text: str) -> bool:
@@ -100,17 +48,17 @@ def check_parse(command: Command, words: list[str]) -> bool:
 @given(st.integers(0, 2**32))
 def test_ten_thousand_lines_are_words_or_a_refusal_of_one_line(seed: int) -> None:
     for number in range(40):
-        check_parse(*command_line(seed + number))
+        check_parse(*command_line(seed + number, COMMANDS))
 
 
 def test_the_lines_are_a_fair_mixture() -> None:
-    understood = sum(check_parse(*command_line(seed)) for seed in range(2000))
+    understood = sum(check_parse(*command_line(seed, COMMANDS)) for seed in range(2000))
     assert 200 < understood < 1800
 
 
 @settings(max_examples=500, deadline=None)
 @given(
-    command=st.sampled_from(BUILTIN_COMMANDS),
+    command=st.sampled_from(COMMANDS),
     words=st.lists(st.text(max_size=20) | st.sampled_from(WORDS), max_size=5),
 )
 def test_any_words_at_all_are_understood_or_refused_in_one_line(command: Command, words: list[str]) -> None:
@@ -137,14 +85,8 @@ NAMES = st.sampled_from(
 )
 def test_hundreds_of_lines_through_the_shell_leave_no_defect(world: Any, line: str) -> None:
     runner, _ = world
-    if line.split()[:1] in (
-        ["quit"],
-        ["exit"],
-        ["run_script"],
-        ["@"],
-        ["history"],
-    ) or line.lstrip().startswith("@"):
-        return  # these end the session, read the disk or repeat what went before
+    if not is_typed(line):
+        return
     outcome = runner.run(line)
     assert "internal error" not in outcome.text, outcome.explained()
     assert "Traceback" not in outcome.text
@@ -172,3 +114,65 @@ def test_lines_are_split_before_they_are_parsed() -> None:
 def test_the_state_directory_has_no_crash_report_after_all_that(world: Any, tmp_path: Path) -> None:
     runner, _ = world
     assert not (runner.shell._state_dir / "crashes").exists()
+
+
+# --- samples of `make fuzz-lines` -------------------------------------------------------------------------------------
+
+
+def test_lines_of_every_command_are_understood_or_refused_and_plans_keep_the_policy() -> None:
+    found = fuzz.parser_lines(range(6000))
+    assert found["planned"] > 200
+    assert min(found["understood"], found["refused"]) > 600
+
+
+@pytest.mark.parametrize("seed", [0, fuzz.A_SESSION], ids=["text", "json"])
+def test_lines_through_a_whole_shell_leave_no_defect_and_the_desk_keeps_the_policy(seed: int) -> None:
+    found = fuzz.typed(seed, 80)
+    assert found["accepted"] > 5
+    assert found["trades"] > 0
+
+
+PLAN = TradePlan(
+    symbol="AAPL", qty=100, account="DU1", level=d("190"), tps=(d("195"), d("198"), d("205")), sl=d("187"),
+    mode=ExitMode.DETACHED, chase_limit=d("191.5"),
+)  # fmt: skip
+
+
+def test_a_plan_that_keeps_the_policy_is_left_alone() -> None:
+    assert fuzz.breaches(PLAN) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"qty": 0}, {"qty": 10_000_001}, {"qty": 2}, {"sl": d("190")}, {"sl": None}, {"sl": d("-1")}, {"level": d("NaN")},
+        {"tps": (d("195"), d("195"), d("205"))}, {"tps": (d("189"), d("198"), d("205"))}, {"tps": (d("195"),)},
+        {"mode": ExitMode.ATTACHED}, {"weights": (50, 50)}, {"stop_updates": (d("186"), d("190"))},
+        {"stop_updates": (d("195"), d("196"))}, {"sl_offset": d("187")}, {"exit_tif": Tif.IOC}, {"quote_age": 0.0},
+        {"sl_type": OrderType.STOP, "outside_rth": True}, {"entry_timeout": 0.0}, {"chase_limit": d("189")}, {"side": Side.SELL},
+        {"risk_usd": d("100")}, {"risk_usd": d("1000"), "sl": None}, {"risk_usd": d("1000"), "weights": (60, 30, 20)},
+        {"tps": (d("195"), d("198")), "mode": ExitMode.DETACHED70, "weights": (60, 40)},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_plan_that_breaks_the_policy_is_seen(change: dict[str, Any]) -> None:
+    assert fuzz.breaches(replace(PLAN, **change))
+
+
+def test_a_refusal_that_is_no_line_and_a_defect_are_seen() -> None:
+    def broken(text: str) -> str:
+        raise ValueError("two\nlines") if text == "a" else KeyError(text)
+
+    key = Key(name="x", help="x", parse=broken)
+    grammar = Grammar(keys=(key,), positionals=("x",), required=("x",))
+    command = Command(name="ping", help="ping", grammar=grammar, run=lambda trading, words: Answer())
+    with pytest.raises(fuzz.Broken, match="no printable line"):
+        fuzz.at_the_parser("ping a", {"ping": command})
+    with pytest.raises(KeyError):
+        fuzz.at_the_parser("ping b", {"ping": command})
+
+
+def test_a_line_is_the_same_for_its_seed() -> None:
+    once = [any_line(seed, COMMANDS) for seed in range(50)]
+    assert once == [any_line(seed, COMMANDS) for seed in range(50)]
+    assert len(set(once)) > 45

@@ -220,3 +220,10 @@ def test_wrapping_keeps_every_word_and_never_passes_the_width(text: str, width: 
     lines = render.wrapped(clean, max(width, 2), indent)
     assert all(cell_len(line) <= max(width, 2) for line in lines)
     assert "".join("".join(lines).split()) == "".join(clean.split())
+
+
+@pytest.mark.parametrize("text", ["\x9b2J", "\u202e", "\x7f", "\U000e0001", "\x00"])
+def test_json_holds_nothing_that_steers_a_terminal_and_loses_nothing(text: str) -> None:
+    line = render.result_json(f"buy {text}", ok=False, data=None, error=text)
+    assert line.isprintable()
+    assert json.loads(line) == {"result": f"buy {text}", "ok": False, "data": None, "error": text}

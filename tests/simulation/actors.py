@@ -84,7 +84,12 @@ class Actors:
                     id=f"br-{number}",
                     strategy="breakout",
                     plan=plan,
-                    params={"bar": str(ask.bars), "rth": str(not plan.outside_rth).lower(), "max_bars": ""},
+                    params={
+                        "bar": str(ask.bars),
+                        "rth": str(not plan.outside_rth).lower(),
+                        "max_bars": "",
+                        "fast_bar": "1s" if ask.is_fast else "",
+                    },
                     instrument=instrument,
                     session=stage.venue.session(ask.symbol, now),
                 )

@@ -57,6 +57,7 @@ class Path(NamedTuple):
     moves: tuple[Move, ...]
     bars: tuple[Bar, ...]
     wild: tuple[tuple[int, int], ...]
+    seconds: tuple[Bar, ...] = ()  # bars of a second, where somebody wants them
 
     def wildest(self, chance: Random, last: int) -> int:
         """Return an instant before ``last``, most often in a wild span."""
@@ -118,6 +119,12 @@ def draw_path(
         moves += (Move(at, "quote", here - 1, here + 1, 1000), Move(at, "print", here, 0, 1000))
     moves.sort(key=lambda move: move.at)
     return Path(shape, tuple(moves), _bars(prints, seconds, bar_seconds), tuple(wild))
+
+
+def with_seconds(path: Path, seconds: int) -> Path:
+    """Return the path with its bars of a second, too."""
+    prints = [(move.at, move.a, move.size) for move in path.moves if move.kind == "print"]
+    return path._replace(seconds=_bars(prints, seconds, 1))
 
 
 def _next_target(chance: Random, shape: Shape, here: int) -> int:

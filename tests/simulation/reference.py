@@ -207,7 +207,7 @@ class Reference(World):
             self.first = self.life  # its ``passed`` are the boundaries at which it may be killed
 
     def _judge(self, findings: list[Finding]) -> Outcome:
-        states = [_canonical(self.life.session.desk)] if self.life is not None else []
+        states = [canonical(self.life.session.desk)] if self.life is not None else []
         if self.life is None:
             findings.append(Finding("V13", self.loop.micros / SECOND, "it is not running at the end"))
         for _ in range(self.restarts):
@@ -223,7 +223,7 @@ class Reference(World):
             if self.life is None or not self.life.session.desk.link.is_open:
                 findings.append(Finding("V12", self.loop.micros / SECOND, "a restart did not reconcile"))
                 break
-            states.append(_canonical(self.life.session.desk))
+            states.append(canonical(self.life.session.desk))
         if len(set(states)) > 1:
             findings.append(Finding("V12", self.loop.micros / SECOND, f"restarts differ: {set(states)}"))
         return super()._judge(findings)
@@ -240,7 +240,7 @@ class Reference(World):
         ]
 
 
-def _canonical(desk: Desk) -> tuple[Any, ...]:
+def canonical(desk: Desk) -> tuple[Any, ...]:
     """Return what of a desk a restart must not change: whatever is open, and nothing of what is over."""
     open_ = [trade for trade in desk.trades() if trade.phase is not TradePhase.CLOSED]
     return (

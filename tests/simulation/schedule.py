@@ -12,6 +12,7 @@ from decimal import Decimal
 from random import Random
 from types import MappingProxyType
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from tests.simulation.faults import (
     HABIT_FAULTS,
@@ -33,7 +34,7 @@ from tests.simulation.faults import (
     without_wire,
 )
 from tests.simulation.features import FEATURES, Features
-from tests.simulation.path import SECOND, Path, Shape, draw_path
+from tests.simulation.path import SECOND, Path, Shape, draw_path, with_seconds
 
 from tradeshell.core.market import US_STOCK_GRID
 from tradeshell.core.orders import OrderType, Tif
@@ -47,6 +48,9 @@ KEPT = (14, 30, 28, 16, 12)  # of so many schedules one, two … faults are kept
 RATHER = 2.5  # how much rather what is done is kept than what the wire does
 QUIET = 0.035  # of all schedules nothing at all goes wrong in
 LOOP_LAG = 250_000  # microseconds: a step that stalls longer is a fault of the machine
+SIZED, TIMED, FAST = 0.12, 0.1, 0.15  # of the watchers have a risk, are closed by a time, have a fast path
+A_CENT = Decimal("0.01")
+NEW_YORK = ZoneInfo("America/New_York")
 QUANTITIES = (1, 2, 3, 4, 5, 6, 7, 10, 60, 97, 100, 100, 100, 250, 1000)
 
 
@@ -57,6 +61,7 @@ class Ask(NamedTuple):
     symbol: str
     bars: int
     plan: dict[str, Any]
+    is_fast: bool = False  # with bars of a second beside those
 
 
 class Schedule(NamedTuple):
@@ -164,7 +169,7 @@ def _draw(seed: int, features: Features) -> Schedule:
         shape = _draw_shape(part)
         bars = part.choice((5, 5, 10))
         count = part.choice((1, 1, 1, 1, 2))
-        asks += [_draw_ask(part, symbol, shape, bars, features, near_close) for _ in range(count)]
+        asks += [draw_ask(part, symbol, shape, bars, features, near_close) for _ in range(count)]
         paths[symbol] = draw_path(
             chance(f"path {symbol}"), shape, seconds, CALM, bars, partial=habits.settings["partial"]
         )
@@ -172,6 +177,9 @@ def _draw(seed: int, features: Features) -> Schedule:
     if kills and (later := _draw_waiting(chance("waiting"), asks)) is not None:
         asks.append(later)
     start = CLOSE - timedelta(seconds=dice.randint(20, seconds)) if near_close else _morning(dice)
+    asks = [_with_words(chance(f"words {number}"), ask, start, seconds) for number, ask in enumerate(asks)]
+    for symbol in {ask.symbol for ask in asks if ask.is_fast}:
+        paths[symbol] = with_seconds(paths[symbol], seconds)
     last = seconds * SECOND
     first = paths[symbols[0]]
     return Schedule(
@@ -228,7 +236,8 @@ def _draw_shape(dice: Random) -> Shape:
     return Shape(tick, level, risk, tuple(targets))
 
 
-def _draw_ask(dice: Random, symbol: str, shape: Shape, bars: int, features: Features, expires: bool) -> Ask:
+def draw_ask(dice: Random, symbol: str, shape: Shape, bars: int, features: Features, expires: bool) -> Ask:
+    """Return what the operator starts; ``expires``: its exits live for the day, more often than not."""
     is_typed = dice.random() < 0.2
     for _ in range(50):
         plan = _draw_plan(dice, symbol, shape, is_typed, features)
@@ -264,6 +273,33 @@ def _draw_waiting(dice: Random, asks: list[Ask]) -> Ask | None:
         "chase_limit": None,
     }
     return Ask(ask.at + dice.randrange(100_000, SECOND), ask.symbol, ask.bars, plan)
+
+
+def _with_words(dice: Random, ask: Ask, start: datetime, seconds: int) -> Ask:
+    """Return some watchers with a risk, with a time by which they are flat, or with a fast path."""
+    if not ask.bars:
+        return ask
+    plan = dict(ask.plan)
+    if dice.random() < SIZED and plan["sl"] is not None and plan["level"] > plan["sl"]:
+        a_share = plan["level"] - plan["sl"]
+        risk = (a_share * plan["qty"] * dice.choice((Decimal(1), Decimal("1.05"), Decimal("1.3")))).quantize(
+            A_CENT
+        )
+        qty = int(risk // a_share)
+        sized = plan | {"risk_usd": risk, "qty": qty}
+        plan = sized if qty and _is_a_plan(sized) else plan
+    at = start + timedelta(seconds=dice.randint(15, seconds - 5))
+    if dice.random() < TIMED and at < CLOSE - timedelta(minutes=2):
+        plan["flat_by"] = at.astimezone(NEW_YORK).time()
+    return ask._replace(plan=plan, is_fast=dice.random() < FAST)
+
+
+def _is_a_plan(plan: dict[str, Any]) -> bool:
+    try:
+        check_plan(put_on_grid(TradePlan(**plan, account="X"), US_STOCK_GRID))
+    except OperatorError:
+        return False
+    return True
 
 
 def _draw_plan(dice: Random, symbol: str, shape: Shape, is_typed: bool, features: Features) -> dict[str, Any]:

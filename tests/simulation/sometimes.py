@@ -62,10 +62,12 @@ OCCASIONS = (
     Occasion("cover placed", ("CoverStopPlaced",), FEATURES.ladders),
     Occasion("ladder armed", ("LadderArmed",), FEATURES.ladders),
     Occasion("milestone", ("MilestoneReached",), FEATURES.ladders),
+    Occasion("legs gave way", ("LegsGaveWay",), FEATURES.ladders),
     Occasion("handover interrupted", ("B handover interrupted",), FEATURES.ladders),
     Occasion("emergency stop", ("B emergency stop",), FEATURES.ladders),
     Occasion("freeze", ("SymbolFrozen",), FEATURES.ladders),
     Occasion("flatten", ("FlattenStarted",), FEATURES.flatten),
+    Occasion("fast entry", ("BreakoutFastTriggered",)),
     Occasion("kill switch", ("KillSwitchEngaged",), FEATURES.stopentry),
 )
 

@@ -241,3 +241,17 @@ def test_a_sale_that_executed_while_its_target_was_on_its_way_binds_no_other_exi
 
     assert placed(on_its_way=True) == set()
     assert placed(on_its_way=False) != set()
+
+
+def test_a_typed_sale_may_count_on_shares_that_others_sell_just_then() -> None:
+    def typed(seconds_before: float) -> set[str]:
+        story = Story({**PLAN, "qty": 60}).hold(60)
+        story.pair(1, 60)
+        story.wait(10).foreign("SELL", 20, told=True)
+        story.wait(seconds_before)
+        story.place("sell", 20, watch="m-1", lmt="189.99")
+        story.end("ts:m-1:sell:1", "cancelled")
+        return story.rules(positions={"AAPL": 20})
+
+    assert typed(0.5) == set()
+    assert "V02" in typed(5)

@@ -153,7 +153,7 @@ class PushedMarket(Venue):
         """Put the whole market on the loop."""
         for symbol, path in self._schedule.paths.items():
             self.play_moves(symbol)
-            for bar in path.bars:
+            for bar in (*path.bars, *path.seconds):
                 self._loop.at(bar.at, self.tell_bar, symbol, path.shape.tick, bar)
 
     def play_moves(self, symbol: str) -> None:

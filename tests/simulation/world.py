@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from tests.simulation.features import FEATURES
 from tests.simulation.life import Life, as_live
 from tests.simulation.loop import SECOND, SimClock, SimLoop, StuckError
 from tests.simulation.recover import Journals
-from tests.simulation.schedule import CLOSE, Schedule
+from tests.simulation.schedule import CLOSE, NEW_YORK, Schedule
 from tests.simulation.sometimes import look
 from tests.simulation.venue import SimVenue, contract
 from tests.simulation.wire import SimCourier
@@ -80,6 +80,8 @@ class Outcome(NamedTuple):
 
 class World:
     """Runs one schedule in ``folder``, which it leaves as it ends. ``kills``: also the kills that it holds."""
+
+    look_every = LOOK_EVERY
 
     def __init__(self, schedule: Schedule, folder: Path, *, kills: bool = FEATURES.resume) -> None:
         self.schedule = schedule
@@ -180,7 +182,7 @@ class World:
         if PolicySet in life.session._core._handlers:
             policy = Policy(
                 flatten_live=self.schedule.flatten_live,
-                look_every=LOOK_EVERY,
+                look_every=self.look_every,
                 limits=Limits(**self.schedule.limits),
                 # A doubt about a watcher that was left waiting leaves it as it is, or arms it.
                 resume=Resume.ARM if self.schedule.seed % 2 else Resume.ASK,
@@ -367,9 +369,16 @@ class World:
                 (f"br-{number}" if ask.bars else f"m-{number}"): {
                     key: _plain(value) for key, value in ask.plan.items()
                 }
+                | {"flat_at": _seconds_until(schedule.start, ask.plan.get("flat_by"))}
                 for number, ask in enumerate(schedule.asks, 1)
             },
         }
+
+
+def _seconds_until(start: datetime, flat_by: time | None) -> float | None:
+    if flat_by is None:
+        return None
+    return (datetime.combine(start.astimezone(NEW_YORK).date(), flat_by, NEW_YORK) - start).total_seconds()
 
 
 def _plain(value: Any) -> Any:

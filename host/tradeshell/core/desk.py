@@ -94,6 +94,7 @@ class Desk(Struct, frozen=True, kw_only=True):
     stopped: str = ""  # why no entry leaves; "" while they may
     refusals: tuple[datetime, ...] = ()  # when orders were refused lately
     watch_at: datetime | None = None  # when the next look is due that nothing but time asks for
+    retired_at: datetime | None = None  # when what is over for long was last forgotten
 
     def order(self, ref: str) -> Order | None:
         """Return one of our orders by its ref."""

@@ -282,8 +282,7 @@ def overdue(turn: Turn, watchers: Watchers, id_: str) -> None:
     trade = turn.desk.trade(id_)
     if trade is None or trade.phase is not TradePhase.ASKING:
         return
-    asked_at = trade.asked_at if trade.room_at is None else trade.free_at
-    if asked_at is not None and (turn.at + EARLY - asked_at).total_seconds() >= TOO_LATE:
+    if trade.room_at is None or trade.free_at is not None:  # one that waits for exits has not asked yet
         _refuse(
             turn, watchers, trade, Refusal("no_quote", f"no quote for {trade.plan.symbol} arrived in time")
         )

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from tradeshell.core.commands import CancelOrder, ModifyOrder, SetTimer
 from tradeshell.core.desk import Desk
-from tradeshell.core.events import OrderIntent
+from tradeshell.core.events import BrokerMessageUnclassified, OrderIntent
 from tradeshell.core.inputs import (
     OrderRefusedByBroker,
     OrderReport,
@@ -23,6 +23,7 @@ from tradeshell.core.inputs import (
     ReplaceRequested,
     SendFailed,
     SnapshotAnswered,
+    StandingOrder,
 )
 from tradeshell.core.orders import OrderSpec, OrderState, Side
 from tradeshell.core.recon_events import (
@@ -79,6 +80,8 @@ def pictured(turn: Turn, picture: SnapshotAnswered) -> None:
             found[key] = judged(
                 seen(before, order, asked_at), held.get((order.account, order.symbol), 0), asked_at
             )
+            if before is None and order.owner is Owner.OURS and turn.desk.link.reconciled:
+                _tell_stranger(turn, order)
         elif before is not None and (left := lacked(before, asked_at)) is not None:
             found[key] = left
     if found != turn.desk.outside:
@@ -87,6 +90,18 @@ def pictured(turn: Turn, picture: SnapshotAnswered) -> None:
         turn.watch()  # nobody tells when others change theirs
     if is_wanted(turn.desk):
         turn.timer("picture", SECOND_LOOK.total_seconds())
+
+
+def _tell_stranger(turn: Turn, order: StandingOrder) -> None:
+    """Tell of an order under our own client number that appears while we are connected: somebody sends orders besides us."""
+    what = f"{order.side.value} {order.remaining} {order.symbol}"
+    turn.say(
+        BrokerMessageUnclassified(
+            code=0,
+            text=f"order {order.order_id} works under this program's number, which did not send it: {what} · see `reconcile`",
+            order_ref=order.ref or None,
+        )
+    )
 
 
 def is_wanted(desk: Desk) -> bool:

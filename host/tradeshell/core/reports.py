@@ -220,7 +220,9 @@ def execution_reported(turn: Turn, watchers: Watchers, execution: ExecutionRepor
     if not added:
         return
     for id_, each in tuple(turn.book(execution.symbol).trades.items()):
-        if each is not trades_before.get(id_) or (trade is not None and id_ == trade.id):
+        is_touched = each is not trades_before.get(id_) or (trade is not None and id_ == trade.id)
+        # A sale that was typed may be of shares that somebody else has sold.
+        if is_touched or (each.plan.side is Side.SELL and each.phase is not TradePhase.CLOSED):
             after(turn, watchers, each)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from tradeshell.core import entry, hours, kill, outside, pictures, reports, resume, takeup
+from tradeshell.core import entry, hours, kill, outside, pictures, reports, resume, retire, takeup
 from tradeshell.core import inputs as i
 from tradeshell.core.changes import check_replace, replaced
 from tradeshell.core.checks import PreTradeCheck
@@ -232,12 +232,17 @@ class Core:
         outside.change(turn, event)
         order = turn.desk.order(event.ref)
         trade = None if order is None else turn.book(order.spec.symbol).trade_of(event.ref)
-        if order is None or trade is None or not order.state.is_live or order.changing or order.cancelling:
+        if order is None or trade is None or not order.state.is_live:
             return
         if not turn.desk.link.is_open:
             turn.say(_not_sent(turn, trade, order))
             return
-        refusal = check_replace(turn.book(order.spec.symbol), order, event.qty)
+        if order.changing or order.cancelling:
+            refusal: Refusal | None = Refusal(
+                "exit_busy", "a change or a cancel of it is on its way; try again when it is answered"
+            )
+        else:
+            refusal = check_replace(turn.book(order.spec.symbol), order, event.qty)
         refusal = refusal or check_change(turn.desk, trade, order, event.qty, event.limit, turn.at)
         if refusal is None and sibling_just_executed(trade, order, turn):
             refusal = Refusal("exit_busy", "its sibling has just executed; try again in a second")
@@ -310,6 +315,10 @@ class Core:
         self._look_at_all(turn, event)
         if is_first and event.opens and before.takes_up:
             resume.tell_restored(turn, before, event.executions)
+        if turn.desk.link.reconciled:
+            retire.retire(turn)
+        if turn.desk == before:  # most looks show what is known: nobody has to remember them
+            turn.desk = before
 
     def _open(self, turn: Turn, epoch: int, orders: int, executions: int, positions: int) -> None:
         """Open the gate for entries: the account is known."""

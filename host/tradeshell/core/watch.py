@@ -29,6 +29,7 @@ LOOK_EVERY = 1800.0  # seconds between two questions for the hours of the next d
 FLAT_BEFORE = timedelta(minutes=5)  # the close: of an example
 
 WISHES = (Tell, Enter, Finish)
+MOST_WISHES = 100  # at once: what is more floods the log and the screen
 AskEntry = Callable[[Turn, Watcher, Bar], None]
 
 
@@ -288,6 +289,8 @@ def _check_times(spec: WatchSpec, need: BarNeed, at: datetime) -> None:
 def _check(wishes: object) -> None:
     """Raise ``TypeError`` for what is not a tuple of wishes: a plugin's slip must be its own."""
     if isinstance(wishes, tuple):
+        if len(wishes) > MOST_WISHES:
+            raise TypeError(f"a strategy may wish for {MOST_WISHES} things at once, not for {len(wishes)}")
         for wish in wishes:
             if not isinstance(wish, WISHES):
                 break

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from tradeshell.core.book import Book
 from tradeshell.core.cap import could_sell, exposures
 from tradeshell.core.commands import AskQuote
-from tradeshell.core.diff import is_patient
+from tradeshell.core.diff import is_patient, rests
 from tradeshell.core.exit_events import LegsGaveWay, LegsTookBack
 from tradeshell.core.guards import Refusal, check_sell
 from tradeshell.core.market import Price, Shares
@@ -38,6 +38,7 @@ from tradeshell.core.trade import (
 from tradeshell.core.turn import Turn
 
 PATIENCE = 1.0  # seconds in which a touch may be fetched for the sale
+OVERDUE = 2.0  # seconds after which it is given up
 # For exits to be calm, and again for the broker to acknowledge: a change that is refused is asked again once in it.
 ROOM_WITHIN = timedelta(seconds=2.5)
 SOLD_WITHIN = 10.0  # seconds: the sale does not rest, for its shares have no stop
@@ -78,6 +79,9 @@ def _waiting(book: Book) -> list[Trade]:
 def rearrange(turn: Turn, symbol: str) -> tuple[str, ...]:
     """Let legs give shares away that a sale needs, and take back those that none needs; returns the trades to be settled."""
     book = turn.book(symbol)
+    working = _working(book)
+    if working and _typed(book) > max(0, book.expected()) and turn.desk.link.is_open:
+        return _give_up(turn, working)  # somebody else has sold what these are to sell
     if not (sales := _sales(book)):
         return ()
     loose = {trade.id: _loose(trade, book.orders) for trade in _buys(book)}
@@ -89,7 +93,13 @@ def rearrange(turn: Turn, symbol: str) -> tuple[str, ...]:
         return ()
     if waiting := [sale for sale in sales if sale.phase is TradePhase.ASKING]:
         return _give_way(turn, book, missing, waiting[-1])
-    return _give_up(turn, sales)
+    return _give_up(turn, [sale for sale in working if sale in sales])
+
+
+def _working(book: Book) -> list[Trade]:
+    """Return the sales whose order works."""
+    sales = (trade for trade in book.trades.values() if trade.plan.side is Side.SELL and trade.refs)
+    return [sale for sale in sales if book.orders[sale.refs[0]].state.is_live]
 
 
 def _buys(book: Book) -> list[Trade]:
@@ -185,24 +195,29 @@ def shared(qty: Shares, legs: dict[int, Shares]) -> dict[int, Shares]:
 
 
 def _able(turn: Turn, trade: Trade, orders: dict[str, Order]) -> dict[int, Shares]:
-    """Return the shares of the legs that can become smaller right now: nothing of them is on its way, no stop sells."""
+    """Return the shares of the legs that can become smaller right now; none while something of one is on its way."""
     if not trade.is_armed or trade.is_flattening or trade.phase is not TradePhase.OPEN:
         return {}
     shares = leg_shares(trade, orders)
-    return {
-        leg.number: shares[leg.number]
-        for leg in trade.legs
-        if shares[leg.number] > 0 and _is_calm(turn, leg_orders(trade, leg, orders))
-    }
+    held = [(leg.number, leg_orders(trade, leg, orders)) for leg in trade.legs if shares[leg.number] > 0]
+    if any(_is_busy(turn, exits) for _, exits in held):
+        return {}
+    return {number: shares[number] for number, exits in held if _may_shrink(turn, exits)}
 
 
-def _is_calm(turn: Turn, exits: tuple[Order, ...]) -> bool:
+def _is_busy(turn: Turn, exits: tuple[Order, ...]) -> bool:
+    """Return whether it will be known in a moment what a leg's exits are: something is on its way."""
+    if any(order.executed_at is not None and turn.at - order.executed_at < CALM for order in exits):
+        return True
+    on_its_way = (is_patient(order, turn.at) and not rests(order, turn.at) for order in live(exits))
+    return any(on_its_way) or any(awaited(order) for order in exits)
+
+
+def _may_shrink(turn: Turn, exits: tuple[Order, ...]) -> bool:
+    """Return whether a leg has exits, none of which sells what it should only protect, or is left alone for now."""
     living = live(exits)
-    just = (order.executed_at is not None and turn.at - order.executed_at < CALM for order in exits)
-    if not living or any(just) or any(awaited(order) for order in exits):
-        return False
-    return not any(
-        is_patient(order, turn.at)
+    return bool(living) and not any(
+        rests(order, turn.at)
         or order.absent_at is not None
         or (order.spec.type.is_stop and order.state is OrderState.WORKING)
         for order in living
@@ -248,15 +263,20 @@ def _with_back(trade: Trade, qty: Shares, orders: dict[str, Order]) -> Trade:
     trade = replace(trade, yielded=trade.yielded - qty)
     shares = leg_shares(trade, orders)
     for leg in trade.legs:
-        living = live(leg_orders(trade, leg, orders))
-        sure = [order.sure for order in living if order.spec.type.is_stop] or [order.sure for order in living]
-        # One that has sold all it had is about to lose the exit that is left.
-        spare = min(sure) - shares[leg.number] if sure and shares[leg.number] > 0 else 0
-        part = max(0, min(qty, spare))
+        part = max(0, min(qty, _still_exposed(leg_orders(trade, leg, orders)) - shares[leg.number]))
         if part:
             trade = with_leg(trade, replace(leg, qty=leg.qty + part))
             qty -= part
     return replace(trade, legs=(*trade.legs, _own_leg(trade, qty, orders))) if qty else trade
+
+
+def _still_exposed(exits: tuple[Order, ...]) -> Shares:
+    """Return the shares that a leg's stop would still sell; none when its exits are about to end."""
+    living = live(exits)
+    if any(order.state is OrderState.FILLED for order in exits) or any(order.cancelling for order in living):
+        return 0
+    stops = [order.sure for order in living if order.spec.type.is_stop]
+    return min(stops or [order.sure for order in living], default=0)
 
 
 def _aimless(trade: Trade, orders: dict[str, Order]) -> Shares:
@@ -284,13 +304,10 @@ def _highest(stops: Iterable[Price | None]) -> Price | None:
 
 def _give_up(turn: Turn, sales: list[Trade]) -> tuple[str, ...]:
     """Want sales cancelled whose shares are gone; stops keep theirs."""
-    changed: list[str] = []
-    for sale in sales:
-        order = turn.book(sale.plan.symbol).orders[sale.refs[0]] if sale.refs else None
-        if order is not None and order.state.is_live and not sale.cancel_wanted:
-            turn.put_trade(replace(sale, cancel_wanted="its shares are gone"))
-            changed.append(sale.id)
-    return tuple(changed)
+    changed = [sale for sale in sales if not sale.cancel_wanted]
+    for sale in changed:
+        turn.put_trade(replace(sale, cancel_wanted="its shares are gone"))
+    return tuple(sale.id for sale in changed)
 
 
 # --- the sale ---------------------------------------------------------------------------------------------------------
@@ -304,6 +321,7 @@ def look(turn: Turn, symbol: str) -> None:
         if sale.free_at is None and (is_over or is_free(book, sale.plan.qty)):
             turn.put_trade(replace(sale, free_at=turn.at))
             turn.commands.append(AskQuote(sale.id, symbol, sale.plan.quote_age, PATIENCE))
+            turn.timer(f"ask:{sale.id}", OVERDUE)
 
 
 def since(trade: Trade, book: Book) -> Trade | None:

@@ -10,6 +10,7 @@ import asyncio
 import math
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import partial
 
 from tradeshell.core.data_events import BarStreamGapRead, BarStreamRecovered, BarStreamStalled
 from tradeshell.core.events import DataRejected, Event
@@ -33,6 +34,7 @@ class Healer:
         self._link_up = False
         self._timer: Handle | None = None
         self._timer_at: datetime | None = None
+        self._looked_at: datetime | None = None
         self._is_started = False
         self._is_closed = False
         self._witness: StreamWitness | None = None
@@ -111,10 +113,12 @@ class Healer:
     def _look(self) -> None:
         session = self._session
         try:
+            seen, now = self._seen(), session.clock.now()
+            self._looked_at = now
             verdict = health.look(
                 self._board,
-                self._seen(),
-                session.clock.now(),
+                seen,
+                now,
                 self._settings,
                 link_up=self._link_up,
                 data_at=self._data_at() if self.is_blocked else None,
@@ -204,15 +208,20 @@ class Healer:
             symbol, _, rth = key
             if (symbol, rth) not in due:
                 due[symbol, rth] = self._due_since(symbol, rth=rth, now=now)
-            watches = listeners.get(key, ())
+            heard_at, watches = self._heard_at(key, stream), listeners.get(key, ())
+            due_since = due[symbol, rth]
+            # What spoke since the last look is not halted: its touch, which may be dear, is not asked for.
+            has_spoken = heard_at is not None and self._looked_at is not None and heard_at > self._looked_at
+            if due_since is not None and not has_spoken and self._is_halted(symbol):
+                due_since = None
             seen.append(
                 health.Seen(
                     key=key,
                     since=stream.since,
-                    heard_at=self._heard_at(key, stream),
-                    due_since=due[symbol, rth],
+                    heard_at=heard_at,
+                    due_since=due_since,
                     watches=watches,
-                    urgency=self._urgency(symbol, stream, watches),
+                    urgency=partial(self._urgency, symbol, stream, watches),
                 )
             )
         return seen
@@ -224,14 +233,15 @@ class Healer:
         return max(told, stream.heard_at)
 
     def _due_since(self, symbol: str, *, rth: bool, now: datetime) -> datetime | None:
-        """Return since when bars of ``symbol`` are due, ``None`` outside its hours and while it is halted."""
+        """Return since when bars of ``symbol`` are due but for a halt, ``None`` outside its hours."""
         hours = self._session.broker.session(symbol, now)
         if hours is None or not (hours.is_regular(now) if rth else hours.is_extended(now)):
             return None
-        quote = self._session.broker.latest(symbol)
-        if quote is not None and quote.kind is DataKind.HALTED:
-            return None
         return hours.open if rth else hours.extended_open
+
+    def _is_halted(self, symbol: str) -> bool:
+        quote = self._session.broker.latest(symbol)
+        return quote is not None and quote.kind is DataKind.HALTED
 
     def _data_at(self) -> datetime | None:
         """Return when the latest live quote of a watched symbol was confirmed."""

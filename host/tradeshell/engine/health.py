@@ -16,7 +16,7 @@ Laws:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
@@ -39,7 +39,8 @@ from tradeshell.upkeep import BarHealthSettings, BlindStream, StreamKey, StreamN
 LATE = 5.0  # seconds that data may be under way: a bar after its end, a tick after another session took over
 SLOT = 5.0  # seconds for which an attempt that shows no data yet keeps the next one waiting
 SETTLE = 10.0  # seconds after a new connection in which streams may come back by themselves
-ASIDE = 60.0  # seconds between looks at streams from which nothing is due
+ASIDE = 60.0  # seconds between looks at streams from which nothing is due, or of which halts have to be seen
+SHORTEST_HALT = 300.0  # seconds: who may be silent for longer might be halted and go on between two looks
 LONGEST_COOLDOWN = 1800.0
 
 
@@ -47,7 +48,8 @@ class Seen(Struct, frozen=True, kw_only=True):
     """What is seen of one stream now.
 
     ``since``: when it was first subscribed; ``heard_at``: its last sign of life. ``due_since``: since when its hours are on,
-    ``None`` while nothing is due from it (no hours, or a halt). ``urgency``: the smaller, the sooner it is healed.
+    ``None`` while nothing is due from it (no hours, or a halt). ``urgency``: the smaller, the sooner it is healed; asked for when
+    several wait to be.
     """
 
     key: StreamKey
@@ -55,7 +57,7 @@ class Seen(Struct, frozen=True, kw_only=True):
     heard_at: datetime | None
     due_since: datetime | None
     watches: tuple[str, ...] = ()
-    urgency: tuple[float, ...] = ()
+    urgency: Callable[[], tuple[float, ...]] = tuple
 
 
 class Stream(Struct, frozen=True, kw_only=True):
@@ -325,7 +327,7 @@ class _Look:
     def begin_attempts(self) -> tuple[StreamKey, ...]:
         """Return the streams whose turn it is to be subscribed again."""
         ready = [key for key in self.streams if self.is_waiting(key) and self._ready_at(key) <= self._at]
-        ready.sort(key=lambda key: (self.seen[key].urgency, key))
+        ready.sort(key=lambda key: (self.seen[key].urgency(), key))
         free = self._settings.recovery_max_concurrency - len(self._running())
         chosen = tuple(ready[: max(0, free)])
         for key in chosen:
@@ -385,18 +387,23 @@ class _Look:
         if not self.seen:
             return None
         soon = self._at + self._poll
-        times = [self._at + max(self._poll, timedelta(seconds=ASIDE))]
+        aside = self._at + max(self._poll, timedelta(seconds=ASIDE))
+        times = []
         if board.blocked_at is not None and self._link_up:
             times.append(soon)
         for key, stream in self.streams.items():
             each = self.seen[key]
             if not self._link_up or each.due_since is None:
+                times.append(aside)
                 continue
             if stream.stalled_at is not None:
                 times.append(soon)
                 continue
             silent_from = max(each.heard_at or each.since, stream.due_from, each.due_since)
-            times.append(max(soon, silent_from + timedelta(seconds=limit(self._settings, key[1]))))
+            most = limit(self._settings, key[1])
+            times.append(max(soon, silent_from + timedelta(seconds=most)))
+            if most > SHORTEST_HALT:
+                times.append(aside)
         if board.scan_at is not None:
             times.append(board.scan_at)
         return min(times)

@@ -145,8 +145,15 @@ class Engine:
             alarm=self._alarm,
             crashes=self._plan.state_dir / "crash.log",
             is_embedded=self._plan.broker.own_clock or self._plan.pace is not None,
+            packages=_packages(self._plan),
+            held_up=self._held_up,
         )
         self._watchdog.start()
+
+    def _held_up(self) -> None:
+        """A plugin held the engine up for long: it would again, and what is bought then has no stop meanwhile."""
+        if not self.session.desk.stopped:
+            self.session.submit(StopEntryRequested(at=self.session.clock.now(), on=True))
 
     def stop(self) -> None:
         """Close everything that was opened; safe to call twice."""
@@ -417,3 +424,16 @@ def _say_nothing(what: str, waited: float) -> None:
 
 def _one_line(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def _packages(plan: Plan) -> frozenset[str]:
+    """Return the packages of the plugins whose code runs on the engine's loop, the broker's included."""
+    called: list[object] = [
+        plan.broker.open,
+        *(check.check for check in plan.checks),
+        *plan.reconcilers.values(),
+    ]
+    called += (opener for opener, _ in plan.sinks.values())
+    called += (type(strategy) for strategy in plan.strategies.values())
+    names = (getattr(each, "__module__", None) or type(each).__module__ for each in called)
+    return frozenset(name.partition(".")[0] for name in names) - {"tradeshell", "builtins", "functools"}

@@ -95,7 +95,7 @@ class Session:
         self._later: deque[c.Command] = deque()  # what waits until no input is left
         self._has_changed = False  # since that was told
         self._draining = False
-        self._held = 0  # packets that are not dealt with yet
+        self._packet = _Packet(self._close_packet)
         self._timers: dict[str, Handle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         # Watchers and trades whose start or trigger is not on disk.
@@ -165,16 +165,11 @@ class Session:
 
     def packet(self) -> contextlib.AbstractContextManager[None]:
         """Return a context around inputs that come in one piece: what could wait waits until its end."""
-        return _Packet(self)
+        return self._packet
 
-    def open_packet(self) -> None:
-        """Let wait what no order waits for, until ``close_packet``."""
-        self._held += 1
-
-    def close_packet(self) -> None:
+    def _close_packet(self) -> None:
         """Do what has waited, behind the last of several."""
-        self._held -= 1
-        if self._held == 0 and not self._draining and self._has_changed:
+        if self._packet.depth == 0 and not self._draining and self._has_changed:
             self._drain(None)
 
     def _drain(self, event: Input | None) -> None:
@@ -182,7 +177,7 @@ class Session:
         self._draining = True
         refusal: TradeshellError | None = None
         try:
-            while self._inbox or (self._has_changed and not self._held):
+            while self._inbox or (self._has_changed and not self._packet.depth):
                 if not self._inbox:
                     self._settle_down()
                     continue
@@ -561,18 +556,19 @@ class Session:
 
 
 class _Packet:
-    """Around what has come in one piece."""
+    """Around what has come in one piece; one for all of them. ``depth``: how many are not dealt with yet."""
 
-    __slots__ = ("_session",)
+    __slots__ = ("_close", "depth")
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, close: Callable[[], None]) -> None:
+        self._close, self.depth = close, 0
 
     def __enter__(self) -> None:
-        self._session.open_packet()
+        self.depth += 1
 
     def __exit__(self, *_: object) -> None:
-        self._session.close_packet()
+        self.depth -= 1
+        self._close()
 
 
 async def _asked(answer: Awaitable[T]) -> T:

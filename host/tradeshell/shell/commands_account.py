@@ -17,7 +17,7 @@ from tradeshell.core.orders import Order, parse_ref
 from tradeshell.core.trade import inventory, leg_of
 from tradeshell.grammar import Answer, Column, Command, Grammar, Key, Table, Words
 from tradeshell.ports import Trading, View
-from tradeshell.shell import choices, outsiders
+from tradeshell.shell import choices, outsiders, results
 from tradeshell.shell import protection as protecting
 from tradeshell.shell.helptext import LOOK
 from tradeshell.shell.render import clock
@@ -285,6 +285,7 @@ COMMANDS = (
         run=positions,
         group=LOOK,
         examples=("positions", "pos", "positions AAPL"),
+        data=list[results.PositionRow],
         notes="last is the bid, at which a sale would fill. protected says how many of the shares have a living stop, and "
         "what is going on when that is not simply so: ARMING, PARTIAL, EMERGENCY, UNPROTECTED, FROZEN, or DEFERRED (its hours "
         "are over). Targets in brackets are planned and not sent yet.",
@@ -296,6 +297,7 @@ COMMANDS = (
         run=executions,
         group=LOOK,
         examples=("executions", "executions AAPL"),
+        data=list[results.ExecutionRow],
     ),
     Command(
         name="quote",
@@ -304,5 +306,6 @@ COMMANDS = (
         run=quote,
         group=LOOK,
         examples=("quote AAPL", "quote AAPL MSFT"),
+        data=results.Quotes,
     ),
 )

@@ -17,7 +17,7 @@ from tradeshell.core.trade import entry_of, inventory, leg_of
 from tradeshell.errors import OperatorError
 from tradeshell.grammar import Answer, Command, Figure, Grammar, Key, Words
 from tradeshell.ports import Trading, View
-from tradeshell.shell import choices, outsiders
+from tradeshell.shell import choices, outsiders, results
 from tradeshell.shell import protection as protecting
 from tradeshell.shell.chart import Chart, Fill, Mark, draw
 from tradeshell.shell.helptext import LOOK
@@ -180,6 +180,7 @@ COMMANDS = (
         grammar=CHART,
         run=chart,
         group=LOOK,
+        data=results.Charted,
         examples=("chart AAPL", "chart AAPL bar=5m", "chart AAPL n=60 rth=false"),
         notes="Full bars rise, shaded ones fall. What is only planned stands in brackets; a price that is too far away to be "
         "drawn is named above the picture.",

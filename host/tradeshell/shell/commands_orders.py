@@ -19,7 +19,7 @@ from tradeshell.core.trade import leg_number, leg_of
 from tradeshell.errors import OperatorError, TradeshellError
 from tradeshell.grammar import Answer, Column, Command, Flag, Grammar, Key, Table, Verb, Words, shown
 from tradeshell.ports import Trading, View
-from tradeshell.shell import choices, consent, outsiders, targets
+from tradeshell.shell import choices, consent, outsiders, results, targets
 from tradeshell.shell.helptext import PROTECT
 from tradeshell.shell.picture import STALE
 from tradeshell.words import masked
@@ -72,6 +72,7 @@ ORDERS = Grammar(
         Verb(
             word="cancel",
             help="ask to cancel working orders",
+            data=results.CancelsAsked,
             grammar=Grammar(
                 keys=(_ORDER_WORDS, _FORCE),
                 rest="order",
@@ -83,6 +84,7 @@ ORDERS = Grammar(
         Verb(
             word="replace",
             help="change a working order",
+            data=results.ChangeAsked | list[results.ChangeAsked],
             grammar=Grammar(
                 keys=(
                     Key(
@@ -338,6 +340,7 @@ ORDERS_COMMAND = Command(
     grammar=ORDERS,
     run=orders,
     group=PROTECT,
+    data=list[results.OrderRow],
     examples=(
         "orders",
         "orders AAPL show=all",

@@ -18,7 +18,7 @@ from tradeshell.core.trade import Trade, TradePhase, entry_of, inventory, leg_of
 from tradeshell.errors import OperatorError
 from tradeshell.grammar import Answer, Choices, Command, Flag, Grammar, Key, Words
 from tradeshell.ports import Trading, View
-from tradeshell.shell import choices, targets
+from tradeshell.shell import choices, results, targets
 from tradeshell.shell.consent import NeedsConsent
 from tradeshell.shell.helptext import PROTECT
 
@@ -235,6 +235,7 @@ COMMANDS = (
         grammar=STOPENTRY,
         run=stopentry,
         group=PROTECT,
+        data=results.Switch,
         examples=("stopentry", "stopentry off"),
         notes="Entries stay off over a restart, until `stopentry off`. Watchers stay armed; one that triggers meanwhile is "
         "refused and used up. Works without a link, too.",
@@ -245,6 +246,7 @@ COMMANDS = (
         grammar=FLATTEN,
         run=flatten,
         group=PROTECT,
+        data=results.Flattened,
         examples=("flatten AAPL", "flatten ALL", "flatten ALL now"),
         notes="Exits are cancelled first, then the shares are sold at the market; nothing is sold twice. Asks at a terminal "
         "(not with `now`), never in a script. Shares that our trades did not buy stay. Without a link it is done as soon as "

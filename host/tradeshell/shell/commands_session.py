@@ -6,8 +6,8 @@ from tradeshell import words as w
 from tradeshell.core.desk import Desk
 from tradeshell.errors import BrokerError, OperatorError
 from tradeshell.grammar import Answer, Column, Command, Grammar, Key, Table, Words
-from tradeshell.ports import Trading, View
-from tradeshell.shell import choices, targets
+from tradeshell.ports import PluginReport, Trading, View
+from tradeshell.shell import choices, results, targets
 from tradeshell.shell.consent import NeedsAccount
 from tradeshell.shell.helptext import CONNECT, LOOK, SHELL_GROUP
 from tradeshell.shell.picture import (
@@ -213,6 +213,7 @@ COMMANDS = (
         grammar=NOTHING,
         run=status,
         group=LOOK,
+        data=results.Status,
         examples=("status",),
     ),
     Command(
@@ -221,6 +222,7 @@ COMMANDS = (
         grammar=NOTHING,
         run=connect,
         group=CONNECT,
+        data=results.Linked,
         examples=("connect",),
     ),
     Command(
@@ -229,6 +231,7 @@ COMMANDS = (
         grammar=NOTHING,
         run=disconnect,
         group=CONNECT,
+        data=results.Linked,
         examples=("disconnect",),
     ),
     Command(
@@ -237,6 +240,7 @@ COMMANDS = (
         grammar=NOTHING,
         run=plugins,
         group=CONNECT,
+        data=list[PluginReport],
         examples=("plugins",),
     ),
     Command(
@@ -245,6 +249,7 @@ COMMANDS = (
         grammar=WAIT,
         run=wait,
         group=SHELL_GROUP,
+        data=results.Waited,
         examples=("wait", "wait AAPL timeout=5m"),
         notes="Ctrl-C stops waiting; watchers and trades go on. In a script, a timeout counts as a failure.",
     ),

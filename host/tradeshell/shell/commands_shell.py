@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from tradeshell.errors import OperatorError
 from tradeshell.grammar import Answer, Choices, Command, Grammar, Key, Words
+from tradeshell.shell import results
 from tradeshell.shell.helptext import SHELL_GROUP
 
 DEEPEST = 16  # scripts within scripts; a script that runs itself ends here
@@ -87,6 +88,7 @@ def commands(host: Host) -> tuple[Command, ...]:
                 positionals=("command",),
             ),
             run=show,
+            data=results.Text,
             group=SHELL_GROUP,
             examples=("help", "help buy", "?buy", "buy ?"),
         ),
@@ -95,6 +97,7 @@ def commands(host: Host) -> tuple[Command, ...]:
             help="Leave; says what stays at the broker, and asks",
             grammar=Grammar(),
             run=leave,
+            data=results.Left,
             group=SHELL_GROUP,
             examples=("quit",),
             notes="Orders at the broker stay there. Watchers stop watching; the next start says which.",

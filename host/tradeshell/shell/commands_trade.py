@@ -13,7 +13,7 @@ from tradeshell.core.plan import EntryKind, ExitMode, TradePlan, check_plan, put
 from tradeshell.errors import OperatorError
 from tradeshell.grammar import Answer, Command, Flag, Grammar, Key, Words
 from tradeshell.ports import Trading
-from tradeshell.shell import choices, targets
+from tradeshell.shell import choices, results, targets
 from tradeshell.shell.commands_orders import as_data
 from tradeshell.shell.helptext import ENTER, PROTECT
 
@@ -228,6 +228,7 @@ BUY_COMMAND = Command(
     grammar=BUY,
     run=buy,
     group=ENTER,
+    data=results.Sent,
     examples=("buy AAPL 100", "buy AAPL 100 limit=189.50 tif=GTC", "buy AAPL 100 tp=195 sl=187", "buy AAPL 100 entry=market"),
     notes="A limit at the ask, unless limit= or entry= say otherwise. "
     "The order rests until it fills, its time ends or it is cancelled. tp= and sl= wait at the broker, hold one another "
@@ -240,9 +241,11 @@ SELL_COMMAND = Command(
     grammar=SELL,
     run=sell,
     group=PROTECT,
+    data=results.Sent,
     examples=("sell AAPL 50", "sell AAPL 50 limit=198", "sell AAPL 50 entry=market"),
-    notes="A limit at the bid, unless limit= or entry= say otherwise. "
-    "Selling more than is held and free of working sells is refused: this shell never goes short by accident.",
+    notes="A limit at the bid, unless limit= or entry= say otherwise. Shares behind exits are sold too: the exits become smaller "
+    "first, and what is not sold within 10 s has its stop again. Selling more than is held is refused: this shell never goes "
+    "short by accident.",
 )
 
 COMMANDS = (BUY_COMMAND, SELL_COMMAND)

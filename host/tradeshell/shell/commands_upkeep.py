@@ -14,7 +14,7 @@ from tradeshell import words as w
 from tradeshell.errors import OperatorError
 from tradeshell.grammar import Answer, Column, Command, Flag, Grammar, Key, Table, Words
 from tradeshell.ports import Trading
-from tradeshell.shell import choices
+from tradeshell.shell import choices, results
 from tradeshell.shell.helptext import CONNECT
 from tradeshell.upkeep import LogFile, Outcome
 
@@ -183,6 +183,7 @@ COMMANDS = (
         grammar=TAIL,
         run=tail,
         group=CONNECT,
+        data=results.LogTail,
         examples=("tail ops", "tail n=50", "tail events follow"),
         notes="`follow` goes on with what is written, at a terminal, until Enter or Ctrl-C. The gateway log is off unless the "
         "config or APPS_IB_GATEWAY_LOG_PATH switches it on. Accounts are masked in all of them.",
@@ -193,6 +194,7 @@ COMMANDS = (
         grammar=Grammar(),
         run=doctor,
         group=CONNECT,
+        data=results.Examined,
         examples=("doctor",),
         notes="Fails (exit code 1 in a script, and for `tradeshell doctor`) when a check failed; warnings do not. No order is "
         "sent that could trade.",

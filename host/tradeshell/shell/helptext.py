@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from tradeshell.grammar import Column, Command, Flag, Grammar, Key, Table
+from tradeshell.grammar import Column, Command, Grammar, Key, Table
 from tradeshell.shell.render import BOLD, Screen, answer_text, styled, wrapped
 
 ENTER, PROTECT, LOOK = "Enter", "Protect and get out", "Look"
@@ -70,7 +70,7 @@ def _usage_words(grammar: Grammar) -> Iterable[str]:
         yield word if grammar.rest in grammar.required else f"[{word}]"
     if any(key.name not in (*grammar.positionals, grammar.rest) for key in grammar.keys):
         yield "[key=value…]"
-    for flag in _usable_flags(grammar):
+    for flag in grammar.flags:
         yield f"[{flag.word}]"
 
 
@@ -90,16 +90,10 @@ def _verbs(name: str, grammar: Grammar) -> Iterable[tuple[str, Grammar]]:
 
 def _rows(grammar: Grammar) -> Iterable[tuple[str, str, str, str]]:
     for key in grammar.keys:
-        if not key.later and grammar.flag(key.name) is None:
+        if grammar.flag(key.name) is None:
             yield _shown_name(key, grammar), _values(key), key.help, key.default
-    for flag in _usable_flags(grammar):
+    for flag in grammar.flags:
         yield flag.word, "", flag.help, ""
-
-
-def _usable_flags(grammar: Grammar) -> Iterable[Flag]:
-    """Yield the flags whose key is not for later."""
-    keys = {flag.word: grammar.key(flag.key) for flag in grammar.flags}
-    return (flag for flag in grammar.flags if (key := keys[flag.word]) is None or not key.later)
 
 
 def _shown_name(key: Key, grammar: Grammar) -> str:

@@ -7,6 +7,8 @@ not lose its second half.
 
 from __future__ import annotations
 
+from tradeshell.grammar import shown
+
 QUOTES = "\"'"
 
 _OPERATORS = {
@@ -73,5 +75,5 @@ def refused_operator(tokens: list[str]) -> str | None:
             elif char in QUOTES:
                 quote = char
             elif char in _OPERATORS:
-                return f"{token}: {_OPERATORS[char]}"
+                return f"{shown(token)}: {_OPERATORS[char]}"
     return None

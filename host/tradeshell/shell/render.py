@@ -6,6 +6,7 @@ terminal: control characters become ``?``. Colour says mode, gain or loss, and a
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
@@ -238,6 +239,14 @@ def _plain(thing: Any) -> Any:
     return str(thing)
 
 
+def _json(thing: dict[str, Any]) -> str:
+    """Return an object as one line; what could steer a terminal that shows it is escaped, which JSON reads as the same."""
+    text = msgspec.json.encode(thing, enc_hook=_plain).decode()
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
+
+
 def event_json(record: Record) -> str:
     """Return a record as one flat JSON object: its envelope, then the event's fields that are set. Accounts are masked."""
     fields = msgspec.to_builtins(record.event, enc_hook=_plain)
@@ -251,7 +260,7 @@ def event_json(record: Record) -> str:
         "session": record.session,
         **{name: value for name, value in fields.items() if value is not None},
     }
-    return msgspec.json.encode(out, enc_hook=_plain).decode()
+    return _json(out)
 
 
 def answer_data(answer: Answer) -> Any:
@@ -270,5 +279,4 @@ def answer_data(answer: Answer) -> Any:
 
 def result_json(line: str, *, ok: bool, data: Any, error: str | None) -> str:
     """Return the outcome of one command line as one JSON object."""
-    out = {"result": line, "ok": ok, "data": data, "error": error}
-    return msgspec.json.encode(out, enc_hook=_plain).decode()
+    return _json({"result": line, "ok": ok, "data": data, "error": error})

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tradeshell.testing.broker_contract import BrokerContract, BrokerUnderTest, Can
+    from tradeshell.testing.json_lines import JsonLineError, JsonLines
     from tradeshell.testing.outcome import Outcome, Runner
     from tradeshell.testing.scripted import ScriptedVenue, accepts, fills, refuses, silent, unheard
     from tradeshell.testing.session import open_runner, open_shell
@@ -20,6 +21,8 @@ __all__ = [
     "BrokerContract",
     "BrokerUnderTest",
     "Can",
+    "JsonLineError",
+    "JsonLines",
     "Mismatch",
     "Outcome",
     "Runner",
@@ -38,6 +41,7 @@ __all__ = [
 
 _HOME = {
     **dict.fromkeys(("BrokerContract", "BrokerUnderTest", "Can"), "broker_contract"),
+    **dict.fromkeys(("JsonLineError", "JsonLines"), "json_lines"),
     **dict.fromkeys(("Outcome", "Runner"), "outcome"),
     **dict.fromkeys(("ScriptedVenue", "accepts", "fills", "refuses", "silent", "unheard"), "scripted"),
     **dict.fromkeys(("open_runner", "open_shell"), "session"),

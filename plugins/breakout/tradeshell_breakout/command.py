@@ -30,8 +30,8 @@ from tradeshell import (
     put_on_grid,
     split,
 )
-from tradeshell_breakout import planned
-from tradeshell_breakout.events import bar_words
+from tradeshell_breakout import planned, results
+from tradeshell_breakout.events import bar_words, seconds_of
 from tradeshell_breakout.grammar import BREAKOUT_GRAMMAR, PLAN_GRAMMAR
 from tradeshell_breakout.policy import (
     check_fast,
@@ -237,8 +237,8 @@ def run_plan(trading: Trading, words: Words) -> Answer:
     check_plan(plan)
     fast = None
     if params["fast_bar"]:
-        fast = planned.Fast(int(params["fast_bar"]), check_fast(plan, params, instrument.grid))
-    bar = int(params["bar"])
+        fast = planned.Fast(seconds_of(params["fast_bar"]), check_fast(plan, params, instrument.grid))
+    bar = seconds_of(params["bar"])
     legs = planned.legs_of(plan)
     lines: list[str | Table] = [*planned.head(plan, bar, fast)]
     if legs:
@@ -265,6 +265,7 @@ def commands() -> tuple[Command, ...]:
             grammar=BREAKOUT_GRAMMAR,
             run=run_breakout,
             group="Enter",
+            data=results.Started,
             examples=(
                 "breakout AAPL level=190 qty=100 tp=195 sl=187",
                 "breakout AAPL level=190 qty=1",
@@ -291,6 +292,7 @@ def commands() -> tuple[Command, ...]:
             grammar=Grammar(),
             run=run_breakouts,
             group="Enter",
+            data=list[results.WatcherRow],
             examples=("breakouts",),
         ),
         Command(
@@ -299,6 +301,7 @@ def commands() -> tuple[Command, ...]:
             grammar=PLAN_GRAMMAR,
             run=run_plan,
             group="Enter",
+            data=results.Plan,
             examples=(
                 "plan AAPL 190 100 tp=195 sl=187",
                 "plan AAPL 190 100 tp=195-198-205 sl=187",

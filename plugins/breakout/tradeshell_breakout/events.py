@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 from typing import ClassVar
 
 from tradeshell import Event, Price, Shares, Weight, money
@@ -17,6 +18,12 @@ def bar_words(seconds: int) -> str:
         if seconds % 60 == 0
         else f"{seconds}s"
     )
+
+
+@lru_cache(maxsize=64)
+def seconds_of(words: str) -> int:
+    """Return the length in seconds of a bar in a trader's words; digits alone are seconds. Raises ``ValueError``."""
+    return int(words.rstrip("smh")) * {"m": 60, "h": 3600}.get(words[-1:], 1)
 
 
 class BreakoutStarted(Event, frozen=True, kw_only=True):

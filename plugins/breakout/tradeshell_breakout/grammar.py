@@ -30,6 +30,7 @@ from tradeshell import (
     parse_tif,
     shown,
 )
+from tradeshell_breakout import results
 
 T = TypeVar("T")
 
@@ -393,7 +394,7 @@ KEYS = (
         values=(("15:55", "five minutes before the close"),),
         metavar="HH:MM",
         example="15:55",
-        default="held",
+        default="none",
     ),
     _key(
         "after",
@@ -462,11 +463,17 @@ BREAKOUT_GRAMMAR = Grammar(
     required=PLAN_GRAMMAR.required,
     flags=PLAN_GRAMMAR.flags,
     verbs=(
-        Verb(word="cancel", help="end watchers; exits of open trades are kept", grammar=CANCEL_GRAMMAR),
+        Verb(
+            word="cancel",
+            help="end watchers; exits of open trades are kept",
+            grammar=CANCEL_GRAMMAR,
+            data=results.Cancelled,
+        ),
         Verb(
             word="resume",
             help="arm watchers that an earlier session left waiting, whatever there is to doubt",
             grammar=RESUME_GRAMMAR,
+            data=results.Resumed,
         ),
     ),
     example=EXAMPLE,

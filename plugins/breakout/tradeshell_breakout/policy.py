@@ -24,12 +24,13 @@ from tradeshell import (
     check_plan,
     default_weights,
     money,
+    parse_quantity,
     shares_at_risk,
     split,
 )
+from tradeshell_breakout.events import bar_words
 from tradeshell_breakout.logic import fast_level
 
-FAST_WORDS = {1: "1s", 5: "5s"}
 HALF = Decimal("0.5")
 ONE_PERCENT = Decimal("0.01")
 BELOW, CENT = Decimal("0.98"), Decimal("0.0001")  # of an example
@@ -168,6 +169,15 @@ def risk_of(words: Words, equity: Callable[[], Decimal]) -> Decimal | None:
             f"risk={risk}: {money(amount)} USD buy no share, one loses {money(level - sl)} from {money(level)} to {money(sl)} · "
             f"example: risk={money((level - sl) * 10)}"
         )
+    if sl < level:
+        shares = shares_at_risk(amount, level, sl)
+        try:
+            parse_quantity(str(shares))
+        except ValueError as error:  # a stop that all but lies on the level, or a slip in one of them
+            raise OperatorError(
+                f"risk={risk}: {money(amount)} USD come to {shares} shares between {money(level)} and {money(sl)}, {error} · "
+                f"example: sl={money((level * BELOW).quantize(CENT))}"
+            ) from None
     return amount
 
 
@@ -265,19 +275,21 @@ def watch_params(words: Words, defaults: dict[str, Any]) -> dict[str, str]:
     is_fast = get("fast", False)
     for name, example in (("fast_bar", "5s"), ("fast_buffer", "0.10")):
         if words.has(name) and not is_fast:
+            typed = words.get(name)
+            said = bar_words(typed) if name == "fast_bar" else typed
             raise OperatorError(
-                f"{name}={FAST_WORDS.get(words.get(name), words.get(name))}: belongs to the fast path, which is off · "
-                f"example: fast=true {name}={example}"
+                f"{name}={said}: belongs to the fast path, which is off · example: fast=true {name}={example}"
             )
     return {
-        "bar": str(get("bar", 60)),
+        "bar": bar_words(get("bar", 60)),
         "rth": "true" if get("rth", True) else "false",
         "max_bars": str(get("max_bars", "")),
-        "fast_bar": str(get("fast_bar", 1)) if is_fast else "",
+        "fast": "true" if is_fast else "",
+        "fast_bar": bar_words(get("fast_bar", 1)) if is_fast else "",
         "fast_buffer": str(get("fast_buffer", "")) if is_fast else "",
         "after": f"{words.get('after'):%H:%M}" if words.has("after") else "",
         "until": f"{words.get('until'):%H:%M}" if words.has("until") else "",
-        "days": str(words.get("days", 1)),
+        "days": str(days) if (days := words.get("days", 1)) > 1 else "",
     }
 
 

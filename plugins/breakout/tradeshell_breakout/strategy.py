@@ -26,6 +26,7 @@ from tradeshell_breakout.events import (
     BreakoutRejected,
     BreakoutStarted,
     BreakoutStopped,
+    seconds_of,
 )
 from tradeshell_breakout.logic import QUIET_STATE, BreakoutState, fast_level, read_bar, read_fast_bar
 from tradeshell_breakout.policy import buffer_of, check_fast
@@ -40,7 +41,7 @@ def _clock(text: str | None) -> time | None:
 class Breakout:
     """Enter when a closed bar's close is at or above ``plan.level``; single-fire is the host's promise.
 
-    ``params``: ``bar`` (seconds), ``rth`` (``true``/``false``), ``max_bars`` (a count, or empty). With ``fast_bar`` (seconds, or
+    ``params``: ``bar`` (``1m``), ``rth`` (``true``/``false``), ``max_bars`` (a count, or empty). With ``fast_bar`` (``1s``, or
     empty) the bars of a second stream race them: they enter when they close at or above the level and ``fast_buffer`` (USD, or
     empty: the default). ``after``, ``until`` (``HH:MM`` New York, or empty) and ``days``: when it looks; never later than
     ``plan.flat_by``.
@@ -51,9 +52,9 @@ class Breakout:
         params = watch.params
         ends = [end for end in (_clock(params.get("until")), watch.plan.flat_by) if end is not None]
         return BarNeed(
-            int(params["bar"]),
+            seconds_of(params["bar"]),
             params["rth"] == "true",
-            int(params["fast_bar"]) if params.get("fast_bar") else None,
+            seconds_of(params["fast_bar"]) if params.get("fast_bar") else None,
             after=_clock(params.get("after")),
             until=min(ends, default=None),
             days=int(params.get("days") or 1),
@@ -73,7 +74,7 @@ class Breakout:
             tp=plan.tps,
             sl=plan.sl,
             mode=plan.mode.value,
-            bar=int(watch.params["bar"]),
+            bar=seconds_of(watch.params["bar"]),
             legs=split(plan.qty, plan.parts) if plan.mode.is_detached else (),
             updates=plan.updates,
             max_bars=int(watch.params["max_bars"]) if watch.params["max_bars"] else None,
@@ -107,7 +108,7 @@ class Breakout:
         assert level is not None, "the command always gives a level"
         params = watch.params
         enters_at = level
-        if is_slow := bar.seconds == int(params["bar"]):
+        if is_slow := bar.seconds == seconds_of(params["bar"]):
             reading = read_bar(state, bar, level, int(params["max_bars"]) if params["max_bars"] else None)
         elif bar.high < level:
             return state, NOTHING

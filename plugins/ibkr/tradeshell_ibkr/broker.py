@@ -50,7 +50,7 @@ class IbkrBroker:
         link, data = split_settings(context.settings)
         self.connection = Connection(context, link)
         self.data = MarketData(self.connection, data, context.stream_news)
-        self.orders = Orders(self.connection, context.emit, self.data.contract)
+        self.orders = Orders(self.connection, context.emit, self.data.contracts.text)
         self.account = Account(self.connection, context.emit, self.orders)
         self.ended = Ended(self.connection)
         self.worth = Equity(self.connection)

@@ -19,6 +19,7 @@ from ib_async.contract import Contract, ContractDetails
 
 from tradeshell import US_STOCK_GRID, BrokerError, Instrument, PriceBand, PriceGrid, Session
 from tradeshell_ibkr.asking import Link, Questions, Refused
+from tradeshell_ibkr.encode import contract_text
 from tradeshell_ibkr.hours import TradingHours, new_york_day, read_hours
 
 PATIENCE = 10.0  # seconds for contract details
@@ -31,11 +32,12 @@ CENT = Decimal("0.01")
 class Listed:
     """What is known of one symbol."""
 
-    __slots__ = ("asked", "contract", "hours", "instrument", "known")
+    __slots__ = ("asked", "contract", "hours", "instrument", "known", "text")
 
     def __init__(self, instrument: Instrument, contract: Contract, hours: TradingHours) -> None:
         self.instrument = instrument
         self.contract = contract
+        self.text = contract_text(contract)  # now: an order should not wait for it
         self.hours = hours
         self.asked: datetime | None = None
         self.known: tuple[datetime, datetime, Session] | None = (
@@ -85,6 +87,11 @@ class Contracts:
         """Return a qualified contract."""
         found = self._by_id.get(con_id)
         return None if found is None else found.contract
+
+    def text(self, con_id: int) -> str | None:
+        """Return the fields of a qualified contract as an order has them."""
+        found = self._by_id.get(con_id)
+        return None if found is None else found.text
 
     def session(self, symbol: str, at: datetime) -> Session | None:
         """Return the hours of the New York day of ``at``; asks for newer ones when that day is not known."""

@@ -55,12 +55,11 @@ class Orders:
         self,
         connection: Connection,
         emit: Callable[[Input], None],
-        contract_of: Callable[[int], Contract | None],
+        contract_text_of: Callable[[int], str | None],
     ) -> None:
         self._connection = connection
         self._emit = emit
-        self._contract_of = contract_of
-        self._contracts: dict[int, str] = {}
+        self._contract_text_of = contract_text_of
         self._by_id: dict[int, Known] = {}
         self._by_ref: dict[str, Known] = {}
         self._by_perm: dict[int, Known] = {}
@@ -182,14 +181,13 @@ class Orders:
         )
 
     def _contract(self, spec: OrderSpec) -> str:
-        text = self._contracts.get(spec.con_id)
-        if text is None:
-            found = self._contract_of(spec.con_id)
-            if found is None:  # the id says it all; the exchange is where it goes
-                found = Contract(
+        text = self._contract_text_of(spec.con_id)
+        if text is None:  # the id says it all; the exchange is where it goes
+            text = contract_text(
+                Contract(
                     conId=spec.con_id, symbol=spec.symbol, secType="STK", exchange="SMART", currency="USD"
                 )
-            text = self._contracts[spec.con_id] = contract_text(found)
+            )
         return text
 
     def _living_parent(self, known: Known) -> int:
@@ -441,7 +439,6 @@ class Orders:
         """What was on its way has arrived or not; an answer to it will not come any more."""
         del why
         self._pending.clear()
-        self._contracts.clear()
         for known in self._by_id.values():
             known.is_changing = known.is_cancelling = known.awaits_status = False
 

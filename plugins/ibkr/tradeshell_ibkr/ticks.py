@@ -157,11 +157,9 @@ class SecondStream(Source):
             self._watch_end(now)
 
     def _watch_end(self, now: float) -> None:
-        due = self._seconds.due(now)
+        due, second = self._seconds.due(now), self._seconds.second
         if due is not None:
-            self._timer = self._link.clock.call_at(
-                instant(due), lambda: self._end_is_due(self._seconds.second)
-            )
+            self._timer = self._link.clock.call_at(instant(due), lambda: self._end_is_due(second))
 
     def _end_is_due(self, second: int) -> None:
         self._timer = None

@@ -31,6 +31,7 @@ from tradeshell import (
     signed,
 )
 from tradeshell_jsonl_log.reader import Damage, read_all
+from tradeshell_jsonl_log.results import Because, Trades, log_record
 from tradeshell_jsonl_log.tale import NEW_YORK, Tale, Tales, clock, shown_price, told
 from tradeshell_jsonl_log.trades import Result, Totals, result_of, totals_of
 from tradeshell_jsonl_log.why import Why
@@ -138,7 +139,7 @@ def why(trading: Trading, words: Words) -> Answer:
             "about": found.about,
             "situation": found.situation,
             "lines": found.lines,
-            "because": found.because,
+            "because": [log_record(raw) for raw in found.because],
         },
     )
 
@@ -372,6 +373,7 @@ COMMANDS = (
         help="Say why a watcher, a trade or an order is what it is, from the log",
         grammar=WHY,
         run=why,
+        data=Because,
         group=GROUP,
         examples=("why AAPL", "why AAPL.sl2", "why 17", "why br-7f3ac"),
         notes="Answers from the log of events alone, of this session and earlier ones: what it saw, what it decided on that, "
@@ -382,6 +384,7 @@ COMMANDS = (
         help="List trades: result in R, slippage, fees, and totals",
         grammar=TRADES,
         run=trades,
+        data=Trades,
         group=GROUP,
         examples=("trades", "trades today", "trades AAPL since=2026-03-02"),
         notes="P&L is before fees, R in multiples of entry - stop. slip is what entry and stops brought against the ask and the "

@@ -12,12 +12,13 @@ from decimal import Decimal
 
 from msgspec import Struct
 
+from tradeshell import Result as Shape
 from tradeshell_jsonl_log.tale import Execution, Said, Tale, average, shares
 
 CENT = Decimal("0.01")
 
 
-class Part(Struct, frozen=True):
+class Part(Struct, frozen=True, forbid_unknown_fields=True):
     """What one leg sold. ``slippage`` USD against its stop, ``None`` for a leg that sold at a limit or at the market."""
 
     leg: str
@@ -139,7 +140,7 @@ def _first_stop(tale: Tale) -> Decimal | None:
     return stops[0].price("stop") if stops else None
 
 
-class Totals(Struct, frozen=True, kw_only=True):
+class Totals(Shape, frozen=True, kw_only=True):
     """What trades came to. ``r``: of the closed ones with a stop; ``expectancy`` their average."""
 
     trades: int

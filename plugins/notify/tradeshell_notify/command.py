@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tradeshell import Answer, Command, Grammar, OperatorError, Trading, Verb, Words
 from tradeshell_notify.courier import Courier
+from tradeshell_notify.results import Notifying, Tested
 from tradeshell_notify.sender import Delivery
 from tradeshell_notify.settings import URLS_VARIABLE
 
@@ -73,11 +74,17 @@ NOTIFY = Command(
     help="Say how notifications to phone, desktop and chat do",
     grammar=Grammar(
         verbs=(
-            Verb(word="test", help="send a test to every address", grammar=Grammar(example="notify test")),
+            Verb(
+                word="test",
+                help="send a test to every address",
+                grammar=Grammar(example="notify test"),
+                data=Tested,
+            ),
         ),
         example="notify",
     ),
     run=run,
+    data=Notifying,
     group="Connection and upkeep",
     examples=("notify", "notify test"),
     notes="Off unless the config has a table [sinks.notify]. Of an address only its place in the list and its scheme are shown: "

@@ -16,6 +16,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from tradeshell import Result
+
 CHILD = Path(__file__).with_name("child.py")
 WITHIN = 20.0  # seconds that a service has for one message
 
@@ -28,7 +30,7 @@ class Message(Struct, frozen=True, kw_only=True):
     kind: str
 
 
-class Delivery(Struct, frozen=True, kw_only=True):
+class Delivery(Result, frozen=True, kw_only=True):
     """What became of a message at one address, which is called by its place in the list and its scheme."""
 
     address: str

@@ -21,6 +21,7 @@ from tradeshell import (
     Words,
     parse_count,
 )
+from tradeshell_reconcile.results import Row
 
 COLUMNS = (
     Column("row", right=True),
@@ -100,6 +101,7 @@ RECONCILE = Command(
         verbs=(
             Verb(
                 word="fix",
+                data=Row,
                 help="do what a row offers: cancel an orphan exit, take a session up",
                 grammar=Grammar(
                     keys=(_ROW,), positionals=("row",), required=("row",), example="reconcile fix 1"
@@ -110,6 +112,7 @@ RECONCILE = Command(
     ),
     run=run,
     group="Connection and upkeep",
+    data=list[Row],
     examples=("reconcile", "reconcile fix 1"),
     notes="It compares by itself whenever a connection comes up, before any entry may leave. Rows keep their numbers until the "
     "next comparison.",

@@ -36,6 +36,17 @@ def test_a_second_without_a_later_trade_is_handed_on_when_it_is_certainly_over(a
     assert len(at_desk.bars) == 1
 
 
+def test_the_time_at_which_a_second_is_over_closes_no_later_one(at_desk: Desk) -> None:
+    """The second 1 would be over for certain at 2.35; it was closed at 2.1, and the second 2 forms until 3."""
+    at_desk.watch(1)
+    _tick(at_desk, 1.1, 1, "190")
+    _tick(at_desk, 2.1, 2, "191")
+    _tick(at_desk, 2.9, 2, "192")
+    assert at_desk.shown() == ["14:00:01 1 190 190 190 190 10"]
+    at_desk.until(4)
+    assert at_desk.shown()[1:] == ["14:00:02 1 191 192 191 192 20"]
+
+
 def test_a_clock_that_is_wrong_here_does_not_close_a_second_early(at_desk: Desk) -> None:
     at_desk.watch(1)
     _tick(at_desk, 31.1, 1, "190")  # our clock is half a minute ahead

@@ -134,6 +134,27 @@ def test_only_symbols_of_the_market_qualify() -> None:
     on_venue(work, bars=minutes("10:00", 3))
 
 
+def test_the_account_begins_with_a_million_and_is_worth_what_was_made_of_it() -> None:
+    async def work(venue: Venue) -> None:
+        broker = venue.broker
+        await broker.qualify("ABC")
+        assert await broker.equity() == 1_000_000
+        venue.place(order("BUY", 100))
+        await venue.until("10:01:30")
+        bought = (await broker.snapshot_account()).executions[0].price
+        bid = broker.latest("ABC").bid  # type: ignore[union-attr]  # the market has one
+        assert bid is not None
+        held = await broker.equity()
+        fee = 1_000_000 + (bid - bought) * 100 - held
+        assert 0 < fee < 2
+        venue.place(order("SELL", 100, ref="out"))
+        await venue.until("10:02:30")
+        sold = (await broker.snapshot_account()).executions[1].price
+        assert 0 < 1_000_000 + (sold - bought) * 100 - fee - await broker.equity() < 2
+
+    on_venue(work, bars=minutes("10:00", 5))
+
+
 # --- orders -----------------------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,8 @@ ours has a ``by``, or comes as a ``state`` with other prices.
 
 **Facts** are told, never inferred: ``account`` ``plans`` (by watch, or a list with ``watch``) ``is_paper`` ``flatten_live``
 ``oca_race`` ``has_faults`` ``fault_free_from`` ``end`` ``start`` ``limits`` ``contracts``; ``positions`` are shares that are
-there before and that no execution in B explains; ``bounds`` overrides single time bounds. ``oca_race``: a group may sell more
+there before and that no execution in B explains; ``hours`` are those of several days, ``log_begins`` the lines with which files
+of the audit begin; ``bounds`` overrides single time bounds. ``oca_race``: a group may sell more
 than it was told to, because its orders fill in one moment, or because a change on its way undoes a reduction.
 
 Not judged here, and why:
@@ -47,7 +48,7 @@ def check(
     """Judge one schedule."""
     told = Facts(facts)
     findings = Findings()
-    log = Log(audit_lines, findings)
+    log = Log(audit_lines, findings, told.log_begins)
     journal = Journal(journal_lines, log.start or told.start, findings)
     run = Replay(told, log, journal, findings)
     run.run(b)

@@ -50,9 +50,10 @@ class Intent:
 
 
 class Log:
-    """The audit."""
+    """The audit. ``begins``: with which lines a file of it begins, counted from 0; a chain of checksums ends with its file."""
 
-    def __init__(self, lines: list[bytes], findings: Findings) -> None:
+    def __init__(self, lines: list[bytes], findings: Findings, begins: frozenset[int] = frozenset()) -> None:
+        self._begins = begins
         self.records: list[dict[str, Any]] = []
         self.by_event: dict[str, list[dict[str, Any]]] = {}
         self.intents: dict[str, list[Intent]] = {}
@@ -71,6 +72,8 @@ class Log:
         is_ready = is_stopped = False
         session = None
         for number, line in enumerate(lines):
+            if number in self._begins:
+                chain = 0
             record = _strict(line)
             if isinstance(record, str):
                 if number == last:

@@ -5,6 +5,8 @@ Laws: plain values in, plain values out; a missing fact has a cautious default, 
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -35,6 +37,8 @@ class Plan:
         self.cover: str = told.get("cover", "own")
         self.quote_age = float(told.get("quote_age", 2.0))
         self.entry_timeout = told.get("entry_timeout", 20.0)
+        self.risk = price(told.get("risk_usd"))  # USD; its shares are counted at the trigger
+        self.flat_at: float | None = told.get("flat_at")  # seconds: from then on its shares are sold
         self.outside_rth = bool(told.get("outside_rth", False))
         self.updates = [Decimal(str(update)) for update in told.get("stop_updates") or ()]
         if not self.updates and self.is_detached:
@@ -72,7 +76,33 @@ class Facts:
         self.bounds = Bounds(**(told.get("bounds") or {}))
         start = told.get("start")
         self.start = None if start is None else datetime.fromisoformat(start)
-        self.close = NEVER if self.start is None else _seconds_to_close(self.start)
+        close = NEVER if self.start is None else _seconds_to_close(self.start)
+        # Regular hours, in seconds; of a schedule of one day only their end is told apart.
+        self.has_nights = bool(told.get("hours"))
+        self.hours: list[tuple[float, float]] = [(a, b) for a, b in told.get("hours") or [(-NEVER, close)]]
+        self.log_begins = frozenset(int(row) for row in told.get("log_begins") or ())
+        self._opens = [begin for begin, _ in self.hours]
+
+    def borders(self, begin: float, end: float) -> Iterator[float]:
+        """Yield when hours begin or end within a span, in order; of a schedule of one day nothing."""
+        if not self.has_nights:
+            return
+        row = max(0, bisect_right(self._opens, begin) - 1)
+        while row < len(self.hours) and self.hours[row][0] < end:
+            yield from (t for t in self.hours[row] if begin < t < end)
+            row += 1
+
+    def is_after_hours(self, begin: float, end: float) -> bool:
+        """Return whether the hours are over in a span: within it no night begins or ends, or it is the one day's close."""
+        return self.closed_since((begin + end) / 2 if self.has_nights else end) is not None
+
+    def closed_since(self, t: float) -> float | None:
+        """Return since when the regular hours are over at ``t``; ``None`` within them."""
+        row = bisect_right(self._opens, t) - 1
+        if row < 0:
+            return -NEVER
+        end = self.hours[row][1]
+        return end if t > end else None
 
     def instant(self, t: float) -> float:
         """Return a time as executions tell it: what happened at one such instant, nobody can tell apart."""

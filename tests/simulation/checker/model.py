@@ -165,6 +165,7 @@ class Stock:
         )
         self.taken = 0  # of our trades' shares, what others sold beyond theirs
         self.took = (0.0, 0)  # of that, what they took at the last instant at which they traded
+        self.gone: list[tuple[float, int]] = []  # of their own shares, what they sold, and when
         self.owed = 0  # what they sold short at that instant beyond what they took
         self.sold_by = ""  # the execution of their last sale
         self.sells: list[Order] = []  # own SELLs that live
@@ -224,6 +225,8 @@ class Stock:
             self.took = (t, self.took[1] - back)
             self.busted(back)
             change -= back
+        if change < 0 and not by_us and self.ext > 0:
+            self.gone.append((t, min(self.ext, -change)))
         self.ext += change
         if change < 0 and self.ext < 0:
             part = min(-self.ext, -change)
@@ -304,6 +307,11 @@ class Stock:
             elif order.left > groups.get(order.group, 0) and not order.waits() and not order.is_dormant():
                 groups[order.group] = order.left
         return sum(groups.values()) + (max(0, typed - max(0, self.ext)) if typed else 0)
+
+    def typed_for_gone(self, since: float) -> int:
+        """Return the shares that what was typed could sell only because others have sold theirs since then."""
+        typed = sum(order.left for order in self.sells if order.is_typed)
+        return min(max(0, typed - max(0, self.ext)), sum(shares for t, shares in self.gone if t > since))
 
     def exposed(self, group: str) -> int:
         """Return what a group of own SELLs could still sell."""

@@ -62,12 +62,18 @@ class Replay:
         for record in b:
             t = record["t"]
             if t > self.now:
-                self.move_to(t)
+                self.go_to(t)
             handlers[record["event"]](record)
-        self.move_to(max(self.now, self.facts.end))
+        self.go_to(max(self.now, self.facts.end))
         self.settle()
 
     # --- time ---------------------------------------------------------------------------------------------------------
+
+    def go_to(self, t: float) -> None:
+        """Let time pass, over the begins and ends of hours one by one."""
+        for border in self.facts.borders(self.now, t):
+            self.move_to(border)
+        self.move_to(t)
 
     def move_to(self, t: float) -> None:
         """End this instant, and let time pass."""
@@ -108,6 +114,14 @@ class Replay:
 
     def did_operator(self, order: Order, *words: str, within: float = 30.0) -> bool:
         """Return whether the operator asked for something about an order a moment ago."""
+        plan = None if order.trade is None else order.trade.plan
+        if (
+            "flatten" in words
+            and plan is not None
+            and plan.flat_at is not None
+            and self.now >= plan.flat_at - 1e-3
+        ):
+            return True  # it was asked for when it was typed
         for operation in reversed(self.operations):
             if self.now - operation["t"] > within:
                 return False

@@ -203,15 +203,24 @@ class CoverRules:
         if duty.alarm_only:
             self._check_alarms(stock, duty)
 
+    def _night_over(self, stock: Stock, since: float, until: float) -> float:
+        """Return from when a wait counts: from the next open, if the hours were over when it began."""
+        facts = self._run.facts
+        is_night = facts.closed_since(since) is not None and facts.closed_since(self._run.now) is None
+        if not is_night or not _rests(stock, self._run.now, self._bounds.elected):
+            return since
+        return next(facts.borders(since, until), until)
+
     def _check_alarms(self, stock: Stock, duty: Duty) -> None:
         """An intended UNPROTECTED is told, and told again."""
         run, every = self._run, self._bounds.alarm_every
         told = [t for t in self._alarms.get(stock.name, ()) if t >= duty.opened - every]
         last = duty.opened + self._bounds.unprotected_troubled
         until = run.now
-        if run.now > run.facts.close and _rests(stock, run.now, self._bounds.elected):
+        closed = run.facts.closed_since(run.now)
+        if closed is not None and _rests(stock, run.now, self._bounds.elected):
             # While the market is closed nobody can do anything about it: once has to be enough for a while.
-            begin = max(run.facts.close, duty.opened)
+            begin = max(closed, duty.opened)
             if any(t >= begin for t in told):
                 return
             until = min(until, max(begin, last) + every + self._bounds.alert + 1.0)
@@ -220,7 +229,7 @@ class CoverRules:
         away = (*run.delivery.downs, *run.deaths)
         for t in sorted([*(t for t in (*told, *(t for span in away for t in span)) if t <= until), until]):
             if not any(begin <= last and t <= end for begin, end in away):
-                waited = max(waited, t - last)
+                waited = max(waited, t - self._night_over(stock, last, t))
             last = max(last, t)
         if waited > every + self._bounds.alert:
             self._tell.breach(
@@ -307,8 +316,9 @@ class CoverRules:
         run = self._run
         if self._handovers:
             self._run_handovers(begin, end)
+        is_after_hours = run.facts.is_after_hours(begin, end)
         for stock in run.account.stocks.values():
-            is_closed = end > run.facts.close and _rests(stock, run.now, self._bounds.elected)
+            is_closed = is_after_hours and _rests(stock, run.now, self._bounds.elected)
             if stock.uncovered:
                 self.share_seconds_all += stock.uncovered * (end - begin)
             if ready := run.ready_time(begin, end):

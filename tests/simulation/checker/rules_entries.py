@@ -25,6 +25,7 @@ class EntryRules:
         self._run = run
         self._tell = run.findings
         self._started = {record["watch"]: record for record in run.log.by_event.get("BreakoutStarted", ())}
+        self._fast = {record["watch"]: record for record in run.log.by_event.get("BreakoutFastTriggered", ())}
         # Since when a watcher looks at bars, over all restarts; and while it was not to look at any.
         self._waits = [
             (record["mono"], record["watch"], record["event"] == "WatchPaused")
@@ -117,7 +118,14 @@ class EntryRules:
             return None
         log_start = self._run.log.start
         assert log_start is not None
-        end = (instant(told["bar_start"]) - log_start).total_seconds() + started["bar"]
+        fast = self._fast.get(told["watch"])
+        is_fast = fast is not None and fast["bar_start"] == told["bar_start"]
+        trigger = (
+            {**started, "bar": fast["bar"], "level": fast["fast_level"]}
+            if fast is not None and is_fast
+            else started
+        )
+        end = (instant(told["bar_start"]) - log_start).total_seconds() + trigger["bar"]
         if end > told["mono"] + 1e-3:
             return "the bar was not closed"
         since, is_paused = started["mono"], False
@@ -130,8 +138,8 @@ class EntryRules:
             return "the bar had closed before the watcher was armed"
         if told["mono"] - end > self._run.facts.bounds.bar_grace:
             return f"the bar had closed {told['mono'] - end:.1f} s before"
-        if Decimal(told["bar_close"]) < Decimal(started["level"]):
-            return f"the bar closed at {told['bar_close']}, below the level {started['level']}"
+        if Decimal(told["bar_close"]) < Decimal(trigger["level"]):
+            return f"the bar closed at {told['bar_close']}, below the level {trigger['level']}"
         return None
 
     # --- V21 ----------------------------------------------------------------------------------------------------------

@@ -5,10 +5,11 @@ Laws: an order at the venue is compared with what L says was decided; what L doe
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.checker.disk import Intent, same_price
-from tests.simulation.checker.facts import NEVER, is_account
+from tests.simulation.checker.facts import NEVER, Plan, is_account
 from tests.simulation.checker.model import Order
 
 if TYPE_CHECKING:
@@ -52,19 +53,37 @@ class OrderRules:
         self._check_place(record, order, intent)
         self._check_earlier(order, intent)
         if not order.is_sell and order.leg == "entry":
-            self._check_single(order)
+            self._check_single(order, intent)
         self._check_link(order, intent, is_new=True)
 
-    def _check_single(self, order: Order) -> None:
+    def _check_single(self, order: Order, intent: Intent) -> None:
         self._tell.did("V05")
         count = self._entered[order.watch] = self._entered.get(order.watch, 0) + 1
         if count > 1:
             self._tell.breach("V05", self._run.now, f"{order.watch} entered {count} times: {order!r}")
         plan = self._run.facts.plans.get(order.watch)
-        if plan is not None and order.qty > plan.qty:
+        if plan is None:
+            return
+        if plan.risk is not None:
+            self._check_size(order, plan, intent)
+        elif order.qty > plan.qty:
             self._tell.breach(
                 "V05", self._run.now, f"{order!r}: {order.qty} shares, the plan buys {plan.qty}"
             )
+        if plan.flat_at is not None and intent.t >= plan.flat_at + SLACK:
+            self._tell.breach(
+                "V05", self._run.now, f"{order!r} was decided behind the time by which it is flat"
+            )
+
+    def _check_size(self, order: Order, plan: Plan, intent: Intent) -> None:
+        """Its shares are those that its risk allows at the price of its order; what is not known is not judged."""
+        told = intent.record
+        price = next((told[key] for key in ("limit", "ask", "bar_close") if told.get(key) is not None), None)
+        if price is None or plan.sl is None or plan.risk is None:
+            return
+        most = plan.risk // (Decimal(str(price)) - plan.sl)
+        if order.qty != most:
+            self._tell.breach("V05", self._run.now, f"{order!r}: {order.qty} shares, its risk allows {most}")
 
     def _check_written(self, order: Order, record: dict[str, Any], intent: Intent) -> None:
         run = self._run

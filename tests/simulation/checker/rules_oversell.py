@@ -119,7 +119,9 @@ class OversellRules:
     def _check_worst(self, stock: Stock, order: Order, exposed_before: int, decided: float) -> None:
         if stock.exposed(order.group) <= exposed_before:
             return
-        worst = stock.worst_case() - self._released_untold(stock, order, decided)
+        # Shares of others that they sold just then a typed sale may have counted on.
+        worst = stock.worst_case() - stock.typed_for_gone(decided - self._bounds.lag)
+        worst -= self._released_untold(stock, order, decided)
         known = stock.inventory
         for key, untold in stock.pending.items():
             if untold.kind == "gain":

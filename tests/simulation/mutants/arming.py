@@ -140,9 +140,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "legs.append(_late_leg(trade, extra, orders))",
                 "legs.append(_late_leg(trade, sum(leg.qty for leg in legs) + extra, orders))",
             ),
-            Edit(
-                "core.trade:leg_shares", "lost += sum(-qty for qty in left.values() if qty < 0)", "lost += 0"
-            ),
+            Edit("core.trade:leg_shares", "lost + sum(-qty for qty in left.values() if qty < 0)", "lost + 0"),
             Edit("core.arming:arm", "if free >= qty:", "if True:"),
         ),
     ),

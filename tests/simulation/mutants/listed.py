@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.simulation.mutants import arming, entries, incidents, records, shares, stops, truth
+from tests.simulation.mutants import arming, entries, incidents, records, shares, stops, truth, yielding
 from tests.simulation.mutants.patch import Mutant
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -13,6 +13,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *incidents.MUTANTS,
     *entries.MUTANTS,
     *records.MUTANTS,
+    *yielding.MUTANTS,
 )
 
 

@@ -145,13 +145,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "exits_change_in_the_dark",
         "V14",
         "Stops are changed and cancelled before the account is known again.",
-        (Edit("core.settle:settle", "if turn.desk.link.is_open:", "if turn.desk.link.up:"),),
+        (Edit("core.settle:_settle", "    if turn.desk.link.is_open:", "    if turn.desk.link.up:"),),
     ),
     Mutant(
         "orders_while_the_link_is_down",
         "V14",
         "Orders are sent while the link is down.",
-        (Edit("core.settle:settle", "if turn.desk.link.is_open:", "if True:"),),
+        (Edit("core.settle:_settle", "    if turn.desk.link.is_open:", "    if True:"),),
     ),
     Mutant(
         "orders_in_flight_sent_again",

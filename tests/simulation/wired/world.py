@@ -201,10 +201,12 @@ class WiredWorld(World):
 
     def asked(self, kind: int, fields: list[str]) -> None:
         """Hear a message of the program."""
-        on_disk = (self.folder / "events.jsonl").stat().st_size if kind == PLACE else 0
-        self.ledger.asked(self.loop.micros, kind, fields, on_disk)
+        self.ledger.asked(self.loop.micros, kind, fields, self._on_disk() if kind == PLACE else 0)
         if kind in (3, 4):
             self.note("> wire", " ".join(field for field in fields if field not in ("", "0"))[:120])
+
+    def _on_disk(self) -> int:
+        return (self.folder / "events.jsonl").stat().st_size
 
     def arrived(self, kind: int) -> None:
         """Note when the gateway looked."""
