@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from msgspec.structs import replace
-from tests.core.support import AAPL, ENTRY, SESSION, SL1, TP1, Desktop, d, plan, quote
+from tests.core.support import AAPL, ACCOUNT, ENTRY, SESSION, SL1, TP1, Desktop, d, plan, quote
 from tests.core.test_unsafe_shares import NAKED, elected, hold, in_position, sell, staged
 
 from tradeshell.core import commands as c
@@ -15,9 +15,9 @@ from tradeshell.core import inputs as i
 from tradeshell.core.desk import WatchPhase
 from tradeshell.core.diff import DropExit, compare
 from tradeshell.core.events import RiskRejected
-from tradeshell.core.exit_events import FlattenStarted, KillSwitchEngaged, KillSwitchLifted
+from tradeshell.core.exit_events import FlattenStarted, KillSwitchEngaged, KillSwitchLifted, ProtectionAlarm
 from tradeshell.core.exits import DesiredExit
-from tradeshell.core.orders import OrderState, OrderType
+from tradeshell.core.orders import OrderState, OrderType, Side
 from tradeshell.core.trade import TradePhase
 from tradeshell.core.turn import Turn
 
@@ -304,3 +304,66 @@ def test_a_stop_that_belongs_higher_waits_while_the_broker_is_asked_whether_it_h
         leg="sl1", qty=100, type=OrderType.STOP_LIMIT, stop=lost.spec.stop + 1, limit=lost.spec.limit
     )
     assert bool(compare([wanted], [lost], desk.at)) is not is_probed
+
+
+# --- more sold than bought --------------------------------------------------------------------------------------------
+
+
+def oversold() -> Desktop:
+    """Return a desk whose trade has sold 20 shares that nobody had, and has ended."""
+    desk = in_position()
+    desk.execute(TP1, 100, "195", "e2.01")
+    desk.execute(SL1, 20, "187", "e3.01")
+    desk.report(SL1, OrderState.CANCELLED, filled=20)
+    desk.report(TP1, OrderState.FILLED, filled=100)
+    assert (desk.trade().phase, desk.trade().protection) == (TradePhase.CLOSED, "OVERSOLD")
+    return desk
+
+
+def test_an_oversale_is_told_again_and_again_although_the_trade_is_over() -> None:
+    desk = oversold()
+    for _ in range(3):
+        desk.do(i.TimerFired, key="again:br-1:alarm")
+        assert desk.told(ProtectionAlarm) == []  # not before its time
+        desk.wait(15)
+        desk.do(i.TimerFired, key="again:br-1:alarm")
+        (alarm,) = desk.told(ProtectionAlarm)
+        assert (alarm.state, alarm.held) == ("OVERSOLD", -20)
+        assert (
+            alarm.story()
+            == "OVERSOLD · 20 AAPL shares more were sold than bought · buy them back in TWS, then `stopentry off`"
+        )
+        assert "again:br-1:alarm" in timers(desk)
+    desk.do(i.Restarted)
+    assert "again:br-1:alarm" in timers(desk)
+
+
+def test_the_operator_ends_the_alarm_of_an_oversale() -> None:
+    desk = oversold()
+    desk.do(i.StopEntryRequested, on=False)
+    assert desk.trade().alarm_at is None
+    desk.wait(15)
+    desk.do(i.TimerFired, key="again:br-1:alarm")
+    assert desk.told(ProtectionAlarm) == []
+
+
+def test_an_oversale_that_was_bought_back_is_no_alarm_any_more() -> None:
+    desk = oversold()
+    desk.do(
+        i.ExecutionReported,
+        execution=i.ExecutionReport(
+            exec_id="f1.01",
+            ref="",
+            order_id=0,
+            symbol="AAPL",
+            account=ACCOUNT,
+            side=Side.BUY,
+            qty=20,
+            price=d("190"),
+            at=desk.at,
+        ),
+    )
+    desk.wait(15)
+    desk.do(i.TimerFired, key="again:br-1:alarm")
+    assert desk.told(ProtectionAlarm) == []
+    assert desk.trade().alarm_at is None

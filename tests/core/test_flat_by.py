@@ -144,6 +144,19 @@ def test_a_trade_without_exits_is_sold_too_and_others_of_the_symbol_are_left_alo
     assert desk.ever_told(FlattenCompleted) == []  # the symbol is not flat
 
 
+def test_shares_that_just_lie_there_are_waited_for_while_their_time_will_come() -> None:
+    desk = opened(tps=(), sl=None, mode=ExitMode.NONE)
+    assert desk.desk.busy() == ("br-1",)
+    due(desk)
+    desk.report(FLAT, OrderState.WORKING)
+    desk.execute(FLAT, 100, "191", "e2.01")
+    desk.report(FLAT, OrderState.FILLED, filled=100)
+    assert desk.desk.busy() == ()
+    held = Desktop()
+    held.open_position(tps=(), sl=None, mode=ExitMode.NONE)
+    assert held.desk.busy() == ()
+
+
 def test_an_order_that_was_typed_to_sell_some_of_the_shares_makes_way() -> None:
     desk = opened(tps=(), sl=None, mode=ExitMode.NONE)
     typed = plan(

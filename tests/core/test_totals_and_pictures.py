@@ -9,6 +9,7 @@ from tests.core.support import AAPL, ACCOUNT, ENTRY, OPEN, SL1, TP1, Desktop, d,
 
 from tradeshell.core import commands as c
 from tradeshell.core import inputs as i
+from tradeshell.core.inputs import RefusedWhat
 from tradeshell.core.orders import OrderState as S
 from tradeshell.core.orders import Side
 
@@ -187,3 +188,36 @@ def test_shares_that_a_position_gives_back_are_not_told_as_protected() -> None:
     assert desk.trade().taken == 0
     assert desk.order(SL1).remaining == 98
     assert desk.trade().protection == "PARTIAL"
+
+
+def test_a_cancel_that_two_programs_did_not_hear_the_answer_of_is_asked_about_by_the_third() -> None:
+    """Pictures that lack it are from two lives; without an answer they would have to be six seconds apart."""
+    desk = Desktop()
+    desk.open_position()
+    desk.do(i.PositionReported, position=pos(100))
+    desk.wait(30)
+    desk.do(i.CancelRequested, ref=TP1)
+    for epoch in (2, 3):
+        desk.wait(1)
+        desk.do(i.Restarted)
+        desk.do(i.LinkChanged, up=True, account=ACCOUNT, paper=True, first_order_id=1)
+        desk.wait(1)
+        _look(desk, epoch)
+        assert [cancel.ref for cancel in desk.sent(c.CancelOrder)] == [TP1], epoch
+        assert desk.order(TP1).state.is_live
+    desk.do(
+        i.OrderRefusedByBroker, ref=TP1, what=RefusedWhat.CANCEL, code=10147, text="OrderId 2 is not found"
+    )
+    for _ in range(2):
+        desk.wait(1)
+        _look(desk, 3)
+    assert desk.order(TP1).state is S.CANCELLED
+    assert desk.order(TP1).is_explained
+
+
+def _look(desk: Desktop, epoch: int) -> None:
+    """Let a picture come that shows the stop and no target."""
+    shown = (seen(desk, SL1, S.HELD),)
+    desk.do(
+        i.SnapshotAnswered, epoch=epoch, asked_at=desk.at, orders=shown, executions=(), positions=(pos(100),)
+    )

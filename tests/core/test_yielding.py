@@ -10,7 +10,7 @@ from tests.core.test_stops_and_changes import hold, sell
 from tradeshell.core import commands as c
 from tradeshell.core import inputs as i
 from tradeshell.core.events import RiskRejected
-from tradeshell.core.exit_events import LegsTookBack
+from tradeshell.core.exit_events import LegsGaveWay, LegsTookBack
 from tradeshell.core.orders import OrderState
 from tradeshell.core.trade import TradePhase
 from tradeshell.core.yielding import shared
@@ -106,3 +106,17 @@ def test_a_sale_that_waits_counts_as_sold_for_the_next_one() -> None:
     sell(desk, 50, "m-2")
     assert [event.reason for event in desk.told(RiskRejected)] == ["would_short"]
     assert desk.order("ts:br-1:sl1:1").state is OrderState.HELD
+
+
+def test_no_leg_gives_way_in_the_second_after_one_has_executed() -> None:
+    desk = armed()
+    desk.execute("ts:br-1:tp1:1", 20, "195", "e8.01")
+    desk.report("ts:br-1:tp1:1", OrderState.WORKING, filled=20)
+    desk.report("ts:br-1:sl1:1", OrderState.HELD, qty=40)
+    hold(desk, 80)
+    sell(desk, 30)
+    assert desk.ever_told(LegsGaveWay) == []
+    for _ in range(2):
+        desk.wait(0.5)
+        desk.do(i.TimerFired, key="room:m-1")
+    assert [event.legs for event in desk.told(LegsGaveWay)] == [(25, 19, 6)]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.core.support import AAPL, OPEN, SESSION, bar, plan, quote
 from tests.engine.support import Stage
 
@@ -55,13 +56,13 @@ class Clinic(Stage):
         """Seconds after the open."""
         return round((self.clock.now() - OPEN).total_seconds(), 3)
 
-    def watch(self, id_: str = "br-1", bar_length: str = "60") -> None:
-        """Arm a watcher on bars of so many seconds, level 190."""
+    def watch(self, id_: str = "br-1", bar_length: str = "60", fast: str = "") -> None:
+        """Arm a watcher on bars of so many seconds, and on ``fast`` ones, level 190."""
         spec = i.WatchSpec(
             id=id_,
             strategy="breakout",
             plan=plan(),
-            params={"bar": bar_length, "rth": "true", "max_bars": ""},
+            params={"bar": bar_length, "rth": "true", "max_bars": "", "fast_bar": fast},
             instrument=AAPL,
             session=SESSION,
         )
@@ -75,6 +76,12 @@ class Clinic(Stage):
         """Let a subscription (the last) deliver the bar of a minute at its end, or now."""
         self.wait_until(max(self.now, 60.0 * (minute + 1)))
         self.inside(lambda: self.listeners[listener](bar(minute, close)))
+
+    def close_second(self, second: int) -> None:
+        """Let the second subscription deliver the bar of a second at its end."""
+        self.wait_until(second + 1.0)
+        told = replace(bar(0, "189"), start=OPEN + timedelta(seconds=second), seconds=1)
+        self.inside(lambda: self.listeners[1](told))
 
     def of(self, name: str) -> list[tuple[float, Any]]:
         """Return the events of one name, with when they were told."""
@@ -112,6 +119,33 @@ def test_a_stream_that_speaks_is_left_alone(clinic: Clinic) -> None:
     assert len(clinic.subscribed) == 1
     assert clinic.of("BarStreamStalled") == []
     assert clinic.healer.blind() == ()
+
+
+def test_seconds_in_which_nothing_trades_are_no_stall_and_those_that_are_missed_are_one(
+    tmp_path: Path,
+) -> None:
+    """Seconds come until 0:50; until 5:00 no minute trades, then one does, of which no second was told.
+
+    Kills: a fast path that is blind whenever a stock rests; one whose end nobody notices.
+    """
+    clinic = Clinic(tmp_path, BarHealthSettings())
+    clinic.watch(fast="1s")
+    for second in (10, 50):
+        clinic.close_second(second)
+    clinic.close_bar(0, listener=0)
+    quiet = bar(1, "189")
+    for minute in range(1, 5):
+        clinic.wait_until(60.0 * (minute + 1))
+        told = replace(quiet, start=OPEN + timedelta(minutes=minute), volume=0)
+        clinic.inside(lambda told=told: clinic.listeners[0](told))  # type: ignore[misc]  # a lambda's default has no type
+    assert clinic.of("BarStreamStalled") == []
+    clinic.close_bar(5, listener=0)
+    clinic.wait_until(372)
+    assert [event.seconds for _, event in clinic.of("BarStreamStalled")] == [1]
+    clinic.close_second(380)
+    clinic.wait_until(392)
+    assert [event.by for _, event in clinic.of("BarStreamRecovered")] == ["self"]
+    clinic.close()
 
 
 def test_without_self_healing_a_stall_is_told_and_nothing_is_asked_for(tmp_path: Path) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.core.support import OPEN
+from tests.core.support import OPEN, Desktop
 
 from tradeshell.core.desk import Desk
 from tradeshell.core.events import EngineFault, Event
-from tradeshell.core.inputs import SnapshotAnswered
+from tradeshell.core.inputs import Restarted, SnapshotAnswered
+from tradeshell.core.recon_events import DetachedSessionRestored
 from tradeshell.differences import Comparison, Difference, Differences
 from tradeshell.engine.reconciling import Reconciling
 from tradeshell.testing.session import open_runner
@@ -60,6 +61,32 @@ def test_a_finding_is_told_once_a_connection_and_wishes_reach_the_core() -> None
         (1, "one", "x"),
         (2, "one", "y"),
     ]
+
+
+def test_a_session_that_is_taken_up_is_told_once_whether_a_reconciler_speaks_of_it_or_not() -> None:
+    desktop = Desktop()
+    desktop.open_position()
+    desktop.do(Restarted)
+    by_itself = Difference(
+        key="s",
+        finding="f",
+        symbol="AAPL",
+        broker="b",
+        expected="e",
+        done="d",
+        event=DetachedSessionRestored(watch="br-1", held=100, protected=100, orders=2, source="journal"),
+    )
+    for said in (Differences(), Differences(found=(by_itself,))):
+        told: list[Event] = []
+        reconciling(told, third_party=lambda _, said=said: said).compare(
+            desktop.desk, desktop.desk, answer(), None
+        )
+        (event,) = told
+        assert isinstance(event, DetachedSessionRestored)
+        assert (event.watch, event.held, event.protected) == ("br-1", 100, 100)
+    told = []
+    reconciling(told, third_party=lambda _: Differences()).compare(Desk(), desktop.desk, answer(), None)
+    assert told == []  # the program was there all the time
 
 
 def test_a_reconciler_that_raises_or_answers_nonsense_costs_its_own_findings() -> None:

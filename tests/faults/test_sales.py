@@ -125,6 +125,27 @@ def test_E20_a_bracket_gives_way_too(stage: Stage) -> None:
     is_protected(stage, 60)
 
 
+def test_E20_what_was_sold_while_the_ladder_was_armed_stays_missing_from_the_leg_that_lacks_it(
+    stage: Stage,
+) -> None:
+    """40 of 100 are sold before the legs are armed, then 20 more under the ladder: every stop covers its leg.
+
+    Kills: `yielding._smaller` that forgets of which leg others have sold.
+    """
+    stage.delay("status", 0.4, "entry", times=9)
+    stage.hold("position")
+    stage.trigger()
+    sell(stage, 40, entry=EntryKind.MARKET)
+    stage.wait(0.3)
+    stage.release()
+    stage.wait(5)
+    held = sum(stage.shares("sl").values())
+    assert held == stage.position() == 60
+    sell(stage, 20, "m-3")
+    stage.wait(0.5)
+    is_protected(stage, 40)
+
+
 def test_E20_shares_that_are_free_are_sold_before_any_leg_gives_way(laddered: Stage) -> None:
     """Somebody else's 30 shares are free: the ladder gives 20.
 
@@ -405,6 +426,54 @@ def test_E20_a_sale_waits_for_a_ladder_that_is_being_armed(stage: Stage) -> None
     stage.wait(30)
     assert stage.position() == 60
     stage.sells_at_most(60)
+
+
+def test_E20_a_stop_that_is_lost_while_a_sale_works_is_replaced_all_the_same(laddered: Stage) -> None:
+    """The sale of 50 rests, somebody cancels the stop of the first leg: its 30 shares get a new one, the sale keeps its 50.
+
+    Kills: `yielding._bare` that takes a leg whose stop was lost for shares that are free.
+    """
+    laddered.delay("place", 0.01, "sell")
+    sell(laddered)
+    laddered.quote("190.00", "190.02")
+    laddered.wait(1)
+    laddered.cancel_outside("sl1")
+    laddered.wait(5)
+    assert laddered.shares("sl") == GIVEN
+    assert laddered.shares("sell") == {"sell": 50}
+    assert laddered.told(LegsTookBack) == []
+    laddered.sells_at_most(100)
+
+
+def test_E20_shares_whose_stop_the_operator_cancelled_are_sold_before_any_leg_gives_way(
+    laddered: Stage,
+) -> None:
+    """Kills: `yielding._is_given_up`."""
+    for leg in ("sl1", "tp1"):
+        laddered.submit(i.CancelRequested(at=laddered.now, ref=f"ts:br-1:{leg}:1"))
+    laddered.wait(3)
+    sell(laddered, 70)
+    laddered.wait(5)
+    assert [told.qty for told in laddered.told(LegsGaveWay)] == [10]
+    assert laddered.position() == 30
+    laddered.sells_at_most(30)
+
+
+def test_E20_the_children_of_an_entry_that_was_cut_give_nothing_before_they_are_replaced(
+    make_stage: Callable[..., Stage],
+) -> None:
+    """Some brokers hold them for ever: they protect nothing, and a pair of their own is about to take their place.
+
+    Kills: `yielding._able` that takes held children for exits.
+    """
+    stage = make_stage(partial_parent="hold")
+    stage.trigger(60, kind=BRACKET, entry_timeout=5.0)
+    stage.wait(5.2)
+    sell(stage, 20)
+    stage.wait(1)
+    assert stage.told(LegsGaveWay) == []
+    stage.wait(10)
+    assert sum(stage.shares("sl").values()) == stage.position() == stage.exits_at_most()
 
 
 # --- link and process -------------------------------------------------------------------------------------------------

@@ -31,6 +31,23 @@ def test_an_entry_larger_than_its_plan_and_a_second_confirmation_are_found() -> 
     assert story.rules() == {"V05"}
 
 
+@pytest.mark.parametrize("qty, is_right", [(99, False), (100, True), (101, False)])
+def test_shares_that_a_risk_does_not_allow_at_the_price_of_the_order_are_found(
+    qty: int, is_right: bool
+) -> None:
+    story = Story(PLAN | {"risk_usd": "302", "qty": 66})  # a share loses 3.01 from 190.01 to 187
+    story.entry(qty)
+    assert story.rules() == (set() if is_right else {"V05"})
+
+
+@pytest.mark.parametrize("flat_at, is_right", [(8.0, True), (3.0, False)])
+def test_an_entry_behind_the_time_by_which_it_is_flat_is_found(flat_at: float, is_right: bool) -> None:
+    story = Story(PLAN | {"flat_at": flat_at})
+    story.wait(5)
+    story.entry()
+    assert story.rules() == (set() if is_right else {"V05"})
+
+
 def test_one_intent_reaches_the_venue_once() -> None:
     story = Story().hold(60)
     story.end(story.place("sl1", 60, stp="187", lmt="187"), "cancelled")
@@ -398,6 +415,26 @@ def test_the_bar_that_triggers_is_closed_new_and_high_enough(start: str, close: 
     story = Story()
     story.say("BreakoutStarted", symbol="AAPL", watch="br-1", level="190", qty=100, bar=5)
     story.wait(6)
+    story.entry(intent={"bar_start": start, "bar_close": close})
+    assert story.rules() == (set() if is_good else {"V20"})
+
+
+@pytest.mark.parametrize(
+    "start, close, is_good",
+    [
+        ("2025-07-08T14:00:04Z", "190.10", True),
+        ("2025-07-08T14:00:04Z", "190.09", False),  # below level and buffer
+        ("2025-07-08T14:00:08Z", "190.10", False),  # not closed yet
+    ],
+)
+def test_a_fast_bar_that_triggers_is_one_of_its_own_length_at_level_and_buffer(
+    start: str, close: str, is_good: bool
+) -> None:
+    story = Story()
+    story.say("BreakoutStarted", symbol="AAPL", watch="br-1", level="190", qty=100, bar=60, fast_bar=1)
+    story.wait(6)
+    fast = {"fast_level": "190.10", "close": close, "bar": 1, "bar_start": start}
+    story.say("BreakoutFastTriggered", symbol="AAPL", watch="br-1", level="190", **fast)
     story.entry(intent={"bar_start": start, "bar_close": close})
     assert story.rules() == (set() if is_good else {"V20"})
 

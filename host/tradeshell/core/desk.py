@@ -144,6 +144,8 @@ class Desk(Struct, frozen=True, kw_only=True):
             return True
         if trade.phase is TradePhase.CLOSED:
             return False
+        if trade.flat_at is not None and not trade.is_flattening:
+            return True  # its time will come
         orders = self.books[trade.plan.symbol].orders
         found = [orders.get(ref) for ref in trade.refs]
         if any(order is None or order.state.is_live or awaited(order) for order in found):

@@ -153,7 +153,7 @@ class IncidentStepTaken(Event, frozen=True, kw_only=True):
 
 
 class ProtectionAlarm(Event, frozen=True, kw_only=True):
-    """Shares have no working stop, and stay so: repeated until that ends."""
+    """Shares have no working stop, or the account is short by ours, and stays so: repeated until that ends."""
 
     weight: ClassVar[Weight] = Weight.ALARM
     state: str
@@ -165,6 +165,11 @@ class ProtectionAlarm(Event, frozen=True, kw_only=True):
         return "exits"
 
     def story(self) -> str | None:
+        if self.state == "OVERSOLD":
+            return (
+                f"OVERSOLD · {-self.held} {self.symbol} shares more were sold than bought"
+                f"{' · ' + self.reason if self.reason else ''} · buy them back in TWS, then `stopentry off`"
+            )
         return (
             f"{self.state} · {self.held - self.protected} of {self.held} {self.symbol} shares have no working stop"
             f"{' · ' + self.reason if self.reason else ''} · `flatten {self.symbol}` sells them, or act in TWS"

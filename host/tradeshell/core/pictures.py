@@ -298,7 +298,9 @@ def _missing(turn: Turn, watchers: Watchers, order: Order) -> None:
         turn.timer("picture", SECOND_LOOK.total_seconds())
         return
     is_late = turn.at - order.absent_at >= SECOND_LOOK - EARLY and awaited(order) == 0
-    if not is_late or (is_probed and not turn.desk.link.is_open):
+    # One whose cancel an earlier connection left unanswered is asked about on this one first: an answer is from now.
+    is_asked = is_probed or (order.cancelling and order.spec.side is Side.SELL)
+    if not is_late or (is_asked and not turn.desk.link.is_open):
         turn.timer("picture", SECOND_LOOK.total_seconds())
         return
     # One that the broker called filled has bought what its executions say, also when one of them was corrected since.

@@ -47,18 +47,21 @@ def pause(turn: Turn, watchers: Watchers) -> None:
             watchers.put(turn, replace(watcher, asks=""))
 
 
-def tell_restored(turn: Turn, before: Desk, executions: Iterable[i.ExecutionReport]) -> None:
-    """Tell each trade that an earlier program left open, once the broker has shown it and where no reconciler compares.
+def restored(
+    before: Desk, desk: Desk, executions: Iterable[i.ExecutionReport], at: datetime
+) -> tuple[DetachedSessionRestored, ...]:
+    """Return what is told of each trade that an earlier program left open, once the broker has shown it.
 
     ``before`` is the desk before that picture was booked, ``executions`` are those of the picture.
     """
     known = {stem for book in before.books.values() for stem in book.executions}
     missed = Counter(watch_of(each.ref) for each in executions if each.stem not in known)
-    for trade in turn.desk.trades():
-        orders = turn.book(trade.plan.symbol).orders
+    found = []
+    for trade in desk.trades():
+        orders = desk.books[trade.plan.symbol].orders
         if trade.phase is not TradePhase.CLOSED:
-            _, held, covered = protection_state(trade, orders, turn.at)
-            turn.say(
+            _, held, covered = protection_state(trade, orders, at)
+            found.append(
                 DetachedSessionRestored(
                     symbol=trade.plan.symbol,
                     watch=trade.id,
@@ -68,6 +71,7 @@ def tell_restored(turn: Turn, before: Desk, executions: Iterable[i.ExecutionRepo
                     missed=missed[trade.id],
                 )
             )
+    return tuple(found)
 
 
 def restore(turn: Turn, watchers: Watchers, request: i.WatchRestored) -> None:

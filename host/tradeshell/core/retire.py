@@ -37,7 +37,7 @@ def retire(turn: Turn) -> None:
 
 def without_old(book: Book, before: datetime) -> Book:
     """Return the book without the trades that were over ``before``, as far as it says the same without them."""
-    if book.seed is None or not book.agrees() or book.gained or book.doubt is not None:
+    if book.seed is None or book.frozen or not book.agrees() or book.gained or book.doubt is not None:
         return book
     trades = sorted(book.trades.values(), key=lambda trade: trade.asked_at)
     count = _how_many(book, trades, before)

@@ -91,7 +91,7 @@ def _settle(turn: Turn, trade: Trade) -> Trade:
     if trade.phase is TradePhase.CLOSED:
         if trade.plan.side is Side.SELL and turn.desk.link.is_open:
             incidents.seek_explanation(turn, trade)  # the exchange took back what it had sold
-        return trade
+        return _repeat_short(turn, trade)
     trade = hours.flatten_by(turn, _start_clocks(turn, trade))
     trade = _assign_legs(turn, _advance_phase(turn, trade))
     if trade.plan.side is Side.BUY:
@@ -495,6 +495,28 @@ def _tell_protection(turn: Turn, trade: Trade) -> Trade:
     return trade
 
 
+def _repeat_short(turn: Turn, trade: Trade) -> Trade:
+    """Repeat the alarm of a trade that has sold too much and is over, while the account is short and nobody has acted."""
+    if trade.alarm_at is None or (turn.at + EARLY < trade.alarm_at and _is_short(turn, trade)):
+        return trade
+    due = turn.at + (ALARM_AT_NIGHT if is_closed(trade, turn.at) else ALARM_EVERY)
+    trade = replace(trade, alarm_at=due if _is_short(turn, trade) else None)
+    turn.put_trade(trade)
+    if trade.alarm_at is not None:
+        turn.again(trade, trade.alarm_at, "alarm")
+        held = inventory(trade, _orders(turn, trade))
+        turn.say(ProtectionAlarm(
+            symbol=trade.plan.symbol, watch=trade.id, state=trade.protection, held=held, protected=0
+        ))  # fmt: skip
+    return trade
+
+
+def _is_short(turn: Turn, trade: Trade) -> bool:
+    """Whether the account is short in the symbol, it is frozen for that, and this trade has sold more than it bought."""
+    book = turn.book(trade.plan.symbol)
+    return trade.protection == "OVERSOLD" and bool(book.frozen) and book.expected() < 0
+
+
 def _freeze(turn: Turn, trade: Trade, reason: str) -> None:
     book = turn.book(trade.plan.symbol)
     if not book.frozen:
@@ -520,7 +542,8 @@ def _close_if_over(turn: Turn, trade: Trade) -> Trade:
     else:
         reason = "trade_closed"
     was_flattening = trade.is_flattening
-    trade = replace(trade, phase=TradePhase.CLOSED, end_reason=reason, flatten_at=None, alarm_at=None)
+    alarm_at = trade.alarm_at if _is_short(turn, trade) else None
+    trade = replace(trade, phase=TradePhase.CLOSED, end_reason=reason, flatten_at=None, alarm_at=alarm_at)
     turn.put_trade(trade)
     if trade.plan.side is Side.BUY and fills.sold > 0 and fills.bought > 0:
         _tell_result(turn, trade)

@@ -314,7 +314,8 @@ class Core:
         outside.cancel_idle(turn, asked_at)
         self._look_at_all(turn, event)
         if is_first and event.opens and before.takes_up:
-            resume.tell_restored(turn, before, event.executions)
+            for told in resume.restored(before, turn.desk, event.executions, turn.at):
+                turn.say(told)
         if turn.desk.link.reconciled:
             retire.retire(turn)
         if turn.desk == before:  # most looks show what is known: nobody has to remember them

@@ -92,7 +92,7 @@ class Trade(Struct, frozen=True, kw_only=True):
     session: Session | None = None  # trading hours of the entry's day
     filled_at: datetime | None = None  # when the entry was first heard to execute
     taken: Shares = 0
-    yielded: Shares = 0  # of what it bought, what its legs gave away for sales that were typed
+    yielded: Shares = 0  # of what it bought, what its legs gave away for typed sales, or had lost before that
     protection: str = "FLAT"
     short: Shares = 0  # shares sold beyond its own that were told
     fees: Decimal = Decimal(0)

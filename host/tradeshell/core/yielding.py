@@ -33,6 +33,7 @@ from tradeshell.core.trade import (
     leg_shares,
     live,
     orders_of,
+    orphans,
     with_leg,
 )
 from tradeshell.core.turn import Turn
@@ -137,26 +138,20 @@ def _loose(trade: Trade, orders: dict[str, Order]) -> Shares:
 
 
 def _bare(trade: Trade, orders: dict[str, Order]) -> Shares:
-    """Return the shares of a trade that no exit could take, without those that legs gave away."""
-    held = inventory(trade, orders)
+    """Return the shares of a trade that no exit could take and none will, without those that legs gave away.
+
+    A leg whose exits were lost gets others; one whose stop the operator cancelled does not.
+    """
     if not trade.legs or not trade.is_armed:
-        return max(0, held - sum(exposures({ref: orders[ref] for ref in trade.refs}).values()))
-    bare = 0
-    for number, shares in leg_shares(trade, orders).items():
-        own = {
-            o.spec.ref: o
-            for leg in trade.legs
-            if leg.number == number
-            for o in leg_orders(trade, leg, orders)
-        }
-        bare += max(0, shares - sum(_exposed(own, orders).values()))
-    return bare
+        exposed = sum(exposures({ref: orders[ref] for ref in trade.refs}).values())
+        return max(0, inventory(trade, orders) - exposed)
+    shares = leg_shares(trade, orders)
+    return sum(shares[leg.number] for leg in trade.legs if _is_given_up(leg_orders(trade, leg, orders)))
 
 
-def _exposed(own: dict[str, Order], orders: dict[str, Order]) -> dict[str, Shares]:
-    """Return what a leg's exits could take; children are looked at beside their entry."""
-    parents = {o.spec.parent_ref for o in own.values() if o.spec.parent_ref is not None}
-    return exposures({**{ref: orders[ref] for ref in parents}, **own})
+def _is_given_up(exits: tuple[Order, ...]) -> bool:
+    protecting = [order for order in exits if order.spec.type.is_stop] or list(exits)
+    return bool(protecting) and protecting[-1].by_operator and not live(exits)
 
 
 def _give_way(turn: Turn, book: Book, missing: Shares, sale: Trade) -> tuple[str, ...]:
@@ -169,7 +164,7 @@ def _give_way(turn: Turn, book: Book, missing: Shares, sale: Trade) -> tuple[str
         part = min(missing, sum(able[trade.id].values()))
         if part:
             missing -= part
-            smaller = _smaller(trade, shared(part, able[trade.id]))
+            smaller = _smaller(trade, shared(part, able[trade.id]), book.orders)
             turn.put_trade(smaller)
             left = leg_shares(smaller, book.orders)
             legs = tuple(left[number] for number in able[trade.id])
@@ -179,9 +174,17 @@ def _give_way(turn: Turn, book: Book, missing: Shares, sale: Trade) -> tuple[str
     return tuple(changed)
 
 
-def _smaller(trade: Trade, parts: dict[int, Shares]) -> Trade:
-    legs = tuple(replace(leg, qty=leg.qty - parts.get(leg.number, 0)) for leg in trade.legs)
-    return replace(trade, legs=legs, yielded=trade.yielded + sum(parts.values()))
+def _smaller(trade: Trade, parts: dict[int, Shares], orders: dict[str, Order]) -> Trade:
+    """Return the trade whose legs gave ``parts`` away; what others have sold of a leg before stays missing from just that one."""
+    shares = leg_shares(trade, orders)
+    legs: list[Leg] = []
+    gone = 0
+    for leg in trade.legs:
+        left = leg.qty - sum(order.filled for order in leg_orders(trade, leg, orders))
+        less = max(0, left - shares[leg.number]) + parts.get(leg.number, 0)
+        legs.append(replace(leg, qty=leg.qty - less))
+        gone += less
+    return replace(trade, legs=tuple(legs), yielded=trade.yielded + gone)
 
 
 def shared(qty: Shares, legs: dict[int, Shares]) -> dict[int, Shares]:
@@ -196,7 +199,12 @@ def shared(qty: Shares, legs: dict[int, Shares]) -> dict[int, Shares]:
 
 def _able(turn: Turn, trade: Trade, orders: dict[str, Order]) -> dict[int, Shares]:
     """Return the shares of the legs that can become smaller right now; none while something of one is on its way."""
-    if not trade.is_armed or trade.is_flattening or trade.phase is not TradePhase.OPEN:
+    if (
+        not trade.is_armed
+        or trade.is_flattening
+        or trade.phase is not TradePhase.OPEN
+        or orphans(trade, orders)
+    ):
         return {}
     shares = leg_shares(trade, orders)
     held = [(leg.number, leg_orders(trade, leg, orders)) for leg in trade.legs if shares[leg.number] > 0]

@@ -21,9 +21,12 @@ AHEAD = timedelta(seconds=5)  # a bar's end may be this far in the future: the b
 
 
 class Stream:
-    """One subscription to bars. ``since``: when it was first asked for; ``heard_at`` and ``close`` are its last bar's."""
+    """One subscription to bars. ``since``: when it was first asked for; ``heard_at`` and ``close`` are its last bar's.
 
-    __slots__ = ("close", "fresh_from", "handle", "heard_at", "last", "since", "turn")
+    ``traded``: the start of its last bar in which anything traded.
+    """
+
+    __slots__ = ("close", "fresh_from", "handle", "heard_at", "last", "since", "traded", "turn")
 
     def __init__(self, since: datetime) -> None:
         self.since = since
@@ -31,6 +34,7 @@ class Stream:
         self.close: Price | None = None
         self.handle: Handle | None = None
         self.last: datetime | None = None  # start of the last bar that was handed on
+        self.traded: datetime | None = None
         self.fresh_from: datetime | None = (
             None  # since when the present subscription runs, unless it is the first
         )
@@ -163,6 +167,8 @@ class Feeds:
                 )
                 return
             stream.last, stream.heard_at, stream.close = bar.start, at, bar.close
+            if bar.volume:
+                stream.traded = bar.start
             submit(BarClosed(at=at, bar=bar, rth=rth))
 
         return on_bar

@@ -21,6 +21,7 @@ from tradeshell.engine.session import Session
 from tradeshell.ports import Handle
 from tradeshell.upkeep import BarHealthSettings, BlindStream, StreamKey, StreamNews, StreamWitness, StreamWord
 
+MINUTE = 60  # seconds
 MOST_MISSED = 500  # bars that history is asked for after a gap
 
 
@@ -218,13 +219,29 @@ class Healer:
                 health.Seen(
                     key=key,
                     since=stream.since,
-                    heard_at=heard_at,
+                    heard_at=now if self._is_only_quiet(key, stream) else heard_at,
                     due_since=due_since,
                     watches=watches,
                     urgency=partial(self._urgency, symbol, stream, watches),
                 )
             )
         return seen
+
+    def _is_only_quiet(self, key: StreamKey, stream: Stream) -> bool:
+        """Return whether a stream of seconds may be silent because nothing trades: a second without a trade is no bar.
+
+        A slower stream of the symbol shows what trades; a bar of it that began after the last second, and has trades, was missed.
+        """
+        symbol, seconds, rth = key
+        if seconds >= MINUTE:
+            return False
+        slower = [
+            other
+            for (name, length, hours), other in self._session.feeds.streams.items()
+            if (name, hours) == (symbol, rth) and length >= MINUTE
+        ]
+        since = stream.since if stream.last is None else stream.last
+        return bool(slower) and all(other.traded is None or other.traded <= since for other in slower)
 
     def _heard_at(self, key: StreamKey, stream: Stream) -> datetime | None:
         told = None if self._witness is None else self._witness.last_heard(*key)

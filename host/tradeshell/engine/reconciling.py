@@ -13,6 +13,8 @@ from msgspec import Struct
 from tradeshell.core.desk import Desk
 from tradeshell.core.events import Event
 from tradeshell.core.inputs import Compared, SnapshotAnswered
+from tradeshell.core.recon_events import DetachedSessionRestored
+from tradeshell.core.resume import restored
 from tradeshell.differences import Comparison, CompletedOrder, Difference, Differences, Reconciler
 
 
@@ -76,6 +78,12 @@ class Reconciling:
             if row.difference.event is not None and key not in self._told:
                 self._tell(row.difference.event)
         self._told = {(row.owner, row.difference.key) for row in self.rows}
+        if before.takes_up:  # what a program took up is told by somebody, whatever reconcilers there are
+            events = [row.difference.event for row in self.rows]
+            known = {event.watch for event in events if isinstance(event, DetachedSessionRestored)}
+            for session in restored(before, desk, answer.executions, answer.at):
+                if session.watch not in known:
+                    self._tell(session)
         for event in closing:
             self._tell(event)
         return Compared(

@@ -284,7 +284,9 @@ def commands() -> tuple[Command, ...]:
             notes="Enters at the ask when a closed bar closes at or above the level; one entry, for ever. Two or three targets "
             "make a ladder: a pair of target and stop for each, armed when the bought shares are confirmed; when a target is "
             "filled the later stops move up. tp=auto computes targets from earlier bars when the line is "
-            "typed, and says how each was found; they stay as they are. `plan` with the same words shows it.",
+            "typed, and says how each was found; they stay as they are. risk= counts the shares at the trigger. "
+            "fast=true lets bars of a second race the slow ones. after, until and flat_by are times of day in New York. "
+            "`plan` with the same words shows it.",
         ),
         Command(
             name="breakouts",

@@ -114,14 +114,6 @@ class Replay:
 
     def did_operator(self, order: Order, *words: str, within: float = 30.0) -> bool:
         """Return whether the operator asked for something about an order a moment ago."""
-        plan = None if order.trade is None else order.trade.plan
-        if (
-            "flatten" in words
-            and plan is not None
-            and plan.flat_at is not None
-            and self.now >= plan.flat_at - 1e-3
-        ):
-            return True  # it was asked for when it was typed
         for operation in reversed(self.operations):
             if self.now - operation["t"] > within:
                 return False

@@ -173,7 +173,7 @@ def _was_moved(stop: Order) -> bool:
 
 
 def _check_open(run: Replay) -> None:
-    findings = run.findings
+    findings, suffix = run.findings, run.facts.fault_free_from or 0.0
     if not run.is_up:
         findings.breach("V25", run.now, "the link is still down")
     elif not any(t >= run.up_since for t in run.reconciled[-1:]):
@@ -194,6 +194,14 @@ def _check_open(run: Replay) -> None:
                 run.now,
                 f"{stock.name}: exits could sell {stock.worst} of {stock.inventory} shares at the end",
             )
+        for trade in stock.trades:
+            flat_at = None if trade.plan is None else trade.plan.flat_at
+            if flat_at is not None and flat_at < suffix and trade.net > 0 and not stock.halted:
+                findings.breach(
+                    "V25",
+                    run.now,
+                    f"{trade.watch} was to be flat at {flat_at:.1f} s and holds {trade.net} shares",
+                )
         for order in stock.sells:
             plan = None if order.trade is None else order.trade.plan
             if plan is None or plan.sl is None or order.stp is None or order.operator is not None:

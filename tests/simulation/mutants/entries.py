@@ -59,6 +59,39 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
     ),
     Mutant(
+        "fast_close_below_its_buffer",
+        "V20",
+        "A fast bar triggers that closes at the level.",
+        (
+            Edit(
+                "tradeshell_breakout.logic:read_fast_bar",
+                "broke_out=bar.close >= enters_at",
+                "broke_out=bar.close >= level",
+            ),
+            Edit("tradeshell_breakout.logic:read_fast_bar", "bar.close < enters_at", "bar.close < level"),
+        ),
+    ),
+    Mutant(
+        "sized_at_the_level",
+        "V05",
+        "A risk buys the shares that it allows at the level, whatever they cost.",
+        (Edit("core.entry:_sized", "shares_at_risk(plan.risk_usd, price, plan.sl)", "plan.qty"),),
+    ),
+    Mutant(
+        "entry_behind_its_end",
+        "V05",
+        "An entry leaves although its trade is to be closed already.",
+        (Edit("core.entry:_judge", "if flat is not None and turn.at >= flat:", "if False:"),),
+        caught_by="tests/core/test_flat_by.py::test_the_entry_sets_the_timer_and_an_entry_behind_it_is_refused",
+        why="a watcher ends when its trade would have to",
+    ),
+    Mutant(
+        "never_flat_by_the_clock",
+        "V25",
+        "A trade is not closed at the time by which it was to be flat.",
+        (Edit("core.hours:flatten_by", "if trade.flat_at is None", "if True"),),
+    ),
+    Mutant(
         "stale_touch",
         "V20",
         "An entry is priced at a touch of any age.",
