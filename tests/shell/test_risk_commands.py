@@ -17,7 +17,6 @@ from tradeshell.engine.store import load
 from tradeshell.grammar import complete
 from tradeshell.shell import picture
 from tradeshell.shell.commands_risk import FLATTEN
-from tradeshell.testing import open_shell
 from tradeshell.testing.outcome import Runner
 from tradeshell.testing.session import open_shell
 
