@@ -34,7 +34,7 @@ FITTING: Mapping[str, tuple[str, ...]] = {
 TRADING = ("breakout", "plan", "buy", "sell")  # half of all lines
 OFTEN = {"tp": 0.5, "sl": 0.5, "stop_updates": 0.1, "tp_alloc": 0.1, "risk": 0.2}
 # These end the session, read the disk or repeat what went before.
-NOT_TYPED = ("quit", "exit", "run_script", "history")
+NOT_TYPED = ("quit", "exit", "_eof", "run_script", "history")
 
 
 def _value(chance: random.Random, key: Key, slips: float) -> str:
