@@ -283,6 +283,12 @@ def shell(folder: Path, rounds: int) -> None:
     )
 
 
+def _against(name: str, words: str, values: Sequence[float], reference: Sequence[float]) -> Row:
+    """Return a line with the ratio of the medians, and those of the tenths and nine tenths for its spread."""
+    ratio, low, high = (quantile(values, part) / quantile(reference, part) for part in (0.5, 0.1, 0.9))
+    return Row(name, words, ratio, min(low, high), max(low, high))
+
+
 # --- disk and latency -------------------------------------------------------------------------------------------------
 
 
