@@ -260,10 +260,7 @@ def shell(folder: Path, rounds: int) -> None:
     show(
         f"Tab to completion menu, p50 / p99 · {bench_shell.SYMBOLS} symbols, {bench_shell.WATCHERS} watchers, "
         f"{bench_shell.ORDERS} orders, {rounds * 10} times each",
-        [
-            Row(name, both(values), quantile(values, 0.5) / quantile(bare, 0.5))
-            for name, values in found.items()
-        ],
+        [_against(name, both(values), values, bare) for name, values in found.items()],
         "Tab in the smallest cmd2 application, in turns with ours (ratio of p50); less is faster",
     )
     quiet, busy = (
@@ -273,14 +270,16 @@ def shell(folder: Path, rounds: int) -> None:
         "Key to echo, p50 / p99 · 200 keys",
         (
             Row("an event a second", both(quiet)),
-            Row(
-                f"{bench_shell.EVENTS} events a second",
-                both(busy),
-                quantile(busy, 0.5) / quantile(quiet, 0.5),
-            ),
+            _against(f"{bench_shell.EVENTS} events a second", both(busy), busy, quiet),
         ),
         "the same keys with hardly any events; less is faster",
     )
+
+
+def _against(name: str, words: str, values: Sequence[float], reference: Sequence[float]) -> Row:
+    """Return a line with the ratio of the medians, and those of the tenths and nine tenths for its spread."""
+    ratio, low, high = (quantile(values, part) / quantile(reference, part) for part in (0.5, 0.1, 0.9))
+    return Row(name, words, ratio, min(low, high), max(low, high))
 
 
 # --- disk and latency -------------------------------------------------------------------------------------------------

@@ -19,9 +19,7 @@ def test_the_first_start_writes_a_config_and_says_what_to_type(
     with program(tmp_path, rows=rows, columns=columns) as opened:
         opened.prompts("paper>")
         told = " ".join(" ".join(opened.everything).split())
-        assert told.startswith(
-            "tradeshell 0.1 · paper venue · generated market, seed 1 · account DU…0001 · 6 plugins"
-        )
+        assert told.startswith("tradeshell 0.1 · paper venue · generated market, seed 1 · account DU…0001 · ")
         assert "settings: ~/config/tradeshell/config.toml was written" in told
         assert "type `help`, or try: breakout DEMO 101 100 tp-3 sl=99" in told
         opened.type("breakout DEMO 101 100 tp-3 sl=99\r")
