@@ -157,7 +157,8 @@ def test_moving_a_stop_moves_its_limit_too_and_what_is_wanted_follows() -> None:
     assert (change.order.stop, change.order.limit, change.order.qty) == (d("188"), d("187.75"), 100)
     assert desk.trade().legs[0].stop == d("188")
     desk.do(i.ReplaceRequested, ref=SL1, stop=d("189"))
-    assert desk.last == ()  # one change in flight
+    assert [event.reason for event in desk.told(RiskRejected)] == ["exit_busy"]  # one change in flight
+    assert desk.sent(c.ModifyOrder) == []
     desk.report(SL1, OrderState.HELD)
     assert desk.sent(c.ModifyOrder) == []
     assert [event.stop for event in desk.told(LadderStopLossReplaced)] == [d("188")]
