@@ -4,7 +4,7 @@
 
 It tells how the files grew from day to day, how much memory the program held after the tenth day and at the end, how long the
 journal takes to be read, what happened how often, and each breach. The last line is ``N days, M violations``; the exit code is 1
-when there is one. Memory that grew by more than 30 KB a day is one.
+when there is one. Memory that grew by more than 40 KB a day is one.
 """
 
 from __future__ import annotations
