@@ -58,4 +58,4 @@ def test_memory_that_grows_is_a_breach() -> None:
         return Evening(day, heap, 0, 0, 0, 0)
 
     assert grown([evening(9, 0), evening(10, 200_000), evening(30, 500_000)]) == []
-    assert [found.rule for found in grown([evening(10, 200_000), evening(30, 900_000)])] == ["memory"]
+    assert [found.rule for found in grown([evening(10, 200_000), evening(30, 1_100_000)])] == ["memory"]
