@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -91,6 +92,15 @@ def test_a_market_entry_is_counted_at_the_last_price_that_is_known() -> None:
     desk.close_bar(0, "190.50")
     desk.answer(None)
     assert [place.order.qty for place in desk.sent(c.PlaceOrder)] == [57] * 3
+
+
+def test_a_market_entry_on_an_old_touch_is_counted_at_the_bar_that_asked() -> None:
+    """A touch that nobody would enter on, close to the stop, would buy twenty times as much as was risked."""
+    desk = Desktop()
+    desk.watch(entry=EntryKind.MARKET, **RISK)
+    desk.close_bar(0, "190.12")
+    desk.answer(quote(desk.at - timedelta(seconds=60), bid="187.05", ask="187.10"))
+    assert desk.order(ENTRY).spec.qty == shares_at_risk(d("200"), d("190.12"), d("187")) == 64
 
 
 def test_a_risk_that_buys_no_share_is_refused_with_the_numbers() -> None:

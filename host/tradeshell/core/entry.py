@@ -183,7 +183,7 @@ def _judge(
     )
     if isinstance(verdict, Refusal):
         return verdict
-    price = pays(plan, verdict, answer.quote, reference)
+    price = pays(plan, verdict, answer.quote, reference, turn.at)
     sized = _sized(trade, price)
     if isinstance(sized, Refusal):
         return sized

@@ -83,10 +83,17 @@ def check_entry(
     return Approved(OrderType.LIMIT, grid.up(touch) if plan.side is Side.BUY else grid.down(touch))
 
 
-def pays(plan: TradePlan, approved: Approved, quote: Quote | None, reference: Price | None) -> Price | None:
-    """Return what a share of the approved order would cost or bring (USD): its limit, else the last thing known of the price."""
+def pays(
+    plan: TradePlan, approved: Approved, quote: Quote | None, reference: Price | None, now: datetime
+) -> Price | None:
+    """Return what a share of the approved order would cost or bring (USD): its limit, else the last thing known of the price.
+
+    A touch that is too old to enter on says less than the bar that asked: a market order may leave all the same.
+    """
     touch = None if quote is None else (quote.ask if plan.side is Side.BUY else quote.bid)
-    known = (approved.limit, touch, reference, plan.level)
+    is_old = quote is not None and quote.age(now) > plan.quote_age
+    seen = (reference, plan.level, touch) if is_old else (touch, reference, plan.level)
+    known = (approved.limit, *seen)
     return next((price for price in known if price is not None and is_usable(price)), None)
 
 
