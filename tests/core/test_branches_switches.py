@@ -14,7 +14,7 @@ from tradeshell.core import hours
 from tradeshell.core import inputs as i
 from tradeshell.core.desk import WatchPhase
 from tradeshell.core.diff import DropExit, compare
-from tradeshell.core.events import RiskRejected
+from tradeshell.core.events import LadderProtectionStateChanged, RiskRejected
 from tradeshell.core.exit_events import FlattenStarted, KillSwitchEngaged, KillSwitchLifted, ProtectionAlarm
 from tradeshell.core.exits import DesiredExit
 from tradeshell.core.orders import OrderState, OrderType, Side
@@ -88,6 +88,18 @@ def test_flattening_makes_what_was_typed_to_sell_give_way_and_is_told_once() -> 
     assert [event.held for event in desk.told(FlattenStarted)] == [100]
     desk.do(i.FlattenRequested)
     assert desk.told(FlattenStarted) == []
+
+
+def test_what_is_being_sold_is_not_told_to_have_a_stop() -> None:
+    desk = in_position()
+    hold(desk, 100)
+    desk.do(i.FlattenRequested)
+    for ref in sorted(cancels(desk)):
+        desk.report(ref, OrderState.CANCELLED)
+    desk.report("ts:br-1:flat1:1", OrderState.WORKING)
+    (told,) = desk.told(LadderProtectionStateChanged)
+    assert (told.state, told.protected, told.selling) == ("PROTECTED", 100, 100)
+    assert told.story() == "100 shares are being sold at the market"
 
 
 # --- restart ----------------------------------------------------------------------------------------------------------

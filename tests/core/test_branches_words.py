@@ -170,6 +170,11 @@ def test_a_word_that_the_table_has_no_row_for_is_shown_and_changes_nothing(
             "OVERSOLD · 5 shares more were sold than this trade bought",
         ),
         (
+            LadderProtectionStateChanged(symbol="AAPL", state="PROTECTED", held=9, protected=9, selling=4),
+            "exits",
+            "protected 100 % · 5 of 9 shares have a stop, 4 are being sold at the market",
+        ),
+        (
             LadderProtectionStateChanged(symbol="AAPL", state="DEFERRED", held=5, protected=5),
             "exits",
             "the stops of 5 shares rest",

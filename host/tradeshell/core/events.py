@@ -430,18 +430,25 @@ class LadderStopLossReplaceFailed(Event, frozen=True, kw_only=True):
 
 
 class LadderProtectionStateChanged(Event, frozen=True, kw_only=True):
-    """How much of a position has a living stop. States: ARMING, PROTECTED, PARTIAL, UNPROTECTED, OVERSOLD, FLAT."""
+    """How much of a position has a living stop. States: ARMING, PROTECTED, PARTIAL, UNPROTECTED, OVERSOLD, FLAT.
+
+    ``selling``: the shares that orders at the market are selling; those are no worse off than with a stop.
+    """
 
     state: str
     held: Shares
     protected: Shares
+    selling: Shares = 0
 
     def label(self) -> str:
         return "exits"
 
     def story(self) -> str | None:
         if self.state == "PROTECTED":
-            return f"protected 100 % · {self.protected} of {self.held} shares have a stop"
+            if (stopped := self.protected - self.selling) <= 0:
+                return f"{self.held} shares are being sold at the market"
+            rest = f", {self.selling} are being sold at the market" if self.selling else ""
+            return f"protected 100 % · {stopped} of {self.held} shares have a stop{rest}"
         if self.state == "DEFERRED":
             return f"the market is closed · the stops of {self.protected} shares rest until it opens again"
         if self.state == "OVERSOLD":

@@ -24,7 +24,7 @@ from tradeshell.core.events import (
 from tradeshell.core.exit_events import FlattenCompleted, ProtectionAlarm, SymbolFrozen
 from tradeshell.core.exits import DesiredExit, desired_exits, first_legs
 from tradeshell.core.milestones import tell_milestones
-from tradeshell.core.orders import Order, OrderState, Side
+from tradeshell.core.orders import Order, OrderState, OrderType, Side
 from tradeshell.core.trade import (
     COVER,
     STUCK,
@@ -475,7 +475,12 @@ def _tell_protection(turn: Turn, trade: Trade) -> Trade:
         turn.put_trade(trade)
         turn.say(
             LadderProtectionStateChanged(
-                symbol=trade.plan.symbol, watch=trade.id, state=state, held=held, protected=covered
+                symbol=trade.plan.symbol,
+                watch=trade.id,
+                state=state,
+                held=held,
+                protected=covered,
+                selling=_selling(trade, orders),
             )
         )
         if state == "OVERSOLD":
@@ -493,6 +498,12 @@ def _tell_protection(turn: Turn, trade: Trade) -> Trade:
             )
         )
     return trade
+
+
+def _selling(trade: Trade, orders: dict[str, Order]) -> int:
+    """Return the shares that working orders at the market are selling."""
+    working = (order for order in exits_of(trade, orders) if order.state is OrderState.WORKING)
+    return sum(order.sure for order in working if order.spec.type is OrderType.MARKET)
 
 
 def _repeat_short(turn: Turn, trade: Trade) -> Trade:

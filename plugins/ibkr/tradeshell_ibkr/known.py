@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from tradeshell import OcaType, OrderReport, OrderSpec, OrderState, Owner, Shares, Side, StandingOrder
 from tradeshell_ibkr.translate import Shown
+
+KEPT = timedelta(days=2)  # nobody asks about an order that ended longer ago, and the broker speaks of it no more
 
 
 class Known:
@@ -22,6 +26,7 @@ class Known:
         "is_staged",
         "is_void",
         "order_id",
+        "over_since",
         "parent_id",
         "perm_id",
         "ref",
@@ -46,9 +51,18 @@ class Known:
         self.words = ""  # the broker's last words of a refusal or a cancel
         self.is_new = True  # nothing was heard that says it was taken
         self.is_gone = False  # a picture lacks it: it ended while nobody told us
+        self.over_since: datetime | None = None  # since a picture that found it ended
         self.has_status = False
         self.is_changing = self.is_cancelling = self.awaits_status = self.is_void = False
         self.is_staged = spec is not None and not spec.transmit
+
+    def is_long_over(self, now: datetime) -> bool:
+        """Note whether it has ended, and return whether it had for so long that it need not be remembered."""
+        if self.state.is_live and not self.is_void and not self.is_gone:
+            self.over_since = None
+            return False
+        self.over_since = self.over_since or now
+        return now - self.over_since >= KEPT
 
     def report(self) -> OrderReport:
         """Return what the broker shows of it."""

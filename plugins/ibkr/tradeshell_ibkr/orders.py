@@ -225,6 +225,17 @@ class Orders:
         shown = {id(known) for known in (self._collected or {}).values()}
         for known in self._expected:
             known.is_gone = known.is_gone or id(known) not in shown
+        self._forget()
+
+    def _forget(self) -> None:
+        """Forget what ended days ago: as after a restart, its number is known by the pictures alone if it ever comes back."""
+        now = self._connection.clock.now()
+        for known in [each for each in self._by_id.values() if each.is_long_over(now)]:
+            del self._by_id[known.order_id]
+            if self._by_ref.get(known.ref) is known:
+                del self._by_ref[known.ref]
+            if self._by_perm.get(known.perm_id) is known:
+                del self._by_perm[known.perm_id]
 
     def standing(self) -> tuple[StandingOrder, ...]:
         """Return all living orders of the answer that was collected, whoever sent them, in whichever account."""

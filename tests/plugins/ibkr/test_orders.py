@@ -593,6 +593,34 @@ def test_a_parent_that_ended_while_nobody_told_us_is_not_named_in_a_change(tmp_p
     assert sent(play(tmp_path, story))["parent"] == ("1" if by == "nothing" else "0")
 
 
+def test_an_order_that_ended_two_days_ago_is_forgotten_and_one_that_works_is_not(tmp_path: Path) -> None:
+    heard: list[list[int]] = []
+
+    async def story(scene: Scene) -> None:
+        async def say_both() -> None:
+            before = len(reports(scene))
+            scene.peer.say(*status(12, "Cancelled", 0, 100))
+            scene.peer.say(*status(13, "PreSubmitted", 0, 100))
+            await scene.settle()
+            heard.append([report.order_id for report in reports(scene)[before:]])
+
+        await scene.broker.connect()
+        scene.broker.place(entry(), 12)
+        scene.broker.place(stop(), 13)
+        await scene.settle()
+        scene.peer.open_orders = [open_order(13, REF), status(13, "PreSubmitted", 0, 100)]
+        for hours in (0, 47, 2):
+            await scene.pass_time(hours * 3600.0)
+            await say_both()
+            await scene.broker.snapshot_account()
+        await say_both()
+        with pytest.raises(BrokerError, match="was not shown by the gateway"):
+            scene.broker.modify(entry(limit=Decimal("190.2")), 12)
+
+    play(tmp_path, story)
+    assert heard == [[12, 13], [12, 13], [12, 13], [13]]
+
+
 def test_side_and_contract_of_an_order_are_never_changed(tmp_path: Path) -> None:
     async def story(scene: Scene) -> None:
         await scene.broker.connect()
