@@ -7,7 +7,9 @@ from datetime import datetime, timedelta
 from tradeshell import OcaType, OrderReport, OrderSpec, OrderState, Owner, Shares, Side, StandingOrder
 from tradeshell_ibkr.translate import Shown
 
-KEPT = timedelta(days=2)  # nobody asks about an order that ended longer ago, and the broker speaks of it no more
+KEPT = timedelta(
+    days=2
+)  # nobody asks about an order that ended longer ago, and the broker speaks of it no more
 
 
 class Known:
