@@ -183,7 +183,6 @@ def test_a_journal_that_cannot_be_written_is_one_line_and_a_failure(tmp_path: Pa
         "breakout DEMO 100 10 tp=102-101 sl=99",
         "breakout DEMO 100 10 tp=101-102",
         "breakout DEMO 100 10 tp-2",
-        "breakout DEMO 100 10 fast=true",
         "breakout DEMO 100,5 10",
         "breakout DEMO",
         "breakout cancel NOPE",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.simulation.checker.builder import PLAN, Story
+from tests.simulation.checker.builder import BRACKET, PLAN, Story
 from tests.simulation.test_checker_sales import bust
 
 ONE = {**PLAN, "qty": 60}
@@ -77,6 +77,34 @@ def test_a_stop_may_go_when_all_of_its_leg_was_sold_late() -> None:
 
     assert "V16" not in gone(30)
     assert "V16" in gone(29)
+
+
+def test_a_stop_may_go_when_its_trade_was_to_be_flat_by_now() -> None:
+    def gone(flat_at: float) -> set[str]:
+        story = Story({**ONE, "flat_at": flat_at}).hold(60)
+        story.place("sl1", 60, stp="187", lmt="187")
+        story.wait(0.5).cancel(SL1)
+        return {v.rule for v in story.report().violations if v.rule == "V16"}
+
+    now = holding().t
+    assert gone(flat_at=now) == set()
+    assert gone(flat_at=now + 60) == {"V16"}
+
+
+def test_an_alarm_is_enough_when_the_venue_does_not_let_a_bracket_s_entry_end() -> None:
+    def stuck(*, refused: bool) -> set[str]:
+        story = Story({**BRACKET, "qty": 60})
+        entry = story.entry(60)
+        story.place("sl1", 60, parent=entry, **STOP)
+        story.fill(entry, 10)
+        story.end(SL1, "cancelled")
+        if refused:
+            story.put("cancel_asked", id=1, client=0, ref=entry)
+            story.put("refuse", id=1, client=0, ref=entry, action="cancel", code=161, text="not now")
+        return alarmed(story, 90).rules()
+
+    assert "V03" not in stuck(refused=True)
+    assert "V03" in stuck(refused=False)
 
 
 def test_a_stop_may_go_whose_entry_was_refused_and_bought_all_the_same() -> None:

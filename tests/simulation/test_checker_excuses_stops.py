@@ -56,6 +56,21 @@ def test_a_leg_that_is_split_off_stands_where_the_operator_has_put_the_stop_of_a
     assert placed("187.60") != set()
 
 
+def test_a_leg_that_is_split_off_may_stand_at_a_milestone_s_price_where_the_operator_has_put_another() -> (
+    None
+):
+    def placed(*, typed: bool) -> set[str]:
+        story = Story().arm()
+        if typed:
+            story.put("op", what="replace", ref="ts:br-1:sl3:1", stp="190")
+            story.change("ts:br-1:sl3:1", stp="190", lmt="190")
+        story.pair(4, 5, stp="190")
+        return {v.text for v in story.report().violations if v.rule == "V17" and "sl4" in v.text}
+
+    assert placed(typed=True) == set()
+    assert placed(typed=False) != set()
+
+
 def test_a_target_whose_successor_is_on_its_way_is_not_sold() -> None:
     def sold(*, sent: bool) -> set[str]:
         story = Story().hold()

@@ -113,6 +113,9 @@ class CoverRules:
             return True  # it covered shares of others beside its own, and its own are still covered
         if order.parent is not None and order.parent.refused_text and order.parent.executed:
             return True  # the venue had refused its entry, which bought all the same: another stop takes its place
+        plan = None if order.trade is None else order.trade.plan
+        if plan is not None and plan.flat_at is not None and run.now >= plan.flat_at:
+            return True  # its shares are to be sold; a process that is killed just then has not written that down
         if order.trade is not None and self._is_sold_out(order.trade, order):
             return True  # an execution that came late has sold what it was for
         if uncovered <= sum(max(0, -other.net) for other in stock.trades if other is not order.trade):
@@ -446,6 +449,9 @@ class CoverRules:
             return True  # the venue may have cut the stop for that; on a live account the operator says what comes next
         if self._unanswered(duty) > 1:
             return True
+        brackets = [trade for trade in stock.trades if trade.plan is None or not trade.plan.is_detached]
+        if any(entry.is_live and entry.is_kept for trade in brackets for entry in trade.entries):
+            return True  # a bracket that has lost its stop, and the venue does not let its entry end
         return duty.troubled > 2 or any(cuts > 1 for trade in stock.trades for cuts in trade.cuts.values())
 
     def _is_resized(self, order: Order, duty: Duty) -> bool:

@@ -196,11 +196,12 @@ def _check_open(run: Replay) -> None:
             )
         for trade in stock.trades:
             flat_at = None if trade.plan is None else trade.plan.flat_at
-            if flat_at is not None and flat_at < suffix and trade.net > 0 and not stock.halted:
+            held = trade.net - trade.taken  # what others sold of it is nobody's to sell again
+            if flat_at is not None and flat_at < suffix and held > 0 and not stock.halted:
                 findings.breach(
                     "V25",
                     run.now,
-                    f"{trade.watch} was to be flat at {flat_at:.1f} s and holds {trade.net} shares",
+                    f"{trade.watch} was to be flat at {flat_at:.1f} s and holds {held} shares",
                 )
         for order in stock.sells:
             plan = None if order.trade is None else order.trade.plan

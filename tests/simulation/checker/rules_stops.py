@@ -111,7 +111,9 @@ class StopRules:
             return
         run.findings.did("V17")
         missing = [number for number in range(1, rows[0] + 2) if not self._may_count(trade, number)]
-        if missing:
+        if missing and self._was_moved(trade, order):
+            run.findings.excused("V17 moved by hand")
+        elif missing:
             run.findings.breach(
                 "V17", run.now, f"{order!r}: moved to {stop}, but tp{missing[0]} is not fully sold"
             )
