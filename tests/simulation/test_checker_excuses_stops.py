@@ -130,3 +130,20 @@ def test_a_leg_of_its_own_stands_where_the_operator_put_the_stop_of_its_shares()
 
     assert "V17" not in placed("188")
     assert "V17" in placed("188.5")
+
+
+def test_an_oversale_that_a_kill_kept_from_being_told_is_told_by_the_next_process() -> None:
+    def told(after: float, *, killed: bool = True) -> set[str]:
+        story = Story({**PLAN, "qty": 60}).hold(60)
+        story.pair(1, 60)
+        story.take(1, 60)
+        story.wait(2).fill("ts:br-1:sl1:1", 1, px="187")
+        if killed:
+            story.kill(2.0)
+        story.wait(after)
+        story.say("ProtectionAlarm", symbol="AAPL", watch="br-1", state="OVERSOLD", held=-1, protected=0)
+        return {v.text for v in story.wait(60).report().violations if "told to the operator" in v.text}
+
+    assert told(20) == set()
+    assert told(90) != set()
+    assert told(20, killed=False) != set()

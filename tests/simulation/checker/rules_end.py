@@ -197,7 +197,12 @@ def _check_open(run: Replay) -> None:
         for trade in stock.trades:
             flat_at = None if trade.plan is None else trade.plan.flat_at
             held = trade.net - trade.taken  # what others sold of it is nobody's to sell again
-            if flat_at is not None and flat_at < suffix and held > 0 and not stock.halted:
+            if (
+                flat_at is not None
+                and flat_at < suffix
+                and min(held, stock.inventory) > 0
+                and not stock.halted
+            ):
                 findings.breach(
                     "V25",
                     run.now,

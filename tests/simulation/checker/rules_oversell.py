@@ -97,6 +97,10 @@ class OversellRules:
         if heard > until - self._bounds.alert:
             self._tell.excused("V01 told late")
             until = heard + self._bounds.alert + self._bounds.lag
+        if died := [end for begin, end in self._run.deaths if t <= begin <= until]:
+            until = (
+                max(died) + self._bounds.alarm_every + self._bounds.alert
+            )  # the next one repeats it, when it is due again
         if not any(
             record.get("symbol") == stock.name
             and t - 1e-6 <= record["mono"] <= until
