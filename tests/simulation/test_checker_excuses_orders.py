@@ -393,3 +393,24 @@ def test_shares_that_came_and_are_not_told_cannot_be_sold_yet() -> None:
 
     assert "V02" not in placed(told=True)
     assert "V02" in placed(told=False)
+
+
+def test_what_is_decided_before_the_loss_of_a_link_was_read_is_not_decided_in_the_dark() -> None:
+    def changed(*, read_first: bool) -> set[str]:
+        story = Story(ONE).hold(60)
+        stop = story.place("sl1", 60, stp="187", lmt="187")
+        story.wait(1)
+        story.put("link", up=False, why="lost")
+        story.put("to_host", kind="link", up=False, why="lost")
+        if read_first:
+            story.say("ConnectionChanged", link="lost", epoch=1, why="lost")
+        story.wait(5).change(stop, qty=40)
+        if not read_first:
+            story.say("ConnectionChanged", link="lost", epoch=1, why="lost")
+        story.put("link", up=True, why="")
+        story.put("to_host", kind="link", up=True, why="")
+        story.say("ConnectionChanged", link="up", epoch=2, why="")
+        return {rule for rule in story.reconcile().rules() if rule == "V14"}
+
+    assert changed(read_first=True) == {"V14"}
+    assert changed(read_first=False) == set()

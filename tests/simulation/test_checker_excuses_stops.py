@@ -139,7 +139,7 @@ def test_an_oversale_that_a_kill_kept_from_being_told_is_told_by_the_next_proces
         story.take(1, 60)
         story.wait(2).fill("ts:br-1:sl1:1", 1, px="187")
         if killed:
-            story.kill(2.0)
+            story.kill(2.0).reconcile()
         story.wait(after)
         story.say("ProtectionAlarm", symbol="AAPL", watch="br-1", state="OVERSOLD", held=-1, protected=0)
         return {v.text for v in story.wait(60).report().violations if "told to the operator" in v.text}

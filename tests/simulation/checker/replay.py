@@ -387,6 +387,8 @@ class Replay:
         if self.is_up:
             self.up_since = self.now
         self.ready_at = self._next_ready(self.now)
+        if self.deaths and self.deaths[-1][1] == NEVER:  # the link comes up after the start
+            self.deaths[-1][1] = max(self.now, self.ready_at)
         if not self.is_up and "1100" in str(record["why"]):
             self.findings.saw("1100 window")
 
