@@ -145,16 +145,21 @@ def _on_paper() -> Iterator[Desk]:
 
 
 def _over_the_wire(folder: Path) -> Iterator[Desk]:
+    log = folder / "wire.log"
     with running_gateway(folder, "--market", *MARKET, day=()) as gateway:
         environ = {
             "IB_HOST": "127.0.0.1",
             "IB_PORT": str(gateway.port),
             "IB_CLIENT_ID": "9",
+            "APPS_IB_GATEWAY_LOG_PATH": str(log),
             "PAPER_ONLY": "true",
         }
         with open_shell(["--broker", "ibkr"], environ=environ) as shell:
             discard_start(shell)
             yield Desk("ibkr", Runner(shell))
+    said = log.read_text(encoding="utf-8")  # of the connection that has ended: both directions are in it
+    assert " < " in said
+    assert " > " in said
 
 
 # --- watchers ---------------------------------------------------------------------------------------------------------
