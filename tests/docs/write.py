@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.docs import shapes
+from tests.docs import pictures, shapes
 from tests.docs.pages import ELSEWHERE, name_of, pages
 from tests.docs.play import COLUMNS, rewritten
 
@@ -19,7 +19,7 @@ def main(names: list[str]) -> int:
     """Rewrite the pages called ``names``."""
     os.environ["COLUMNS"] = COLUMNS
     if not names:
-        sys.stdout.writelines(f"rewritten  {name}\n" for name in shapes.write())
+        sys.stdout.writelines(f"rewritten  {name}\n" for name in (*shapes.write(), *pictures.write()))
     chosen = [Path(name).resolve() for name in names] or [p for p in pages() if name_of(p) not in ELSEWHERE]
     for page in chosen:
         with tempfile.TemporaryDirectory(prefix="tradeshell-docs-") as folder:
