@@ -122,6 +122,10 @@ class Desk:
         found = self._runner.shell.trading.view().desk.positions.get(symbol)
         return 0 if found is None else found.qty
 
+    def ends_watchers(self) -> None:
+        """Cancel whatever a test that failed has left armed."""
+        self._runner.run("breakout cancel ALL")
+
     def clears(self, symbol: str) -> None:
         """End everything in a symbol."""
         self._runner.run(f"breakout cancel {symbol}")
@@ -160,6 +164,12 @@ def _over_the_wire(folder: Path) -> Iterator[Desk]:
     said = log.read_text(encoding="utf-8")  # of the connection that has ended: both directions are in it
     assert " < " in said
     assert " > " in said
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_armed(desk: Desk) -> Iterator[None]:
+    yield
+    desk.ends_watchers()
 
 
 # --- watchers ---------------------------------------------------------------------------------------------------------
