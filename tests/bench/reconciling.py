@@ -84,15 +84,20 @@ class Reader:
 
 
 class Asker:
-    """The barest program on ib_async."""
+    """The barest program on ib_async, on a loop of its own: the library would leave one behind that nobody closes."""
 
     def __init__(self, port: int) -> None:
+        self._loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(self._loop)
         self._ib = IB()
         self._ib.connect("127.0.0.1", port, clientId=56)
 
     def close(self) -> None:
         """Hang up."""
         self._ib.disconnect()
+        self._loop.run_until_complete(asyncio.sleep(0))
+        self._loop.close()
+        asyncio.set_event_loop(None)
 
     def ask(self) -> float:
         """Ask for everything; return the seconds until all of it was there."""
